@@ -1,0 +1,9 @@
+//! breachpost.
+pub mod cli;
+pub mod directory;
+pub mod dispatch;
+pub mod drill;
+pub mod mail;
+pub mod message;
+pub mod model;
+pub mod store;

@@ -1,0 +1,394 @@
+//! One message to one recipient, from ready to final. The moves are pure; who calls them and when is dispatch's.
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::Time;
+use super::id::{Actor, WorkerId};
+use super::proof::Proof;
+
+/// A server's reply: RFC 5321 §4.2 code, RFC 3463 enhanced status where given, and the text without both.
+/// A multi-line reply's lines are joined by `\n`; at most 2,000 characters are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmtpReply {
+    pub code: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enhanced: Option<String>,
+    pub text: String,
+}
+impl std::fmt::Display for SmtpReply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.code)?;
+        if let Some(e) = &self.enhanced {
+            write!(f, " {e}")?;
+        }
+        write!(f, " {}", self.text.replace('\n', " / "))
+    }
+}
+
+/// How the connection to the relay was protected; absent means clear text on loopback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsFacts {
+    /// `TLSv1.3` or `TLSv1.2`.
+    pub version: String,
+    pub cipher: String,
+    /// The name the server's certificate was checked against.
+    pub server_name: String,
+    /// SHA-256 of the server's certificate, lower-case hex.
+    pub certificate_sha256: String,
+}
+
+/// Where in the dialogue something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmtpStep {
+    Connect,
+    Greeting,
+    Ehlo,
+    StartTls,
+    Tls,
+    Auth,
+    Mail,
+    Rcpt,
+    Data,
+    /// While the message's bytes were written, before the final dot had left.
+    Body,
+    /// After the final dot had left: the outcome is known only from the reply.
+    FinalDot,
+    /// On our side, before anything was written: rendering, sealing, size.
+    Prepare,
+}
+impl std::fmt::Display for SmtpStep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            SmtpStep::Connect => "connecting",
+            SmtpStep::Greeting => "the greeting",
+            SmtpStep::Ehlo => "EHLO",
+            SmtpStep::StartTls => "STARTTLS",
+            SmtpStep::Tls => "the TLS handshake",
+            SmtpStep::Auth => "AUTH",
+            SmtpStep::Mail => "MAIL FROM",
+            SmtpStep::Rcpt => "RCPT TO",
+            SmtpStep::Data => "DATA",
+            SmtpStep::Body => "sending the message",
+            SmtpStep::FinalDot => "the final dot",
+            SmtpStep::Prepare => "preparing the message",
+        })
+    }
+}
+
+/// What went wrong, as a fact to keep and to show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    pub step: SmtpStep,
+    pub cause: FaultCause,
+}
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultCause {
+    /// The server said so.
+    Reply(SmtpReply),
+    /// The connection could not be made or broke.
+    Network(String),
+    /// No answer within the step's time.
+    Timeout { seconds: u64 },
+    /// No TLS, or a certificate that does not prove the server's name.
+    Tls(String),
+    /// The server's answer was no SMTP, or something was injected.
+    Protocol(String),
+    /// Our own side: the server lacks what the message needs (SIZE, SMTPUTF8, AUTH), or a limit of ours.
+    Unfit(String),
+    /// The authority's or recipient's server gave the mail back later (RFC 3464).
+    Bounce(String),
+}
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.cause {
+            FaultCause::Reply(r) => write!(f, "at {}: {r}", self.step),
+            FaultCause::Network(t) | FaultCause::Tls(t) | FaultCause::Protocol(t) | FaultCause::Unfit(t) => {
+                write!(f, "at {}: {t}", self.step)
+            }
+            FaultCause::Timeout { seconds } => write!(f, "at {}: no answer within {seconds} s", self.step),
+            FaultCause::Bounce(t) => write!(f, "returned later: {t}"),
+        }
+    }
+}
+
+/// How one attempt ended. A refusal is an answer, not an error of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The server took responsibility (RFC 5321 §6.1).
+    Accepted { reply: SmtpReply, tls: Option<TlsFacts> },
+    /// Nothing was handed over; may be tried again.
+    Deferred { fault: Fault },
+    /// A 5xx in reply to RCPT or to the final dot: this message will never be taken.
+    Refused { fault: Fault },
+    /// The final dot had left and no answer came: taken or not, nobody knows.
+    InDoubt { fault: Fault },
+}
+impl Outcome {
+    /// `accepted`, `deferred`, `refused` or `in_doubt`, as in JSON and in the store.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Outcome::Accepted { .. } => "accepted",
+            Outcome::Deferred { .. } => "deferred",
+            Outcome::Refused { .. } => "refused",
+            Outcome::InDoubt { .. } => "in_doubt",
+        }
+    }
+    /// The server's words where it spoke, else ours.
+    pub fn words(&self) -> String {
+        match self {
+            Outcome::Accepted { reply, .. } => reply.to_string(),
+            Outcome::Deferred { fault } | Outcome::Refused { fault } | Outcome::InDoubt { fault } => fault.to_string(),
+        }
+    }
+}
+
+/// Why a delivery waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// The pinned certificate was revoked after filing.
+    Revoked,
+    /// The pin of the authority changed after filing.
+    PinChanged,
+    /// A person asked for it.
+    Asked(String),
+}
+
+/// The state of a delivery. The data of a state lives in its variant; final are `Handed`, `Confirmed`, `Failed`,
+/// `Cancelled`, and `InDoubt` without `next`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// Entered when filed, released, deferred or recovered; left when a worker claims it after `not_before`.
+    Ready { not_before: Time },
+    /// A worker prepares it; lasts at most until `until`, then recovery makes it ready again.
+    Leased { by: WorkerId, until: Time },
+    /// Committed before MAIL FROM; left with the outcome, or by recovery to in doubt when the worker is gone.
+    OnWire { by: WorkerId, since: Time },
+    /// Whether the server took it is unknown; tried again at `next`, final without it.
+    InDoubt { since: Time, next: Option<Time> },
+    /// Waits for a person.
+    Held { why: HoldReason },
+    /// The relay took it. Proves nothing about arrival.
+    Handed { at: Time, reply: SmtpReply },
+    /// Arrival or receipt is proven.
+    Confirmed { at: Time, proof: Proof },
+    /// Refused for good, or returned.
+    Failed { at: Time, fault: Fault },
+    /// Called off before it was handed over.
+    Cancelled { by: Actor, at: Time },
+}
+
+/// What can happen to a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryEvent {
+    Claim {
+        by: WorkerId,
+        now: Time,
+        until: Time,
+    },
+    /// The worker gives it back untried.
+    Release {
+        by: WorkerId,
+        now: Time,
+    },
+    PutOnWire {
+        by: WorkerId,
+        now: Time,
+    },
+    /// `attempt` counts from 1; `jitter` in 0..1 is drawn by the caller.
+    Tried {
+        by: WorkerId,
+        now: Time,
+        outcome: Outcome,
+        attempt: u32,
+        jitter: f64,
+    },
+    /// The worker's lock is free, or its lease has run out.
+    Recover {
+        now: Time,
+    },
+    Hold {
+        why: HoldReason,
+    },
+    Unhold {
+        now: Time,
+    },
+    /// An operator asks for another try of a failed or doubtful delivery.
+    Retry {
+        now: Time,
+    },
+    Confirm {
+        now: Time,
+        proof: Proof,
+    },
+    Bounce {
+        now: Time,
+        fault: Fault,
+    },
+    Cancel {
+        by: Actor,
+        now: Time,
+    },
+}
+
+/// A move the state does not allow; the caller lost a race or is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a delivery that is {state} cannot take the event {event}")]
+pub struct IllegalMove {
+    pub state: &'static str,
+    pub event: &'static str,
+}
+
+/// Backoff between attempts and when to stop.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryPolicy {
+    pub first: TimeDelta,
+    pub max: TimeDelta,
+    /// No try begins after this; `None` for notices, which are retried until accepted, withdrawn or delivered otherwise.
+    pub until: Option<Time>,
+}
+impl RetryPolicy {
+    /// The wait after failed attempt number `attempt` (from 1): doubling from `first`, at most `max`, less up to a
+    /// quarter by `jitter` in 0..1.
+    pub fn wait(&self, attempt: u32, jitter: f64) -> TimeDelta {
+        let doublings = attempt.saturating_sub(1).min(30);
+        let full = self
+            .first
+            .num_milliseconds()
+            .saturating_mul(1_i64 << doublings)
+            .min(self.max.num_milliseconds());
+        TimeDelta::milliseconds((full as f64 * (1.0 - 0.25 * jitter.clamp(0.0, 1.0))) as i64)
+    }
+    fn next(&self, now: Time, attempt: u32, jitter: f64) -> Option<Time> {
+        let at = now + self.wait(attempt, jitter);
+        (self.until.is_none_or(|end| at < end)).then_some(at)
+    }
+}
+
+impl DeliveryState {
+    /// The state's name as in JSON and in the store.
+    pub fn name(&self) -> &'static str {
+        match self {
+            DeliveryState::Ready { .. } => "ready",
+            DeliveryState::Leased { .. } => "leased",
+            DeliveryState::OnWire { .. } => "on_wire",
+            DeliveryState::InDoubt { .. } => "in_doubt",
+            DeliveryState::Held { .. } => "held",
+            DeliveryState::Handed { .. } => "handed",
+            DeliveryState::Confirmed { .. } => "confirmed",
+            DeliveryState::Failed { .. } => "failed",
+            DeliveryState::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// Whether nothing more will be tried.
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            DeliveryState::Handed { .. }
+                | DeliveryState::Confirmed { .. }
+                | DeliveryState::Failed { .. }
+                | DeliveryState::Cancelled { .. }
+                | DeliveryState::InDoubt { next: None, .. }
+        )
+    }
+
+    /// The only way from one state to the next.
+    ///
+    /// # Errors
+    /// [`IllegalMove`] when the event does not fit the state; nothing has changed then.
+    pub fn on(self, event: DeliveryEvent, retry: &RetryPolicy) -> Result<Self, IllegalMove> {
+        use DeliveryEvent as E;
+        use DeliveryState as S;
+        let illegal = IllegalMove {
+            state: self.name(),
+            event: event.name(),
+        };
+        Ok(match (self, event) {
+            (S::Ready { not_before }, E::Claim { by, now, until }) if not_before <= now => S::Leased { by, until },
+            (S::InDoubt { next: Some(next), .. }, E::Claim { by, now, until }) if next <= now => {
+                S::Leased { by, until }
+            }
+            (S::Leased { by, .. }, E::Release { by: me, now }) if by == me => S::Ready { not_before: now },
+            (S::Leased { by, .. }, E::PutOnWire { by: me, now }) if by == me => S::OnWire { by, since: now },
+            // Preparing failed: nothing was on the wire.
+            (
+                S::Leased { by, .. },
+                E::Tried {
+                    by: me,
+                    now,
+                    outcome,
+                    attempt,
+                    jitter,
+                },
+            ) if by == me => match outcome {
+                Outcome::Deferred { fault } => Self::again(now, fault, attempt, jitter, retry),
+                Outcome::Refused { fault } => S::Failed { at: now, fault },
+                Outcome::Accepted { .. } | Outcome::InDoubt { .. } => return Err(illegal),
+            },
+            (
+                S::OnWire { by, .. },
+                E::Tried {
+                    by: me,
+                    now,
+                    outcome,
+                    attempt,
+                    jitter,
+                },
+            ) if by == me => match outcome {
+                Outcome::Accepted { reply, .. } => S::Handed { at: now, reply },
+                Outcome::Refused { fault } => S::Failed { at: now, fault },
+                Outcome::InDoubt { .. } => S::InDoubt {
+                    since: now,
+                    next: retry.next(now, attempt, jitter),
+                },
+                Outcome::Deferred { fault } => Self::again(now, fault, attempt, jitter, retry),
+            },
+            (S::Leased { .. }, E::Recover { now }) => S::Ready { not_before: now },
+            (S::OnWire { since, .. }, E::Recover { now }) => S::InDoubt {
+                since,
+                next: retry.next(now, 1, 0.0),
+            },
+            (S::Ready { .. } | S::InDoubt { .. }, E::Hold { why }) => S::Held { why },
+            (S::Held { .. }, E::Unhold { now }) => S::Ready { not_before: now },
+            (S::Failed { .. } | S::InDoubt { .. }, E::Retry { now }) => S::Ready { not_before: now },
+            (S::Handed { .. } | S::InDoubt { .. } | S::Failed { .. }, E::Confirm { now, proof }) => {
+                S::Confirmed { at: now, proof }
+            }
+            (S::Handed { .. } | S::InDoubt { .. }, E::Bounce { now, fault }) => S::Failed { at: now, fault },
+            (S::Ready { .. } | S::Held { .. } | S::InDoubt { .. }, E::Cancel { by, now }) => {
+                S::Cancelled { by, at: now }
+            }
+            _ => return Err(illegal),
+        })
+    }
+
+    fn again(now: Time, fault: Fault, attempt: u32, jitter: f64, retry: &RetryPolicy) -> Self {
+        match retry.next(now, attempt, jitter) {
+            Some(not_before) => DeliveryState::Ready { not_before },
+            None => DeliveryState::Failed { at: now, fault },
+        }
+    }
+}
+impl DeliveryEvent {
+    fn name(&self) -> &'static str {
+        match self {
+            DeliveryEvent::Claim { .. } => "claim",
+            DeliveryEvent::Release { .. } => "release",
+            DeliveryEvent::PutOnWire { .. } => "put on wire",
+            DeliveryEvent::Tried { .. } => "tried",
+            DeliveryEvent::Recover { .. } => "recover",
+            DeliveryEvent::Hold { .. } => "hold",
+            DeliveryEvent::Unhold { .. } => "unhold",
+            DeliveryEvent::Retry { .. } => "retry",
+            DeliveryEvent::Confirm { .. } => "confirm",
+            DeliveryEvent::Bounce { .. } => "bounce",
+            DeliveryEvent::Cancel { .. } => "cancel",
+        }
+    }
+}

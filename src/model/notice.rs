@@ -1,0 +1,155 @@
+//! One communication about a breach to one authority.
+
+use serde::{Deserialize, Serialize};
+
+use super::Time;
+use super::id::{Actor, BreachId, DeliveryId, MailId, Reference};
+use super::proof::Proof;
+
+/// GDPR Art. 33(4): notices may come in phases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeKind {
+    Preliminary,
+    Supplementary,
+    Complete,
+    Amendment,
+    Withdrawal,
+    Answer,
+}
+impl NoticeKind {
+    pub const ALL: [NoticeKind; 6] = [
+        NoticeKind::Preliminary,
+        NoticeKind::Supplementary,
+        NoticeKind::Complete,
+        NoticeKind::Amendment,
+        NoticeKind::Withdrawal,
+        NoticeKind::Answer,
+    ];
+    pub fn name(self) -> &'static str {
+        match self {
+            NoticeKind::Preliminary => "preliminary",
+            NoticeKind::Supplementary => "supplementary",
+            NoticeKind::Complete => "complete",
+            NoticeKind::Amendment => "amendment",
+            NoticeKind::Withdrawal => "withdrawal",
+            NoticeKind::Answer => "answer",
+        }
+    }
+}
+
+/// How a notice went out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeChannel {
+    Email,
+    Portal,
+    Webform,
+    Phone,
+    Post,
+    Hand,
+}
+impl NoticeChannel {
+    pub fn name(self) -> &'static str {
+        match self {
+            NoticeChannel::Email => "email",
+            NoticeChannel::Portal => "portal",
+            NoticeChannel::Webform => "webform",
+            NoticeChannel::Phone => "phone",
+            NoticeChannel::Post => "post",
+            NoticeChannel::Hand => "hand",
+        }
+    }
+}
+
+/// How far a notice has got; computed from its delivery and receipts, never stored on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeState {
+    /// Kept, not filed: something must be decided first.
+    Draft,
+    /// Filed, waits for a person.
+    Held,
+    /// Filed, waits for the relay.
+    Queued,
+    /// The relay may or may not have taken it.
+    InDoubt,
+    /// The relay took it, or a person booked another channel.
+    Handed,
+    /// A delivery status notification proves that their server took it.
+    Delivered,
+    /// The authority confirmed receipt.
+    Acknowledged,
+    /// Refused for good or returned.
+    Failed,
+    /// Called off.
+    Withdrawn,
+}
+impl NoticeState {
+    pub fn name(self) -> &'static str {
+        match self {
+            NoticeState::Draft => "draft",
+            NoticeState::Held => "held",
+            NoticeState::Queued => "queued",
+            NoticeState::InDoubt => "in_doubt",
+            NoticeState::Handed => "handed",
+            NoticeState::Delivered => "delivered",
+            NoticeState::Acknowledged => "acknowledged",
+            NoticeState::Failed => "failed",
+            NoticeState::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// How the content was protected when it left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "protection", rename_all = "snake_case")]
+pub enum Protection {
+    /// PGP/MIME (RFC 3156), signed and encrypted to this certificate and to ourselves. Fingerprints are upper-case hex.
+    PgpMime {
+        recipient: String,
+        signer: String,
+        verified: String,
+    },
+    /// Not sent by us: booked from another channel.
+    Outside,
+}
+
+/// The authority's confirmation of receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    pub at: Time,
+    pub proof: Proof,
+    pub authority_reference: Option<String>,
+    pub mail: Option<MailId>,
+}
+
+/// A notice as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    pub reference: Reference,
+    pub breach: BreachId,
+    /// The profile's id.
+    pub authority: String,
+    /// 1 for the first notice about this breach to this authority.
+    pub sequence: u32,
+    pub kind: NoticeKind,
+    pub channel: NoticeChannel,
+    pub language: String,
+    /// The notice this one continues.
+    pub prior: Option<Reference>,
+    /// With angle brackets; `None` outside the e-mail channel and for drafts.
+    pub message_id: Option<String>,
+    pub protection: Option<Protection>,
+    /// SHA-256 of the plain content that was sealed, lower-case hex.
+    pub content_sha256: Option<String>,
+    pub filed_at: Time,
+    pub filed_by: Actor,
+    pub delivery: Option<DeliveryId>,
+    pub acknowledgement: Option<Acknowledgement>,
+    /// A reference that the authority gave on another channel (`notice record --reference`).
+    pub outside_reference: Option<String>,
+    pub withdrawn_at: Option<Time>,
+    /// Why it is a draft: the one-line reason it could not be filed.
+    pub draft_reason: Option<String>,
+}

@@ -1,0 +1,479 @@
+//! What is kept, by noun: the traits that dispatch works with. One implementation, [`sqlite`]; the contract suite in
+//! `tests/contract/` says what any implementation must do.
+//!
+//! Every function that changes something writes its journal entry in the same transaction, and has returned `Ok` only
+//! when both are durable. Knows nothing of mail, OpenPGP or templates.
+
+pub mod sqlite;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use crate::model::Time;
+use crate::model::delivery::{DeliveryState, Fault, Outcome, RetryPolicy, SmtpReply, TlsFacts};
+use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId, MailId, Reference, WorkerId};
+use crate::model::notice::{Acknowledgement, Notice, NoticeChannel, NoticeKind, Protection};
+use crate::model::proof::Proof;
+use crate::model::receipt::ReceiptKind;
+
+/// Our side could not do its job.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot open the store {path}")]
+    Open {
+        path: String,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error("the store {path} cannot be read with this store key, or is no store; check `store_key` in config.yaml")]
+    WrongKey { path: String },
+    #[error("the store {path} was written by a newer breachpost (schema {found}, this program knows {known})")]
+    TooNew { path: String, found: i64, known: i64 },
+    #[error("cannot {step}")]
+    Sql {
+        step: &'static str,
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A row that contradicts the model: the store was changed by another hand, or is damaged.
+    #[error("the store holds a {what} that cannot be understood: {why}")]
+    Corrupt { what: &'static str, why: String },
+    #[error("there is no {what} {id}")]
+    NotFound { what: &'static str, id: String },
+    /// Somebody else was quicker, or the state does not allow it.
+    #[error("{what} {id} is {found}; that does not allow {wanted}")]
+    Conflict {
+        what: &'static str,
+        id: String,
+        found: String,
+        wanted: &'static str,
+    },
+    #[error("cannot use the folder {path}")]
+    Folder {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the store's thread has ended")]
+    Gone,
+}
+
+/// A breach as stored: the record is canonical JSON, understood by `model::breach`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredBreach {
+    pub id: BreachId,
+    pub record: serde_json::Value,
+    pub opened_at: Time,
+    pub opened_by: Actor,
+    pub updated_at: Time,
+    /// Counts up with every change of the record.
+    pub version: u32,
+}
+
+/// A line of a breach's timeline: a call, a note, or what the program did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEntry {
+    pub at: Time,
+    /// `call`, `note`, or an event such as `opened`, `updated`, `notice_filed`, `notice_acknowledged`.
+    pub kind: String,
+    pub text: String,
+    pub by: Actor,
+}
+
+/// A notice about to be filed, with all that is stored in the one transaction.
+#[derive(Debug, Clone)]
+pub struct NewNotice {
+    pub reference: Reference,
+    pub breach: BreachId,
+    pub authority: String,
+    pub kind: NoticeKind,
+    pub channel: NoticeChannel,
+    pub language: String,
+    pub prior: Option<Reference>,
+    pub message_id: Option<String>,
+    pub protection: Option<Protection>,
+    /// The plain content, exactly as sealed (or a text of what was booked). Encrypted at rest with the store.
+    pub content: Vec<u8>,
+    pub content_sha256: String,
+    /// `None` for what went by another channel.
+    pub mail: Option<NewMailOut>,
+    pub outside_reference: Option<String>,
+    /// A proof that a person gave (a screenshot, a PDF): name, bytes.
+    pub proof_file: Option<(String, Vec<u8>)>,
+    /// When another channel took it, as the person says; else `now`.
+    pub handed_at: Option<Time>,
+    /// The override and its reason, where one was used.
+    pub decision: Option<String>,
+}
+/// A finished mail and its envelope.
+#[derive(Debug, Clone)]
+pub struct NewMailOut {
+    pub envelope_from: String,
+    pub recipient: String,
+    /// The whole mail with CRLF line ends, as it goes over the wire but for dot-stuffing.
+    pub sealed: Vec<u8>,
+}
+
+/// One person of a campaign, one row of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPerson {
+    pub address: String,
+    pub language: String,
+    /// Merge fields as a JSON object; erased after the retention time.
+    pub fields: serde_json::Value,
+}
+
+/// What a worker must do for one delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub delivery: DeliveryId,
+    pub by: WorkerId,
+    pub recipient: String,
+    /// Empty until the message is rendered, for campaign messages.
+    pub message_id: Option<String>,
+    /// Counts from 1: the attempt this claim is for.
+    pub attempt: u32,
+    pub possibly_twice: bool,
+    pub work: Work,
+}
+/// Where a claim's bytes come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Sealed when it was filed.
+    Notice {
+        reference: Reference,
+        envelope_from: String,
+        sealed: Vec<u8>,
+    },
+    /// To be rendered and sealed now, from the campaign's approved template and this person's fields.
+    Person {
+        campaign: CampaignId,
+        language: String,
+        fields: serde_json::Value,
+    },
+}
+
+/// One finished attempt, to be committed.
+#[derive(Debug, Clone)]
+pub struct Done {
+    pub claim: Claim,
+    pub outcome: Outcome,
+    /// The Message-ID that went out, so that a retry carries the same one.
+    pub message_id: Option<String>,
+    pub retry: RetryPolicy,
+    /// 0..1, drawn by the caller.
+    pub jitter: f64,
+}
+/// A worker lost its lease before it finished; what it did is recorded as far as the state allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseLost(pub DeliveryId);
+
+/// One line of a delivery's append-only history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub at: Time,
+    /// `accepted`, `deferred`, `refused`, `in_doubt`, `held`, and `recovered` for one whose worker died.
+    pub outcome: String,
+    pub reply: Option<SmtpReply>,
+    pub fault: Option<Fault>,
+    pub tls: Option<TlsFacts>,
+}
+/// A delivery with its history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoredDelivery {
+    pub id: DeliveryId,
+    pub notice: Option<Reference>,
+    pub campaign: Option<CampaignId>,
+    #[serde(skip)]
+    pub recipient: String,
+    #[serde(flatten)]
+    pub state: DeliveryState,
+    pub possibly_twice: bool,
+    pub message_id: Option<String>,
+    pub attempts: Vec<Attempt>,
+}
+
+/// A campaign as far as its rows need it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredCampaign {
+    pub id: CampaignId,
+    pub breach: BreachId,
+    /// `draft`, `running`, `paused`, `finished`, `cancelled` (design: campaign states).
+    pub state: String,
+    /// What the messages are made from: template name and the breach's facts, fixed when approved.
+    pub content: serde_json::Value,
+    pub created_at: Time,
+}
+/// The deliveries of one campaign, counted; the sum of all but `possibly_twice` is the number of persons.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub ready: u64,
+    pub leased: u64,
+    pub on_wire: u64,
+    pub in_doubt: u64,
+    pub held: u64,
+    pub handed: u64,
+    pub confirmed: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+    pub possibly_twice: u64,
+}
+
+/// A certificate imported for an authority. At most one is the current pin; earlier ones stay for the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    pub authority: String,
+    /// Upper-case hex, no spaces.
+    pub fingerprint: String,
+    /// Binary OpenPGP certificate.
+    #[serde(skip)]
+    pub certificate: Vec<u8>,
+    /// `phone`, `two-sources`, `website` or `none`: how the fingerprint was verified.
+    pub verified: String,
+    pub imported_by: Actor,
+    pub imported_at: Time,
+}
+
+/// What was understood of a mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Understanding {
+    pub kind: ReceiptKind,
+    /// The notice it belongs to.
+    pub notice: Option<Reference>,
+    /// One line for a person: what it is and why.
+    pub why: String,
+    /// `acknowledgement` matched, else waits in the tray for a person.
+    pub in_tray: bool,
+    pub authority_reference: Option<String>,
+    /// The fingerprint of a good signature by a pinned certificate.
+    pub signed_by: Option<String>,
+    pub encrypted: bool,
+}
+/// A mail as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoredMail {
+    pub id: MailId,
+    pub received_at: Time,
+    /// `ingest`, `maildir:NAME`, later IMAP positions.
+    pub source: String,
+    pub sha256: String,
+    #[serde(skip)]
+    pub raw: Vec<u8>,
+    pub understanding: Option<Understanding>,
+}
+
+/// One entry of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Counts from 1 without gaps.
+    pub sequence: u64,
+    pub at: Time,
+    pub actor: String,
+    /// `breach.opened`, `notice.filed`, `delivery.attempt`, `certificate.pinned`…
+    pub event: String,
+    /// Ids, hashes, counts, states; never personal data.
+    pub details: serde_json::Value,
+    /// Lower-case hex SHA-256 of the entry before; 64 zeros for the first.
+    pub previous: String,
+    /// Lower-case hex SHA-256 over sequence, time, actor, event, details and `previous`.
+    pub hash: String,
+}
+/// Length and head of the journal, signed with our key; a copy lies outside the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub length: u64,
+    pub head: String,
+    pub at: Time,
+    /// Fingerprint of the signer, upper-case hex.
+    pub signer: String,
+    /// Armored detached signature over [`Checkpoint::signed_bytes`].
+    pub signature: String,
+}
+impl Checkpoint {
+    /// What the signature covers.
+    pub fn signed_bytes(length: u64, head: &str, at: Time) -> Vec<u8> {
+        format!(
+            "breachpost journal checkpoint\nlength {length}\nhead {head}\nat {}\n",
+            at.to_rfc3339()
+        )
+        .into_bytes()
+    }
+}
+/// What a walk over the whole journal found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum JournalVerdict {
+    Intact {
+        length: u64,
+        head: String,
+    },
+    /// The first entry that does not fit, and how.
+    Broken {
+        sequence: u64,
+        why: String,
+    },
+}
+
+/// The register of breaches (GDPR Art. 33(5)).
+#[async_trait]
+pub trait Register: Send + Sync {
+    /// Adds a breach under the next number of the year of `now`.
+    async fn add_breach(&self, record: serde_json::Value, by: &Actor, now: Time) -> Result<BreachId, StoreError>;
+    async fn find_breach(&self, id: BreachId) -> Result<Option<StoredBreach>, StoreError>;
+    /// Newest first.
+    async fn list_breaches(&self) -> Result<Vec<StoredBreach>, StoreError>;
+    /// Replaces the record; the earlier version is kept. `event` names the change (`breach.updated`, `breach.decided`, `breach.closed`).
+    async fn update_breach(
+        &self,
+        id: BreachId,
+        record: serde_json::Value,
+        event: &'static str,
+        by: &Actor,
+        now: Time,
+    ) -> Result<(), StoreError>;
+    async fn log(&self, id: BreachId, kind: &str, text: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Oldest first.
+    async fn timeline(&self, id: BreachId) -> Result<Vec<LogEntry>, StoreError>;
+}
+
+/// Notices, from draft to acknowledged.
+#[async_trait]
+pub trait Notices: Send + Sync {
+    /// Stores notice, content, delivery (`ready`, when there is mail) and journal entry in one transaction. Replaces a
+    /// draft of the same reference.
+    async fn file_notice(&self, notice: NewNotice, by: &Actor, now: Time) -> Result<Option<DeliveryId>, StoreError>;
+    /// Keeps a notice that could not be filed, with why. Replaces a draft of the same reference.
+    async fn keep_draft(&self, notice: NewNotice, reason: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    async fn find_notice(&self, reference: &Reference) -> Result<Option<Notice>, StoreError>;
+    async fn find_notice_by_message_id(&self, message_id: &str) -> Result<Option<Notice>, StoreError>;
+    /// Oldest first; of one breach or of all.
+    async fn list_notices(&self, breach: Option<BreachId>) -> Result<Vec<Notice>, StoreError>;
+    /// The plain content as it was sealed.
+    async fn notice_content(&self, reference: &Reference) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Books the authority's confirmation; a second one keeps the first and adds a missing authority reference. Moves the
+    /// delivery to `confirmed` where its state allows it.
+    async fn acknowledge(
+        &self,
+        reference: &Reference,
+        acknowledgement: Acknowledgement,
+        proof_file: Option<(String, Vec<u8>)>,
+        by: &Actor,
+        now: Time,
+    ) -> Result<(), StoreError>;
+    /// Calls off a draft or a notice whose delivery is not handed yet.
+    async fn withdraw(&self, reference: &Reference, by: &Actor, now: Time) -> Result<(), StoreError>;
+}
+
+/// The deliveries: outbox and ledger in one table.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Takes up to `most` due deliveries (ready or in doubt, oldest due first) under a lease. `only` limits it to one delivery.
+    async fn claim(
+        &self,
+        by: WorkerId,
+        most: u32,
+        only: Option<DeliveryId>,
+        now: Time,
+        lease: TimeDelta,
+    ) -> Result<Vec<Claim>, StoreError>;
+    /// Commits outcomes and the next `on_wire` marks together. Concurrent calls share one commit.
+    async fn step(&self, done: Vec<Done>, next_on_wire: Vec<Claim>, now: Time) -> Result<Vec<LeaseLost>, StoreError>;
+    /// Gives back what was claimed and not tried.
+    async fn release(&self, claims: Vec<Claim>, now: Time) -> Result<(), StoreError>;
+    /// Workers that hold leases or have something on the wire.
+    async fn lease_holders(&self) -> Result<Vec<WorkerId>, StoreError>;
+    /// `leased` of the dead or past its end becomes `ready`, `on_wire` of the dead becomes `in_doubt` with `possibly_twice`
+    /// and an attempt `recovered`. Returns how many moved.
+    async fn recover(&self, dead: &[WorkerId], retry: &RetryPolicy, now: Time) -> Result<u64, StoreError>;
+    async fn find_delivery(&self, id: DeliveryId) -> Result<Option<StoredDelivery>, StoreError>;
+    /// When the next delivery is due; `None` when nothing waits.
+    async fn next_due(&self) -> Result<Option<Time>, StoreError>;
+    /// Puts a held, failed or doubtful delivery back to ready, by a person's decision.
+    async fn retry_now(&self, id: DeliveryId, by: &Actor, now: Time) -> Result<(), StoreError>;
+    async fn hold(
+        &self,
+        id: DeliveryId,
+        why: crate::model::delivery::HoldReason,
+        by: &Actor,
+        now: Time,
+    ) -> Result<(), StoreError>;
+    /// A bounce arrived for what was handed.
+    async fn bounce(&self, id: DeliveryId, fault: Fault, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Proof of arrival other than an acknowledgement.
+    async fn confirm(&self, id: DeliveryId, proof: Proof, by: &Actor, now: Time) -> Result<(), StoreError>;
+}
+
+/// Communications to many individuals.
+#[async_trait]
+pub trait Campaigns: Send + Sync {
+    async fn add_campaign(
+        &self,
+        breach: BreachId,
+        content: serde_json::Value,
+        by: &Actor,
+        now: Time,
+    ) -> Result<CampaignId, StoreError>;
+    /// One chunk of persons in one transaction; called until the list ends. Not due before [`Campaigns::start`].
+    async fn add_persons(
+        &self,
+        campaign: CampaignId,
+        persons: Vec<NewPerson>,
+        by: &Actor,
+        now: Time,
+    ) -> Result<u64, StoreError>;
+    async fn start(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError>;
+    async fn find_campaign(&self, campaign: CampaignId) -> Result<Option<StoredCampaign>, StoreError>;
+    async fn list_campaigns(&self) -> Result<Vec<StoredCampaign>, StoreError>;
+    async fn tally(&self, campaign: CampaignId) -> Result<Tally, StoreError>;
+}
+
+/// Certificates of authorities, pinned by a person.
+#[async_trait]
+pub trait Pins: Send + Sync {
+    /// Makes this the authority's pin; the one before stays on record.
+    async fn pin(&self, pin: Pin, now: Time) -> Result<(), StoreError>;
+    async fn find_pin(&self, authority: &str) -> Result<Option<Pin>, StoreError>;
+    /// The current pin of every authority that has one.
+    async fn list_pins(&self) -> Result<Vec<Pin>, StoreError>;
+}
+
+/// Mail as it came in.
+#[async_trait]
+pub trait Intake: Send + Sync {
+    /// Stores the raw bytes, unique by digest; returns the id and whether it is new.
+    async fn add_mail(&self, raw: &[u8], source: &str, now: Time) -> Result<(MailId, bool), StoreError>;
+    async fn find_mail(&self, id: MailId) -> Result<Option<StoredMail>, StoreError>;
+    /// Mails stored but not understood yet (a crash in between), oldest first, without their bytes.
+    async fn list_unread(&self) -> Result<Vec<MailId>, StoreError>;
+    /// Records what was understood, moves what it proves, and journals, in one transaction.
+    async fn understood(
+        &self,
+        id: MailId,
+        understanding: Understanding,
+        acknowledgement: Option<Acknowledgement>,
+        by: &Actor,
+        now: Time,
+    ) -> Result<(), StoreError>;
+    /// What waits for a person, oldest first, without bytes.
+    async fn list_tray(&self) -> Result<Vec<StoredMail>, StoreError>;
+    /// Whether this position of a mailbox (e.g. a Maildir unique name) was stored before.
+    async fn seen(&self, source: &str) -> Result<bool, StoreError>;
+}
+
+/// The hash-chained record of every change that matters.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    async fn append(&self, event: &str, details: serde_json::Value, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Oldest first, from `after` (0 for the start), at most `most`.
+    async fn list_journal(&self, after: u64, most: u32) -> Result<Vec<JournalEntry>, StoreError>;
+    /// Length and head.
+    async fn journal_head(&self) -> Result<(u64, String), StoreError>;
+    async fn add_checkpoint(&self, checkpoint: Checkpoint) -> Result<(), StoreError>;
+    async fn list_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError>;
+    /// Walks the whole chain and the ledger's batch hashes.
+    async fn verify_journal(&self) -> Result<JournalVerdict, StoreError>;
+}
+
+/// All nouns together: what dispatch is given.
+pub trait Store: Register + Notices + Outbox + Campaigns + Pins + Intake + Journal {}
+impl<T: Register + Notices + Outbox + Campaigns + Pins + Intake + Journal> Store for T {}
