@@ -193,6 +193,16 @@ impl FromStr for WorkerId {
             })
     }
 }
+impl Serialize for WorkerId {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+impl<'de> Deserialize<'de> for WorkerId {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
 
 /// Our opaque token for one notice, printed `BP-7K3M-Q2XR`: 8 symbols of 5 bits, unique in the store. It names
 /// nothing about the breach, so it may stand in an outer subject.
