@@ -184,7 +184,7 @@ pub enum DeliveryState {
 }
 
 /// What can happen to a delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum DeliveryEvent {
     Claim {
         by: WorkerId,
