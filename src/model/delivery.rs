@@ -298,6 +298,15 @@ impl DeliveryState {
         )
     }
 
+    /// When it will be tried (again); `None` when nothing is planned.
+    pub fn next_try(&self) -> Option<Time> {
+        match self {
+            DeliveryState::Ready { not_before } => Some(*not_before),
+            DeliveryState::InDoubt { next, .. } => *next,
+            _ => None,
+        }
+    }
+
     /// The only way from one state to the next.
     ///
     /// # Errors

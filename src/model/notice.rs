@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use super::delivery::DeliveryState;
 use super::id::{Actor, BreachId, DeliveryId, MailId, Reference};
 use super::proof::Proof;
 
@@ -99,6 +100,20 @@ impl NoticeState {
             NoticeState::Withdrawn => "withdrawn",
         }
     }
+    /// What the state proves and what it does not, for a person.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            NoticeState::Draft => "kept here, not sent: something must be decided first",
+            NoticeState::Held => "not sent: waits for a person's decision",
+            NoticeState::Queued => "not handed over yet: waits for the relay and will be tried again",
+            NoticeState::InDoubt => "the connection broke at the end: it may have been taken or not, and will be tried again",
+            NoticeState::Handed => "handed over; that it arrived is not proven yet",
+            NoticeState::Delivered => "the authority's server took it; nobody has confirmed receipt yet",
+            NoticeState::Acknowledged => "the authority has confirmed receipt",
+            NoticeState::Failed => "refused or returned: the authority does not have it",
+            NoticeState::Withdrawn => "called off",
+        }
+    }
 }
 
 /// How the content was protected when it left.
@@ -152,4 +167,30 @@ pub struct Notice {
     pub withdrawn_at: Option<Time>,
     /// Why it is a draft: the one-line reason it could not be filed.
     pub draft_reason: Option<String>,
+}
+
+impl Notice {
+    /// How far it has got, from what is stored of it and its delivery's state.
+    pub fn state(&self, delivery: Option<&DeliveryState>) -> NoticeState {
+        if self.withdrawn_at.is_some() {
+            return NoticeState::Withdrawn;
+        }
+        if self.acknowledgement.is_some() {
+            return NoticeState::Acknowledged;
+        }
+        match delivery {
+            None if self.draft_reason.is_some() => NoticeState::Draft,
+            // Another channel took it, as a person booked.
+            None => NoticeState::Handed,
+            Some(DeliveryState::Ready { .. } | DeliveryState::Leased { .. } | DeliveryState::OnWire { .. }) => {
+                NoticeState::Queued
+            }
+            Some(DeliveryState::InDoubt { .. }) => NoticeState::InDoubt,
+            Some(DeliveryState::Held { .. }) => NoticeState::Held,
+            Some(DeliveryState::Handed { .. }) => NoticeState::Handed,
+            Some(DeliveryState::Confirmed { .. }) => NoticeState::Delivered,
+            Some(DeliveryState::Failed { .. }) => NoticeState::Failed,
+            Some(DeliveryState::Cancelled { .. }) => NoticeState::Withdrawn,
+        }
+    }
 }

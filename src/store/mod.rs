@@ -231,6 +231,8 @@ pub struct Pin {
     pub certificate: Vec<u8>,
     /// `phone`, `two-sources`, `website` or `none`: how the fingerprint was verified.
     pub verified: String,
+    /// Why a certificate without the authority's address was accepted all the same, as a person said.
+    pub accepted_user_id: Option<String>,
     pub imported_by: Actor,
     pub imported_at: Time,
 }
