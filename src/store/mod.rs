@@ -4,6 +4,7 @@
 //! Every function that changes something writes its journal entry in the same transaction, and has returned `Ok` only
 //! when both are durable. Knows nothing of mail, OpenPGP or templates.
 
+pub mod chain;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -28,6 +29,8 @@ pub enum StoreError {
     },
     #[error("the store {path} cannot be read with this store key, or is no store; check `store_key` in config.yaml")]
     WrongKey { path: String },
+    #[error("the store {path} is cut short or damaged; put a backup in its place")]
+    Damaged { path: String },
     #[error("the store {path} was written by a newer breachpost (schema {found}, this program knows {known})")]
     TooNew { path: String, found: i64, known: i64 },
     #[error("cannot {step}")]
@@ -48,6 +51,12 @@ pub enum StoreError {
         id: String,
         found: String,
         wanted: &'static str,
+    },
+    /// The commit that this change shared with others failed; nothing of it is stored.
+    #[error("the change was not stored")]
+    NotCommitted {
+        #[source]
+        source: std::sync::Arc<StoreError>,
     },
     #[error("cannot use the folder {path}")]
     Folder {
@@ -106,6 +115,17 @@ pub struct NewNotice {
     /// The override and its reason, where one was used.
     pub decision: Option<String>,
 }
+
+/// A proof that a person gave for a notice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoredFile {
+    pub name: String,
+    /// Lower-case hex.
+    pub sha256: String,
+    #[serde(skip)]
+    pub content: Vec<u8>,
+}
+
 /// A finished mail and its envelope.
 #[derive(Debug, Clone)]
 pub struct NewMailOut {
@@ -352,6 +372,8 @@ pub trait Notices: Send + Sync {
     async fn list_notices(&self, breach: Option<BreachId>) -> Result<Vec<Notice>, StoreError>;
     /// The plain content as it was sealed.
     async fn notice_content(&self, reference: &Reference) -> Result<Option<Vec<u8>>, StoreError>;
+    /// The proofs that persons gave for this notice, oldest first.
+    async fn list_files(&self, reference: &Reference) -> Result<Vec<StoredFile>, StoreError>;
     /// Books the authority's confirmation; a second one keeps the first and adds a missing authority reference. Moves the
     /// delivery to `confirmed` where its state allows it.
     async fn acknowledge(
@@ -362,7 +384,7 @@ pub trait Notices: Send + Sync {
         by: &Actor,
         now: Time,
     ) -> Result<(), StoreError>;
-    /// Calls off a draft or a notice whose delivery is not handed yet.
+    /// Calls off a draft or a notice whose delivery is neither on the wire nor handed.
     async fn withdraw(&self, reference: &Reference, by: &Actor, now: Time) -> Result<(), StoreError>;
 }
 
@@ -378,7 +400,9 @@ pub trait Outbox: Send + Sync {
         now: Time,
         lease: TimeDelta,
     ) -> Result<Vec<Claim>, StoreError>;
-    /// Commits outcomes and the next `on_wire` marks together. Concurrent calls share one commit.
+    /// Commits outcomes and the next `on_wire` marks together. Concurrent calls share one commit. A claim's `message_id`,
+    /// where the worker has set it, is kept with its `on_wire` mark, so that a retry after a crash carries the same one.
+    /// For a lost lease the attempt is kept all the same, with `possibly_twice` when a copy left or may have left.
     async fn step(&self, done: Vec<Done>, next_on_wire: Vec<Claim>, now: Time) -> Result<Vec<LeaseLost>, StoreError>;
     /// Gives back what was claimed and not tried.
     async fn release(&self, claims: Vec<Claim>, now: Time) -> Result<(), StoreError>;
@@ -390,7 +414,7 @@ pub trait Outbox: Send + Sync {
     async fn find_delivery(&self, id: DeliveryId) -> Result<Option<StoredDelivery>, StoreError>;
     /// When the next delivery is due; `None` when nothing waits.
     async fn next_due(&self) -> Result<Option<Time>, StoreError>;
-    /// Puts a held, failed or doubtful delivery back to ready, by a person's decision.
+    /// Puts a held, failed or doubtful delivery back to ready, or one that waits for its next try, by a person's decision.
     async fn retry_now(&self, id: DeliveryId, by: &Actor, now: Time) -> Result<(), StoreError>;
     async fn hold(
         &self,
@@ -401,7 +425,7 @@ pub trait Outbox: Send + Sync {
     ) -> Result<(), StoreError>;
     /// A bounce arrived for what was handed.
     async fn bounce(&self, id: DeliveryId, fault: Fault, by: &Actor, now: Time) -> Result<(), StoreError>;
-    /// Proof of arrival other than an acknowledgement.
+    /// Proof of arrival other than an acknowledgement. What is confirmed already keeps its first proof.
     async fn confirm(&self, id: DeliveryId, proof: Proof, by: &Actor, now: Time) -> Result<(), StoreError>;
 }
 
@@ -415,7 +439,8 @@ pub trait Campaigns: Send + Sync {
         by: &Actor,
         now: Time,
     ) -> Result<CampaignId, StoreError>;
-    /// One chunk of persons in one transaction; called until the list ends. Not due before [`Campaigns::start`].
+    /// One chunk of persons in one transaction; called until the list ends. Not due before [`Campaigns::start`]. Returns
+    /// how many were new: an address that the campaign has already (compared byte by byte) is left out.
     async fn add_persons(
         &self,
         campaign: CampaignId,
@@ -423,6 +448,7 @@ pub trait Campaigns: Send + Sync {
         by: &Actor,
         now: Time,
     ) -> Result<u64, StoreError>;
+    /// Makes the persons due; one that runs already stays as it is.
     async fn start(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError>;
     async fn find_campaign(&self, campaign: CampaignId) -> Result<Option<StoredCampaign>, StoreError>;
     async fn list_campaigns(&self) -> Result<Vec<StoredCampaign>, StoreError>;
@@ -447,7 +473,8 @@ pub trait Intake: Send + Sync {
     async fn find_mail(&self, id: MailId) -> Result<Option<StoredMail>, StoreError>;
     /// Mails stored but not understood yet (a crash in between), oldest first, without their bytes.
     async fn list_unread(&self) -> Result<Vec<MailId>, StoreError>;
-    /// Records what was understood, moves what it proves, and journals, in one transaction.
+    /// Records what was understood, moves what it proves, and journals, in one transaction: an acknowledgement is booked
+    /// as by [`Notices::acknowledge`]; a matched `delivered` that is not left for the tray confirms the notice's delivery.
     async fn understood(
         &self,
         id: MailId,
@@ -468,11 +495,18 @@ pub trait Journal: Send + Sync {
     async fn append(&self, event: &str, details: serde_json::Value, by: &Actor, now: Time) -> Result<(), StoreError>;
     /// Oldest first, from `after` (0 for the start), at most `most`.
     async fn list_journal(&self, after: u64, most: u32) -> Result<Vec<JournalEntry>, StoreError>;
+    /// The hash of entry number `length`: the head the journal had when it was that long (64 zeros for 0). `None` when it
+    /// is shorter now. An earlier checkpoint holds when its head is the one found here.
+    async fn head_at(&self, length: u64) -> Result<Option<String>, StoreError>;
     /// Length and head.
     async fn journal_head(&self) -> Result<(u64, String), StoreError>;
+    /// Keeps a checkpoint; it is signed and therefore not journalled itself. [`StoreError::Conflict`] when the journal
+    /// did not have this head at this length.
     async fn add_checkpoint(&self, checkpoint: Checkpoint) -> Result<(), StoreError>;
+    /// Oldest first.
     async fn list_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError>;
-    /// Walks the whole chain and the ledger's batch hashes.
+    /// Walks the whole chain, the ledger's batch hashes, and the lengths and heads of the checkpoints (their signatures
+    /// are the caller's).
     async fn verify_journal(&self) -> Result<JournalVerdict, StoreError>;
 }
 

@@ -1,1 +1,221 @@
-//! The embedded store.
+//! The embedded store: one SQLite file, encrypted at rest (SQLCipher with a raw key), in WAL mode with
+//! `synchronous=FULL`. One thread writes and shares each commit among all who wait for one; another reads. Several
+//! processes may work on the same file. Holds the opening and the migrations; each noun's SQL lies in its own file.
+
+mod campaigns;
+mod intake;
+mod journal;
+mod ledger;
+mod notices;
+mod outbox;
+mod pins;
+mod register;
+mod rows;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+use crate::store::{StoreError, chain};
+use writer::{Threads, Tx};
+
+/// Each brings the schema from its index to the next number, in one transaction. A published one is never changed.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_start.sql")];
+/// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
+const BUSY_WAIT: Duration = Duration::from_secs(10);
+/// Statements kept compiled for each connection; there are some 70.
+const STATEMENTS_KEPT: usize = 128;
+
+/// The key that encrypts the store: 32 random bytes, used as they are, so that opening needs no key derivation.
+#[derive(Clone)]
+pub struct StoreKey(Zeroizing<[u8; 32]>);
+
+/// A store key is 64 hex digits. The text itself is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store key is not 64 hex digits")]
+pub struct BadStoreKey;
+
+impl StoreKey {
+    /// A key of random bytes that the caller drew.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+    /// Reads a key as [`StoreKey::to_hex`] wrote it; white space around it is allowed.
+    ///
+    /// # Errors
+    /// [`BadStoreKey`] when it is anything but 64 hex digits.
+    pub fn from_hex(text: &Secret) -> Result<Self, BadStoreKey> {
+        chain::unhex(text.expose().trim())
+            .map(Self::from_bytes)
+            .ok_or(BadStoreKey)
+    }
+    /// 64 lower-case hex digits: the content of the key file.
+    pub fn to_hex(&self) -> Secret {
+        Secret::new(chain::hex(&*self.0))
+    }
+}
+impl std::fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoreKey(…)")
+    }
+}
+
+/// An open store. Clones share its threads; the last one dropped waits for them to finish and leaves one clean file.
+#[derive(Clone)]
+pub struct Sqlite {
+    threads: Arc<Threads>,
+}
+impl std::fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sqlite")
+    }
+}
+
+impl Sqlite {
+    /// Opens the store, brings its schema up to date, and creates it (mode 0600) where there is no file.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongKey`] when the key does not fit or the file is no store, [`StoreError::Damaged`] when it is cut
+    /// short, [`StoreError::TooNew`] when a newer program wrote it, [`StoreError::Folder`] and [`StoreError::Open`] when
+    /// the system does not let us.
+    pub fn open(path: &Path, key: &StoreKey) -> Result<Self, StoreError> {
+        let exists = path.try_exists().map_err(|source| StoreError::Folder {
+            path: path.display().to_string(),
+            source,
+        })?;
+        if !exists {
+            create(path, key)?;
+        }
+        let writer = connect(path, key)?;
+        migrate(&writer, path, false)?;
+        let reader = connect(path, key)?;
+        reader
+            .pragma_update(None, "query_only", true)
+            .map_err(|e| not_opened(path, e))?;
+        let threads = Threads::start(writer, reader).map_err(|source| StoreError::Folder {
+            path: path.display().to_string(),
+            source,
+        })?;
+        Ok(Self {
+            threads: Arc::new(threads),
+        })
+    }
+
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.threads.write(work).await
+    }
+
+    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.threads.read(work).await
+    }
+}
+
+/// Makes the whole store beside its place and then gives it its name, so that a file of that name is always complete,
+/// and one that is empty can be called damaged.
+fn create(path: &Path, key: &StoreKey) -> Result<(), StoreError> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let folder = |source| StoreError::Folder {
+        path: parent.display().to_string(),
+        source,
+    };
+    // A folder of its own (0700), because SQLite puts its log beside the file, and both must go if this fails.
+    let beside = tempfile::Builder::new()
+        .prefix(".new-store-")
+        .tempdir_in(parent)
+        .map_err(folder)?;
+    // Mode 0600: tempfile's promise.
+    let file = tempfile::NamedTempFile::new_in(beside.path()).map_err(folder)?;
+    let conn = connect(file.path(), key)?;
+    migrate(&conn, path, true)?;
+    conn.close().map_err(|(_, e)| not_opened(path, e))?;
+    match file.persist_noclobber(path) {
+        Ok(_) => {}
+        // Another process made it in the meantime: use that one.
+        Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(folder(e.error)),
+    }
+    // The name itself must survive a power cut.
+    std::fs::File::open(parent)
+        .and_then(|dir| dir.sync_all())
+        .map_err(folder)
+}
+
+/// A connection with the key given and proven, and all settings made.
+fn connect(path: &Path, key: &StoreKey) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(|e| not_opened(path, e))?;
+    conn.busy_timeout(BUSY_WAIT).map_err(|e| not_opened(path, e))?;
+    let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", key.to_hex().expose()));
+    // An error of this statement would quote it, and with it the key.
+    conn.execute_batch(&pragma).map_err(|_| StoreError::WrongKey {
+        path: path.display().to_string(),
+    })?;
+    // The first page is decrypted here: a wrong key shows now and not later.
+    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+        .map_err(|e| not_opened(path, e))?;
+    conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
+        .map_err(|e| not_opened(path, e))?;
+    conn.execute_batch(
+        // 16 MiB of cache hold the inner pages of every index of a ledger of millions.
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384;",
+    )
+    .map_err(|e| not_opened(path, e))?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(conn)
+}
+
+fn not_opened(path: &Path, source: rusqlite::Error) -> StoreError {
+    let path = path.display().to_string();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => StoreError::WrongKey { path },
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path },
+        _ => StoreError::Open { path, source },
+    }
+}
+
+/// Brings the schema up to date, in one transaction.
+fn migrate(conn: &Connection, path: &Path, fresh: bool) -> Result<(), StoreError> {
+    let shown = || path.display().to_string();
+    let version = || -> Result<usize, StoreError> {
+        let found: i64 = conn
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(|e| not_opened(path, e))?;
+        let known = MIGRATIONS.len();
+        match usize::try_from(found) {
+            Ok(0) if !fresh => Err(StoreError::Damaged { path: shown() }),
+            Ok(version) if version <= known => Ok(version),
+            _ => Err(StoreError::TooNew {
+                path: shown(),
+                found,
+                known: known as i64,
+            }),
+        }
+    };
+    if version()? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let step = |sql: &str| conn.execute_batch(sql).map_err(|e| not_opened(path, e));
+    step("BEGIN IMMEDIATE")?;
+    // Read again under the lock: another process may have done it.
+    for migration in &MIGRATIONS[version()?..] {
+        step(migration)?;
+    }
+    step(&format!("PRAGMA user_version = {}", MIGRATIONS.len()))?;
+    step("COMMIT")
+}

@@ -1,0 +1,173 @@
+//! Mail as it came in: the bytes first, what was understood of them later.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params};
+use serde_json::json;
+
+use super::rows::{Json, Micros, all, one, only, run};
+use super::{Sqlite, Tx, journal, notices, outbox};
+use crate::model::Time;
+use crate::model::id::{Actor, MailId};
+use crate::model::notice::Acknowledgement;
+use crate::model::proof::Proof;
+use crate::model::receipt::ReceiptKind;
+use crate::store::{Intake, StoreError, StoredMail, Understanding, chain};
+
+#[async_trait]
+impl Intake for Sqlite {
+    async fn add_mail(&self, raw: &[u8], source: &str, now: Time) -> Result<(MailId, bool), StoreError> {
+        let (raw, source) = (raw.to_vec(), source.to_owned());
+        self.write(move |tx| add_mail(tx, &raw, &source, now)).await
+    }
+
+    async fn find_mail(&self, id: MailId) -> Result<Option<StoredMail>, StoreError> {
+        self.read(move |conn| find_mail(conn, id)).await
+    }
+
+    async fn list_unread(&self) -> Result<Vec<MailId>, StoreError> {
+        self.read(|conn| {
+            let sql = "SELECT id FROM mails WHERE understanding IS NULL ORDER BY id";
+            all(conn, "list the unread mails", sql, [], |row| {
+                row.get(0).map(MailId::new)
+            })
+        })
+        .await
+    }
+
+    async fn understood(
+        &self,
+        id: MailId,
+        understanding: Understanding,
+        acknowledgement: Option<Acknowledgement>,
+        by: &Actor,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let by = by.clone();
+        self.write(move |tx| understood(tx, id, &understanding, acknowledgement.as_ref(), &by, now))
+            .await
+    }
+
+    async fn list_tray(&self) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(|conn| {
+            let sql = format!("{MAIL} WHERE in_tray = 1 ORDER BY id");
+            all(conn, "list the tray", &sql, [], |row| read_mail(row, Vec::new()))
+        })
+        .await
+    }
+
+    async fn seen(&self, source: &str) -> Result<bool, StoreError> {
+        let source = source.to_owned();
+        self.read(move |conn| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM mail_positions WHERE source = ?1)";
+            only(conn, "look for the position", sql, [source], |row| row.get(0))
+        })
+        .await
+    }
+}
+
+fn add_mail(tx: &mut Tx<'_>, raw: &[u8], source: &str, now: Time) -> Result<(MailId, bool), StoreError> {
+    let sha256 = chain::sha256(raw);
+    let sql = "SELECT id FROM mails WHERE sha256 = ?1";
+    let known = one(tx.conn, "look for the mail", sql, [&sha256], |row| {
+        row.get(0).map(MailId::new)
+    })?;
+    let id = match known {
+        Some(id) => id,
+        None => {
+            run(
+                tx.conn,
+                "add the mail",
+                "INSERT INTO mails (received_at, source, sha256) VALUES (?1, ?2, ?3)",
+                params![Micros(now), source, sha256],
+            )?;
+            let id = MailId::new(tx.conn.last_insert_rowid());
+            run(
+                tx.conn,
+                "add the mail's bytes",
+                "INSERT INTO mail_bytes (mail, raw) VALUES (?1, ?2)",
+                params![id.row(), raw],
+            )?;
+            let facts = json!({ "mail": id, "sha256": sha256, "size_bytes": raw.len() });
+            let intake = Actor::Loop("intake".to_owned());
+            journal::append(tx, "mail.received", &facts, &intake, now)?;
+            id
+        }
+    };
+    run(
+        tx.conn,
+        "keep the mail's position",
+        "INSERT INTO mail_positions (source, mail) VALUES (?1, ?2) ON CONFLICT (source) DO NOTHING",
+        params![source, id.row()],
+    )?;
+    Ok((id, known.is_none()))
+}
+
+/// A mail without its bytes.
+const MAIL: &str = "SELECT id, received_at, source, sha256, understanding FROM mails";
+
+fn read_mail(row: &Row<'_>, raw: Vec<u8>) -> rusqlite::Result<StoredMail> {
+    Ok(StoredMail {
+        id: MailId::new(row.get(0)?),
+        received_at: row.get::<_, Micros>(1)?.0,
+        source: row.get(2)?,
+        sha256: row.get(3)?,
+        raw,
+        understanding: row.get::<_, Option<Json<_>>>(4)?.map(|json| json.0),
+    })
+}
+
+fn find_mail(conn: &Connection, id: MailId) -> Result<Option<StoredMail>, StoreError> {
+    let step = "read the mail";
+    let sql = "SELECT raw FROM mail_bytes WHERE mail = ?1";
+    let raw: Option<Vec<u8>> = one(conn, step, sql, [id.row()], |row| row.get(0))?;
+    let sql = format!("{MAIL} WHERE id = ?1");
+    one(conn, step, &sql, [id.row()], |row| {
+        read_mail(row, raw.unwrap_or_default())
+    })
+}
+
+fn understood(
+    tx: &mut Tx<'_>,
+    id: MailId,
+    understanding: &Understanding,
+    acknowledgement: Option<&Acknowledgement>,
+    by: &Actor,
+    now: Time,
+) -> Result<(), StoreError> {
+    let changed = run(
+        tx.conn,
+        "keep what was understood",
+        "UPDATE mails SET understanding = ?2, in_tray = ?3 WHERE id = ?1",
+        params![id.row(), Json(understanding), understanding.in_tray],
+    )?;
+    if changed == 0 {
+        return Err(StoreError::NotFound {
+            what: "mail",
+            id: id.to_string(),
+        });
+    }
+    let facts = json!({
+        "mail": id, "kind": understanding.kind.name(), "notice": understanding.notice,
+        "in_tray": understanding.in_tray, "encrypted": understanding.encrypted, "signed_by": understanding.signed_by,
+    });
+    journal::append(tx, "mail.understood", &facts, by, now)?;
+    match (acknowledgement, &understanding.notice) {
+        (Some(acknowledgement), Some(reference)) => notices::acknowledge(tx, reference, acknowledgement, None, by, now),
+        (Some(_), None) => Err(StoreError::Conflict {
+            what: "mail",
+            id: id.to_string(),
+            found: "not matched to a notice".to_owned(),
+            wanted: "an acknowledgement",
+        }),
+        (None, Some(reference)) if understanding.kind == ReceiptKind::Delivered && !understanding.in_tray => {
+            let (_, notice) = notices::get(tx.conn, reference)?;
+            match notice.delivery {
+                Some(delivery) => {
+                    outbox::confirm_where_allowed(tx, delivery, &Proof::DsnDelivered { mail: id }, by, now)
+                }
+                None => Ok(()),
+            }
+        }
+        (None, _) => Ok(()),
+    }
+}

@@ -1,0 +1,499 @@
+//! The outbox: claims under a lease, outcomes, recovery, and what a person decides about one delivery.
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::ledger::{self, Beside, Current};
+use super::rows::{Json, Micros, Text, all, one, only};
+use super::{Sqlite, Tx, journal};
+use crate::model::Time;
+use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, FaultCause, HoldReason, Outcome, RetryPolicy};
+use crate::model::id::{Actor, CampaignId, DeliveryId, WorkerId};
+use crate::model::proof::Proof;
+use crate::store::{Claim, Done, LeaseLost, Outbox, StoreError, StoredDelivery, Work};
+
+#[async_trait]
+impl Outbox for Sqlite {
+    async fn claim(
+        &self,
+        by: WorkerId,
+        most: u32,
+        only: Option<DeliveryId>,
+        now: Time,
+        lease: TimeDelta,
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.write(move |tx| claim(tx.conn, by, most, only, now, lease)).await
+    }
+
+    async fn step(&self, done: Vec<Done>, next_on_wire: Vec<Claim>, now: Time) -> Result<Vec<LeaseLost>, StoreError> {
+        self.write(move |tx| {
+            let mut lost = Vec::new();
+            for done in &done {
+                lost.extend(finish(tx, done, now)?);
+            }
+            for claim in &next_on_wire {
+                lost.extend(put_on_wire(tx.conn, claim, now)?);
+            }
+            Ok(lost)
+        })
+        .await
+    }
+
+    async fn release(&self, claims: Vec<Claim>, now: Time) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            for claim in &claims {
+                release(tx.conn, claim, now)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn lease_holders(&self) -> Result<Vec<WorkerId>, StoreError> {
+        self.read(lease_holders).await
+    }
+
+    async fn recover(&self, dead: &[WorkerId], retry: &RetryPolicy, now: Time) -> Result<u64, StoreError> {
+        let (dead, retry) = (dead.to_vec(), retry.clone());
+        self.write(move |tx| recover(tx, &dead, &retry, now)).await
+    }
+
+    async fn find_delivery(&self, id: DeliveryId) -> Result<Option<StoredDelivery>, StoreError> {
+        self.read(move |conn| find_delivery(conn, id)).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Time>, StoreError> {
+        self.read(next_due).await
+    }
+
+    async fn retry_now(&self, id: DeliveryId, by: &Actor, now: Time) -> Result<(), StoreError> {
+        let by = by.clone();
+        self.write(move |tx| retry_now(tx, id, &by, now)).await
+    }
+
+    async fn hold(&self, id: DeliveryId, why: HoldReason, by: &Actor, now: Time) -> Result<(), StoreError> {
+        let by = by.clone();
+        self.write(move |tx| hold(tx, id, why, &by, now)).await
+    }
+
+    async fn bounce(&self, id: DeliveryId, fault: Fault, by: &Actor, now: Time) -> Result<(), StoreError> {
+        let by = by.clone();
+        self.write(move |tx| bounce(tx, id, fault, &by, now)).await
+    }
+
+    async fn confirm(&self, id: DeliveryId, proof: Proof, by: &Actor, now: Time) -> Result<(), StoreError> {
+        let by = by.clone();
+        self.write(move |tx| confirm(tx, id, &proof, &by, now)).await
+    }
+}
+
+/// Takes the oldest due of one scope: the notices (?3 is NULL) or one campaign. Each inner query walks one partial index
+/// in its order and stops at the limit; a claim of 500 among a million: MEASURE.
+const CLAIM: &str = "UPDATE deliveries SET state = 'leased', lease_by = ?1, lease_until = ?2, due = NULL, since = NULL
+     WHERE id IN (
+         SELECT id FROM (
+             SELECT * FROM (SELECT id, due FROM deliveries
+                            WHERE state = 'ready' AND campaign IS ?3 AND due <= ?4 ORDER BY due LIMIT ?5)
+             UNION ALL
+             SELECT * FROM (SELECT id, due FROM deliveries
+                            WHERE state = 'in_doubt' AND campaign IS ?3 AND due <= ?4 ORDER BY due LIMIT ?5))
+         ORDER BY due, id LIMIT ?5)
+     RETURNING id, campaign, message_id, tries, possibly_twice";
+
+/// Takes one delivery, on the same conditions.
+const CLAIM_ONE: &str =
+    "UPDATE deliveries SET state = 'leased', lease_by = ?1, lease_until = ?2, due = NULL, since = NULL
+     WHERE id = ?3 AND state IN ('ready', 'in_doubt') AND due <= ?4
+       AND (campaign IS NULL OR campaign IN (SELECT id FROM campaigns WHERE state = 'running'))
+     RETURNING id, campaign, message_id, tries, possibly_twice";
+
+/// A row as it was claimed.
+struct Taken {
+    id: DeliveryId,
+    campaign: Option<CampaignId>,
+    message_id: Option<String>,
+    tries: u32,
+    possibly_twice: bool,
+}
+
+/// Notices come first: an authority does not wait behind a million persons. Then the campaigns, in the order of their start.
+fn claim(
+    conn: &Connection,
+    by: WorkerId,
+    most: u32,
+    only: Option<DeliveryId>,
+    now: Time,
+    lease: TimeDelta,
+) -> Result<Vec<Claim>, StoreError> {
+    let until = Micros(now.checked_add_signed(lease).unwrap_or(Time::MAX_UTC));
+    let take = |sql: &str, which: Option<i64>, most: usize| {
+        let params: &[&dyn rusqlite::ToSql] = &[&Text(by), &until, &which, &Micros(now), &(most as i64)];
+        let params = if only.is_some() { &params[..4] } else { params };
+        all(conn, "claim deliveries", sql, params, |row| {
+            Ok(Taken {
+                id: DeliveryId::new(row.get(0)?),
+                campaign: row.get::<_, Option<i64>>(1)?.map(CampaignId::new),
+                message_id: row.get(2)?,
+                tries: row.get(3)?,
+                possibly_twice: row.get(4)?,
+            })
+        })
+    };
+    let mut taken = Vec::new();
+    if let Some(id) = only.filter(|_| most > 0) {
+        taken = take(CLAIM_ONE, Some(id.row()), 1)?;
+    } else if only.is_none() {
+        for scope in scopes(conn)? {
+            let left = most as usize - taken.len();
+            if left == 0 {
+                break;
+            }
+            // The order of RETURNING is SQLite's business.
+            let mut more = take(CLAIM, scope, left)?;
+            more.sort_by_key(|t| t.id);
+            taken.extend(more);
+        }
+    }
+    taken.into_iter().map(|taken| with_work(conn, by, taken)).collect()
+}
+
+/// What may be claimed from: the notices, then each running campaign.
+fn scopes(conn: &Connection) -> Result<Vec<Option<i64>>, StoreError> {
+    let running = all(
+        conn,
+        "list the running campaigns",
+        "SELECT id FROM campaigns WHERE state = 'running' ORDER BY started_at, id",
+        [],
+        |row| row.get(0).map(Some),
+    )?;
+    Ok([None].into_iter().chain(running).collect())
+}
+
+fn with_work(conn: &Connection, by: WorkerId, taken: Taken) -> Result<Claim, StoreError> {
+    let found = match taken.campaign {
+        None => one(
+            conn,
+            "read the sealed mail",
+            "SELECT s.recipient, s.envelope_from, s.mail, n.reference
+             FROM sealed s JOIN deliveries d ON d.id = s.delivery JOIN notices n ON n.id = d.notice
+             WHERE s.delivery = ?1",
+            [taken.id.row()],
+            |row| {
+                let work = Work::Notice {
+                    reference: row.get::<_, Text<_>>(3)?.0,
+                    envelope_from: row.get(1)?,
+                    sealed: row.get(2)?,
+                };
+                Ok((row.get(0)?, work))
+            },
+        )?,
+        Some(campaign) => one(
+            conn,
+            "read the person",
+            "SELECT address, language, fields FROM persons WHERE delivery = ?1",
+            [taken.id.row()],
+            |row| {
+                let work = Work::Person {
+                    campaign,
+                    language: row.get(1)?,
+                    fields: row.get::<_, Json<Value>>(2)?.0,
+                };
+                Ok((row.get(0)?, work))
+            },
+        )?,
+    };
+    let (recipient, work) = found.ok_or_else(|| StoreError::Corrupt {
+        what: "delivery",
+        why: format!("{} has nothing to send", taken.id),
+    })?;
+    Ok(Claim {
+        delivery: taken.id,
+        by,
+        recipient,
+        message_id: taken.message_id,
+        attempt: taken.tries + 1,
+        possibly_twice: taken.possibly_twice,
+        work,
+    })
+}
+
+/// Stores one outcome. A proof that came before the outcome keeps its place; any other state means the lease was lost:
+/// the attempt is kept all the same, and marked when a copy left or may have left.
+fn finish(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<LeaseLost>, StoreError> {
+    let current = ledger::get(tx.conn, done.claim.delivery)?;
+    let courier = Actor::Loop("courier".to_owned());
+    let parts = match &done.outcome {
+        Outcome::Accepted { reply, tls } => (Some(reply), None, tls.as_ref()),
+        Outcome::Deferred { fault } | Outcome::Refused { fault } | Outcome::InDoubt { fault } => {
+            (None, Some(fault), None)
+        }
+    };
+    ledger::add_attempt(tx, &current, done.outcome.name(), parts, &courier, now)?;
+    let event = DeliveryEvent::Tried {
+        by: done.claim.by,
+        now,
+        outcome: done.outcome.clone(),
+        attempt: done.claim.attempt,
+        jitter: done.jitter,
+    };
+    let Ok(to) = current.state.clone().on(event, &done.retry) else {
+        if matches!(current.state, DeliveryState::Confirmed { .. }) {
+            return Ok(None);
+        }
+        if matches!(done.outcome, Outcome::Accepted { .. } | Outcome::InDoubt { .. }) {
+            ledger::mark_twice(tx.conn, current.id)?;
+        }
+        return Ok(Some(LeaseLost(current.id)));
+    };
+    let beside = Beside {
+        tried: true,
+        possibly_twice: matches!(done.outcome, Outcome::InDoubt { .. }),
+        message_id: done.message_id.as_deref(),
+    };
+    ledger::save(tx.conn, &current, &to, &beside)?;
+    let kind = match to {
+        DeliveryState::Handed { .. } => "notice_handed",
+        DeliveryState::Failed { .. } => "notice_failed",
+        DeliveryState::InDoubt { .. } => "notice_in_doubt",
+        // Another try will follow: the attempts tell of it.
+        _ => return Ok(None),
+    };
+    ledger::tell(tx, &current, kind, &done.outcome.words(), &courier, now)?;
+    Ok(None)
+}
+
+fn put_on_wire(conn: &Connection, claim: &Claim, now: Time) -> Result<Option<LeaseLost>, StoreError> {
+    let current = ledger::get(conn, claim.delivery)?;
+    match current
+        .state
+        .clone()
+        .on(DeliveryEvent::PutOnWire { by: claim.by, now }, &ledger::NO_RETRY)
+    {
+        Ok(to) => {
+            let beside = Beside {
+                message_id: claim.message_id.as_deref(),
+                ..Beside::default()
+            };
+            ledger::save(conn, &current, &to, &beside)?;
+            Ok(None)
+        }
+        Err(_) => Ok(Some(LeaseLost(current.id))),
+    }
+}
+
+/// A lease that was lost meanwhile needs no giving back.
+fn release(conn: &Connection, claim: &Claim, now: Time) -> Result<(), StoreError> {
+    let current = ledger::get(conn, claim.delivery)?;
+    match current
+        .state
+        .clone()
+        .on(DeliveryEvent::Release { by: claim.by, now }, &ledger::NO_RETRY)
+    {
+        Ok(to) => ledger::save(conn, &current, &to, &Beside::default()),
+        Err(_) => Ok(()),
+    }
+}
+
+fn lease_holders(conn: &Connection) -> Result<Vec<WorkerId>, StoreError> {
+    all(
+        conn,
+        "list the lease holders",
+        "SELECT DISTINCT lease_by FROM deliveries WHERE lease_by IS NOT NULL ORDER BY lease_by",
+        [],
+        |row| Ok(row.get::<_, Text<_>>(0)?.0),
+    )
+}
+
+/// All that is leased or on the wire: read from its own small index.
+const LEASES: &str = "SELECT id, lease_by, state, lease_until FROM deliveries WHERE lease_by IS NOT NULL";
+
+fn recover(tx: &mut Tx<'_>, dead: &[WorkerId], retry: &RetryPolicy, now: Time) -> Result<u64, StoreError> {
+    let leases = all(tx.conn, "look for leases to recover", LEASES, [], |row| {
+        let id = DeliveryId::new(row.get(0)?);
+        let by: WorkerId = row.get::<_, Text<_>>(1)?.0;
+        // On the wire there is no end: only its worker, or its death, says what became of it.
+        let ended = row.get::<_, Option<Micros>>(3)?.is_some_and(|until| until.0 <= now);
+        Ok((id, by, ended))
+    })?;
+    let courier = Actor::Loop("courier".to_owned());
+    let (mut ready, mut in_doubt): (u64, u64) = (0, 0);
+    for (id, _, _) in leases.into_iter().filter(|(_, by, ended)| *ended || dead.contains(by)) {
+        let current = ledger::get(tx.conn, id)?;
+        let Ok(to) = current.state.clone().on(DeliveryEvent::Recover { now }, retry) else {
+            continue;
+        };
+        let doubtful = matches!(to, DeliveryState::InDoubt { .. });
+        let beside = Beside {
+            tried: doubtful,
+            possibly_twice: doubtful,
+            message_id: None,
+        };
+        ledger::save(tx.conn, &current, &to, &beside)?;
+        if doubtful {
+            in_doubt += 1;
+            ledger::add_attempt(tx, &current, "recovered", (None, None, None), &courier, now)?;
+            let words = "its worker ended while it was on the wire";
+            ledger::tell(tx, &current, "notice_in_doubt", words, &courier, now)?;
+        } else {
+            ready += 1;
+        }
+    }
+    if ready + in_doubt > 0 {
+        let facts = json!({ "ready": ready, "in_doubt": in_doubt });
+        journal::append(tx, "outbox.recovered", &facts, &courier, now)?;
+    }
+    Ok(ready + in_doubt)
+}
+
+fn find_delivery(conn: &Connection, id: DeliveryId) -> Result<Option<StoredDelivery>, StoreError> {
+    let Some(current) = ledger::find(conn, id)? else {
+        return Ok(None);
+    };
+    let (notice, campaign) = match current.owner {
+        ledger::Owner::Notice { reference, .. } => (Some(reference), None),
+        ledger::Owner::Campaign(campaign) => (None, Some(campaign)),
+    };
+    // Empty once the person is erased.
+    let recipient: Option<String> = only(
+        conn,
+        "read the recipient",
+        "SELECT coalesce((SELECT recipient FROM sealed WHERE delivery = ?1),
+                         (SELECT address FROM persons WHERE delivery = ?1))",
+        [id.row()],
+        |row| row.get(0),
+    )?;
+    Ok(Some(StoredDelivery {
+        id,
+        notice,
+        campaign,
+        recipient: recipient.unwrap_or_default(),
+        state: current.state,
+        possibly_twice: current.possibly_twice,
+        message_id: current.message_id,
+        attempts: ledger::attempts(conn, id)?,
+    }))
+}
+
+/// The first due of one scope; each half reads one entry of one index.
+const DUE: &str = "SELECT min(due) FROM (
+         SELECT * FROM (SELECT due FROM deliveries WHERE state = 'ready' AND campaign IS ?1 ORDER BY due LIMIT 1)
+         UNION ALL
+         SELECT * FROM (SELECT due FROM deliveries WHERE state = 'in_doubt' AND campaign IS ?1 AND due IS NOT NULL
+                        ORDER BY due LIMIT 1))";
+
+fn next_due(conn: &Connection) -> Result<Option<Time>, StoreError> {
+    let mut first: Option<Time> = None;
+    for scope in scopes(conn)? {
+        let due = only(conn, "look for what is due", DUE, [scope], |row| {
+            Ok(row.get::<_, Option<Micros>>(0)?.map(|due| due.0))
+        })?;
+        first = first.into_iter().chain(due).min();
+    }
+    Ok(first)
+}
+
+fn retry_now(tx: &mut Tx<'_>, id: DeliveryId, by: &Actor, now: Time) -> Result<(), StoreError> {
+    let current = ledger::get(tx.conn, id)?;
+    let event = match current.state {
+        DeliveryState::Held { .. } => DeliveryEvent::Unhold { now },
+        _ => DeliveryEvent::Retry { now },
+    };
+    ledger::move_on(tx, &current, event, "another try")?;
+    ledger::tell(tx, &current, "notice_retried", "", by, now)?;
+    note(
+        tx,
+        "delivery.retried",
+        &current,
+        json!({ "was": current.state.name() }),
+        by,
+        now,
+    )
+}
+
+fn hold(tx: &mut Tx<'_>, id: DeliveryId, why: HoldReason, by: &Actor, now: Time) -> Result<(), StoreError> {
+    let current = ledger::get(tx.conn, id)?;
+    let (word, words) = match &why {
+        HoldReason::Revoked => ("revoked", "the certificate was revoked"),
+        HoldReason::PinChanged => ("pin_changed", "another certificate was pinned"),
+        HoldReason::Asked(reason) => ("asked", reason.as_str()),
+    };
+    let event = DeliveryEvent::Hold { why: why.clone() };
+    ledger::move_on(tx, &current, event, "holding it")?;
+    ledger::add_attempt(tx, &current, "held", (None, None, None), by, now)?;
+    ledger::tell(tx, &current, "notice_held", words, by, now)?;
+    note(tx, "delivery.held", &current, json!({ "why": word }), by, now)
+}
+
+fn bounce(tx: &mut Tx<'_>, id: DeliveryId, fault: Fault, by: &Actor, now: Time) -> Result<(), StoreError> {
+    let current = ledger::get(tx.conn, id)?;
+    let words = fault.to_string();
+    let code = match &fault.cause {
+        FaultCause::Reply(reply) => json!(reply.code),
+        _ => Value::Null,
+    };
+    let event = DeliveryEvent::Bounce { now, fault };
+    ledger::move_on(tx, &current, event, "a bounce")?;
+    ledger::tell(tx, &current, "notice_bounced", &words, by, now)?;
+    note(tx, "delivery.bounced", &current, json!({ "code": code }), by, now)
+}
+
+/// Books a proof of arrival; the first is kept.
+pub(super) fn confirm(tx: &mut Tx<'_>, id: DeliveryId, proof: &Proof, by: &Actor, now: Time) -> Result<(), StoreError> {
+    let current = ledger::get(tx.conn, id)?;
+    if matches!(current.state, DeliveryState::Confirmed { .. }) {
+        return Ok(());
+    }
+    let event = DeliveryEvent::Confirm {
+        now,
+        proof: proof.clone(),
+    };
+    ledger::move_on(tx, &current, event, "a confirmation")?;
+    if matches!(proof, Proof::DsnDelivered { .. }) {
+        ledger::tell(tx, &current, "notice_delivered", "", by, now)?;
+    }
+    note(tx, "delivery.confirmed", &current, proof_facts(proof), by, now)
+}
+
+/// As [`confirm`], but what was called off stays so without an error: the proof is kept elsewhere.
+pub(super) fn confirm_where_allowed(
+    tx: &mut Tx<'_>,
+    id: DeliveryId,
+    proof: &Proof,
+    by: &Actor,
+    now: Time,
+) -> Result<(), StoreError> {
+    match confirm(tx, id, proof, by, now) {
+        Err(StoreError::Conflict { .. }) => Ok(()),
+        done => done,
+    }
+}
+
+/// What the journal keeps of a proof: its kind and what identifies it.
+pub(super) fn proof_facts(proof: &Proof) -> Value {
+    match proof {
+        Proof::Signed { by, mail } => json!({ "proof": "signed", "fingerprint": by, "mail": mail }),
+        Proof::Threaded { mail } => json!({ "proof": "threaded", "mail": mail }),
+        Proof::DsnDelivered { mail } => json!({ "proof": "dsn_delivered", "mail": mail }),
+        Proof::Attested { by, file_sha256 } => {
+            json!({ "proof": "attested", "by": by.to_string(), "file_sha256": file_sha256 })
+        }
+    }
+}
+
+/// A journal entry about one delivery.
+pub(super) fn note(
+    tx: &mut Tx<'_>,
+    event: &str,
+    current: &Current,
+    more: Value,
+    by: &Actor,
+    now: Time,
+) -> Result<(), StoreError> {
+    let mut facts = current.facts();
+    if let Value::Object(more) = more {
+        facts.extend(more);
+    }
+    journal::append(tx, event, &Value::Object(facts), by, now).map(drop)
+}

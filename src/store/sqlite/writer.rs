@@ -1,0 +1,212 @@
+//! The two threads of an open store: one writes and shares each commit among all who wait, one reads. Knows no table
+//! but lets the ledger close its batch before each commit.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::ledger;
+use super::ledger::NewAttempt;
+use super::rows::failed;
+use crate::store::StoreError;
+
+/// Requests that may wait for a thread; more make the callers wait, so that memory stays bounded.
+const WAITING_MOST: usize = 256;
+/// Requests that share one commit at most, so that the first of them is not kept waiting for ever.
+const COMMIT_MOST: usize = 128;
+
+/// The transaction that all requests of one commit share.
+pub(super) struct Tx<'c> {
+    pub conn: &'c Connection,
+    /// Attempts of campaign deliveries; stored before the commit with one journal entry for each campaign.
+    pub batch: Vec<NewAttempt>,
+}
+
+/// What the writing thread is asked to do.
+trait Write: Send {
+    /// Does the work; false when it failed and its changes must be undone.
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Answers the caller after the commit, or with why there was none.
+    fn answer(self: Box<Self>, failure: Option<Arc<StoreError>>);
+}
+
+struct Request<T, F> {
+    work: Option<F>,
+    result: Option<Result<T, StoreError>>,
+    caller: oneshot::Sender<Result<T, StoreError>>,
+}
+impl<T, F> Write for Request<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        let work = self.work.take().expect("a request is run once");
+        let result = work(tx);
+        let good = result.is_ok();
+        self.result = Some(result);
+        good
+    }
+    fn answer(self: Box<Self>, failure: Option<Arc<StoreError>>) {
+        let answer = match (self.result, failure) {
+            (Some(Err(error)), _) => Err(error),
+            (_, Some(source)) => Err(StoreError::NotCommitted { source }),
+            (Some(done), None) => done,
+            (None, None) => Err(StoreError::Gone),
+        };
+        // A caller that no longer waits has lost nothing: its change is stored.
+        let _ = self.caller.send(answer);
+    }
+}
+
+type Read = Box<dyn FnOnce(&Connection) + Send>;
+
+/// The ends of both threads' queues. Dropping it lets the threads finish what waits, and ends them.
+pub(super) struct Threads {
+    write: Option<mpsc::Sender<Box<dyn Write>>>,
+    read: Option<mpsc::Sender<Read>>,
+    running: Mutex<Vec<JoinHandle<()>>>,
+}
+impl Threads {
+    /// Starts both threads on their open connections.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn start(writer: Connection, reader: Connection) -> std::io::Result<Self> {
+        let (write, writes) = mpsc::channel(WAITING_MOST);
+        let (read, reads) = mpsc::channel(WAITING_MOST);
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        // The reader first: it must have closed before the writer's last checkpoint.
+        let running = vec![
+            named("store-reader").spawn(move || serve_reads(reader, reads))?,
+            named("store-writer").spawn(move || serve_writes(writer, writes))?,
+        ];
+        Ok(Self {
+            write: Some(write),
+            read: Some(read),
+            running: Mutex::new(running),
+        })
+    }
+
+    /// Runs `work` in the next transaction; returns after its commit. The work is done even when the caller stops waiting.
+    ///
+    /// # Errors
+    /// What `work` returned, a commit that failed, or [`StoreError::Gone`].
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        let request = Box::new(Request {
+            work: Some(work),
+            result: None,
+            caller,
+        });
+        let queue = self.write.as_ref().ok_or(StoreError::Gone)?;
+        queue.send(request).await.map_err(|_| StoreError::Gone)?;
+        answer.await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Runs `work` on the reading connection, which sees all that was committed before.
+    ///
+    /// # Errors
+    /// What `work` returned, or [`StoreError::Gone`].
+    pub(super) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        let read: Read = Box::new(move |conn| {
+            let _ = caller.send(work(conn));
+        });
+        let queue = self.read.as_ref().ok_or(StoreError::Gone)?;
+        queue.send(read).await.map_err(|_| StoreError::Gone)?;
+        answer.await.map_err(|_| StoreError::Gone)?
+    }
+}
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.write = None;
+        self.read = None;
+        let running = self.running.get_mut().map(std::mem::take).unwrap_or_default();
+        for thread in running {
+            // A thread that panicked has nothing left to close.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve_reads(conn: Connection, mut reads: mpsc::Receiver<Read>) {
+    while let Some(read) = reads.blocking_recv() {
+        read(&conn);
+    }
+}
+
+fn serve_writes(conn: Connection, mut writes: mpsc::Receiver<Box<dyn Write>>) {
+    while let Some(first) = writes.blocking_recv() {
+        let mut requests = vec![first];
+        let failure = commit_together(&conn, &mut requests, &mut writes).err().map(Arc::new);
+        for request in requests {
+            request.answer(failure.clone());
+        }
+    }
+    // Leaves one file behind instead of three. Another process may be reading: then it will do so when it closes.
+    let _ = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+}
+
+/// One transaction: the first request, then those that came while it ran. Each has its savepoint, so that one that
+/// fails takes nothing with it.
+fn commit_together(
+    conn: &Connection,
+    requests: &mut Vec<Box<dyn Write>>,
+    more: &mut mpsc::Receiver<Box<dyn Write>>,
+) -> Result<(), StoreError> {
+    // IMMEDIATE: what a request reads must not change under it by another process before it writes.
+    conn.execute_batch("BEGIN IMMEDIATE")
+        .map_err(failed("begin a transaction"))?;
+    let mut tx = Tx {
+        conn,
+        batch: Vec::new(),
+    };
+    let done = run_together(&mut tx, requests, more)
+        .and_then(|()| ledger::close_batch(&mut tx))
+        .and_then(|()| conn.execute_batch("COMMIT").map_err(failed("commit")));
+    if done.is_err() && !conn.is_autocommit() {
+        // The first error is the one to report; if this fails too, the next BEGIN will say so.
+        let _ = conn.execute_batch("ROLLBACK");
+    }
+    done
+}
+
+fn run_together(
+    tx: &mut Tx<'_>,
+    requests: &mut Vec<Box<dyn Write>>,
+    more: &mut mpsc::Receiver<Box<dyn Write>>,
+) -> Result<(), StoreError> {
+    let mut next = 0;
+    while let Some(request) = requests.get_mut(next) {
+        tx.conn
+            .execute_batch("SAVEPOINT request")
+            .map_err(failed("begin a request"))?;
+        let mark = tx.batch.len();
+        if !request.run(tx) {
+            tx.batch.truncate(mark);
+            // A full disk or an I/O error may have ended the whole transaction: then this fails, and all are told.
+            tx.conn
+                .execute_batch("ROLLBACK TO request")
+                .map_err(failed("undo a request"))?;
+        }
+        tx.conn
+            .execute_batch("RELEASE request")
+            .map_err(failed("end a request"))?;
+        next += 1;
+        if next == requests.len() && next < COMMIT_MOST {
+            requests.extend(more.try_recv());
+        }
+    }
+    Ok(())
+}
