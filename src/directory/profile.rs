@@ -334,7 +334,8 @@ impl Profile {
     }
 
     /// All channels in the order in which a person should try them: those for breaches (e-mail, portal, web form,
-    /// telephone, post), then those that only answer questions (telephone first, e-mail last, lest it be used to notify).
+    /// telephone, post; the merely recalled ones after the others), then those that only answer questions (telephone first,
+    /// e-mail last, lest it be used to notify).
     pub fn ways(&self) -> Vec<&Channel> {
         let mut ways: Vec<&Channel> = self.channels.iter().collect();
         ways.sort_by_key(|c| {
@@ -347,7 +348,7 @@ impl Profile {
                 (ChannelKind::Portal | ChannelKind::Webform, Purpose::General) => 5,
                 (ChannelKind::Email, Purpose::General) => 6,
             };
-            (c.purpose, rank)
+            (c.purpose, c.confidence == Confidence::Recalled, rank)
         });
         ways
     }
@@ -459,11 +460,11 @@ channels:
         assert_eq!(p.phone().unwrap().value, "+352 2");
         let order: Vec<&str> = p.ways().iter().map(|c| c.value.as_str()).collect();
         let wanted = [
-            "old@cnpd.lu",
             "breach@cnpd.lu",
             "e-Box",
             "https://cnpd.lu/form",
             "+352 2",
+            "old@cnpd.lu",
             "+352 1",
             "ask@cnpd.lu",
         ];

@@ -1,12 +1,10 @@
-//! What a profile must fulfil beyond its types, and what a person should still do about one that fulfils it.
-//!
-//! Pure: no files, no clock of its own. [`Problem`]s make a profile unusable; [`Profile::findings`] do not.
+//! What a profile must fulfil beyond its types. A [`Problem`] makes it unusable; what a person should still look into is
+//! `findings`. No files, no clock.
 
 use chrono_tz::Tz;
 use regex::{Regex, RegexBuilder};
 
-use super::profile::{AuthorityKind, Channel, ChannelKind, Confidence, Profile, Purpose, Seal};
-use crate::model::Time;
+use super::profile::{Acknowledgement, AuthorityKind, Channel, ChannelKind, Profile, Seal};
 
 /// Something in a profile that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +32,6 @@ const MAX_NOTES_CHARS: usize = 10_000;
 const MAX_WITHIN_HOURS: u32 = 720;
 /// Smaller than a sealed notice without attachments, and larger than any mail server takes.
 const MAX_BYTES_RANGE: std::ops::RangeInclusive<u64> = 50_000..=100_000_000;
-/// After half a year a profile should be compared with the live pages again: authorities change keys yearly.
-const CHECK_AFTER_DAYS: i64 = 183;
 
 impl Profile {
     /// Checks everything that the types do not say.
@@ -54,78 +50,6 @@ impl Profile {
         } else {
             Err(check.problems)
         }
-    }
-
-    /// What a person should still do before relying on this profile: one readable line each, none when all is well.
-    pub fn findings(&self, now: Time) -> Vec<String> {
-        let mut lines = Vec::new();
-        let today = now.with_timezone(&self.timezone()).date_naive();
-        let recalled = |c: &&Channel| {
-            c.kind == ChannelKind::Email && c.purpose == Purpose::Breach && c.confidence == Confidence::Recalled
-        };
-        match (self.breach_email(), self.portal()) {
-            (Some(email), _) if email.confidence != Confidence::Confirmed => lines.push(format!(
-                "the breach address {} is known at second hand only: compare it with the authority's page",
-                email.value
-            )),
-            (Some(_), _) => {}
-            (None, Some(online)) => lines.push(format!(
-                "no breach e-mail address is known: file through {} and book it with `breachpost notice record`",
-                online.value
-            )),
-            (None, None) => lines.push(match self.phone() {
-                Some(phone) => format!("no channel for breaches is known: ask at {}", phone.value),
-                None => "no channel for breaches is known: ask the authority".to_owned(),
-            }),
-        }
-        for channel in self.channels.iter().filter(recalled) {
-            lines.push(format!(
-                "the breach address {} is recalled only and not used: check it, then state its source in an overlay",
-                channel.value
-            ));
-        }
-        if self.breach_email().is_some() {
-            lines.extend(self.key_finding(today));
-        }
-        match &self.checked {
-            None => lines.push("nobody has compared this profile with the authority's live pages yet".to_owned()),
-            Some(checked) => {
-                let days = (today - checked.on).num_days();
-                if days < 0 {
-                    lines.push(format!(
-                        "the date of its last check, {}, lies in the future",
-                        checked.on
-                    ));
-                } else if days > CHECK_AFTER_DAYS {
-                    lines.push(format!(
-                        "last compared with the live pages {days} days ago ({}, by {}): do it again",
-                        checked.on, checked.by
-                    ));
-                }
-            }
-        }
-        lines
-    }
-
-    fn key_finding(&self, today: chrono::NaiveDate) -> Option<String> {
-        let verify = match self.phone() {
-            Some(phone) => format!("have its fingerprint read out at {}", phone.value),
-            None => "verify its fingerprint with the authority".to_owned(),
-        };
-        let Some(key) = &self.openpgp else {
-            return Some(format!(
-                "no OpenPGP key is known: ask the authority for one and {verify}"
-            ));
-        };
-        if let Some(expired) = key.expires.filter(|day| *day < today) {
-            return Some(format!(
-                "the published key ran out on {expired}: fetch its successor and {verify}"
-            ));
-        }
-        key.published_fingerprint.is_none().then(|| match &key.url {
-            Some(url) => format!("no fingerprint is published: fetch the key at {url} and {verify}"),
-            None => format!("no fingerprint is published: fetch the key and {verify}"),
-        })
     }
 }
 
@@ -292,7 +216,7 @@ impl Check {
         if let Some(Err(text)) = ack.reference.as_deref().map(reference_pattern) {
             self.problem("acknowledgement.reference", text);
         }
-        let bare = super::profile::Acknowledgement {
+        let bare = Acknowledgement {
             source: ack.source.clone(),
             confidence: ack.confidence,
             ..Default::default()
@@ -590,55 +514,5 @@ checked: { by: Anna, on: 2026-11-01 }
             let error = reference_pattern(pattern).unwrap_err();
             assert!(error.contains(word) && !error.contains('\n'), "{error}");
         }
-    }
-
-    #[test]
-    fn findings_say_what_is_left_to_do() {
-        let now: Time = "2026-11-21T10:00:00Z".parse().unwrap();
-        let good = SOUND.replace(
-            "url_kind: page,",
-            &format!("url_kind: page, published_fingerprint: {},", "ab".repeat(20)),
-        );
-        assert_eq!(read(&good).findings(now), [""; 0]);
-        let table = [
-            ("checked: { by: Anna, on: 2026-11-01 }", "", "nobody has compared"),
-            ("on: 2026-11-01", "on: 2026-05-21", "184 days ago"),
-            ("on: 2026-11-01", "on: 2027-01-01", "in the future"),
-            (
-                "for: breach, source: s, confidence: confirmed",
-                "for: breach, source: s, confidence: secondary",
-                "second hand",
-            ),
-            (
-                "for: breach, source: s, confidence: confirmed",
-                "for: breach, source: s, confidence: recalled",
-                "recalled only",
-            ),
-            ("for: breach", "for: general", "ask at +352 1"),
-            (
-                "kind: email, value: breach@office.example",
-                "kind: portal, value: e-Box",
-                "file through e-Box",
-            ),
-            (
-                "url_kind: page,",
-                "url_kind: page, expires: 2026-11-20,",
-                "ran out on 2026-11-20",
-            ),
-            ("openpgp:", "notice: {}\n#", "no OpenPGP key is known"),
-        ];
-        for (from, to, wanted) in table {
-            let text = good.replacen(from, to, 1);
-            assert_ne!(text, good, "{from}");
-            let lines = read(&text).findings(now);
-            assert!(lines.iter().any(|l| l.contains(wanted)), "{wanted}: {lines:?}");
-        }
-        let lines = read(SOUND).findings(now);
-        assert_eq!(
-            lines,
-            [
-                "no fingerprint is published: fetch the key at https://office.example/key and have its fingerprint read out at +352 1"
-            ]
-        );
     }
 }
