@@ -19,12 +19,7 @@ impl Home {
     /// [`ConfigError::NoHome`] when none of them is given, [`ConfigError::Unreadable`] when the folder is not there or
     /// not ours to read, [`ConfigError::NotAFolder`].
     pub fn find(flag: Option<&Path>) -> Result<Home, ConfigError> {
-        let named = flag.map(Path::to_path_buf).or_else(|| {
-            std::env::var_os("BREACHPOST_HOME")
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        });
-        let home = match named {
+        let home = match Home::named(flag) {
             Some(root) => Home::at(&root)?,
             None => {
                 let here = Home::at(Path::new("."))?;
@@ -42,6 +37,15 @@ impl Home {
             return Err(ConfigError::NotAFolder { path: home.root });
         }
         Ok(home)
+    }
+
+    /// The folder that was named, by `--home` or else by `$BREACHPOST_HOME`.
+    pub fn named(flag: Option<&Path>) -> Option<PathBuf> {
+        flag.map(Path::to_path_buf).or_else(|| {
+            std::env::var_os("BREACHPOST_HOME")
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        })
     }
 
     /// The home at this path, whether or not it is there yet: for `init`, drills and tests.
@@ -94,6 +98,20 @@ impl Home {
     }
     pub fn store_path(&self, config: &Config) -> PathBuf {
         self.resolve(&config.store.0)
+    }
+
+    /// Takes the home's folder from the group and others.
+    ///
+    /// # Errors
+    /// [`ConfigError::Write`].
+    pub fn make_private(&self) -> Result<(), ConfigError> {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&self.root, std::fs::Permissions::from_mode(0o700)).map_err(|source| {
+            ConfigError::Write {
+                path: self.root.clone(),
+                source,
+            }
+        })
     }
 
     /// Refuses a home, a keys folder or a file in it that the group or others may read or enter.

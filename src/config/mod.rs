@@ -3,10 +3,13 @@
 //! `default.yaml` is what `breachpost init` writes and the documentation of every default. This room reads and judges
 //! settings; it opens no store, no connection and no OpenPGP key.
 
+mod filling;
 mod home;
+mod reader;
 mod secret_source;
 mod sections;
 mod store_key;
+mod urls;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -14,21 +17,21 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+pub use filling::{Filling, quoted};
 pub use home::Home;
 pub use secret_source::{SecretFault, SecretSource};
 pub use sections::{
     Alerts, Approval, Campaign, Contact, ContactKind, Http, Individuals, Key, Limits, Mailbox, Oauth2, Organisation,
     Pace, Persons, Relay, Retention, Retry, Sender, Timeouts, Tls, TokenSource, Verp, Webhook,
 };
-pub use store_key::{make_private_folder, random_hex, write_new_private};
-pub use values::{
-    Address, BadValue, Country, Language, Line, MailboxUrl, RelaySecurity, RelayUrl, Seconds, StoreUrl, WebhookUrl,
-};
+pub use store_key::{make_private_folder, random_hex, replace_private, write_new_private};
+pub use urls::{MailboxUrl, RelaySecurity, RelayUrl, StoreUrl, WebhookUrl};
+pub use values::{Address, BadValue, Country, Language, Line, Seconds};
 
 use crate::model::Time;
 use crate::model::delivery::RetryPolicy;
 use crate::secret::Secret;
-use sections::{section, section_if_any};
+use reader::{section, section_if_any};
 
 /// The file that `init` writes: a complete example, loaded as it stands by the tests.
 pub const DEFAULT_FILE: &str = include_str!("default.yaml");
@@ -103,7 +106,7 @@ impl ConfigError {
 }
 
 /// A path as it may be pasted into a shell.
-fn shell_word(path: &Path) -> String {
+pub fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+@:,=".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

@@ -36,7 +36,8 @@ impl Config {
                         place: place.clone(),
                     }),
                     SecretSource::File(path) if create => {
-                        write_new_private(&home.resolve(path), random_hex().expose())?;
+                        let key = Secret::new(format!("{}\n", random_hex().expose()));
+                        write_new_private(&home.resolve(path), key.expose())?;
                         // Read back: where two processes started at once, the first one's key holds for both.
                         read()
                     }
@@ -72,23 +73,39 @@ pub fn random_hex() -> Secret {
 /// # Errors
 /// [`ConfigError::Write`].
 pub fn write_new_private(path: &Path, text: &str) -> Result<(), ConfigError> {
-    let failed = |source| ConfigError::Write {
+    write_private(path, text, |file| match file.persist_noclobber(path) {
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        result => result.map(drop).map_err(|e| e.error),
+    })
+}
+
+/// The same, but a file that is there already is replaced.
+///
+/// # Errors
+/// [`ConfigError::Write`].
+pub fn replace_private(path: &Path, text: &str) -> Result<(), ConfigError> {
+    write_private(path, text, |file| file.persist(path).map(drop).map_err(|e| e.error))
+}
+
+fn write_private(
+    path: &Path,
+    text: &str,
+    put_in_place: impl FnOnce(tempfile::NamedTempFile) -> std::io::Result<()>,
+) -> Result<(), ConfigError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    make_private_folder(folder)?;
+    let write = || {
+        // Made with mode 0600 beside its place, so that the last step is a rename within one file system.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        put_in_place(file)?;
+        std::fs::File::open(folder)?.sync_all()
+    };
+    write().map_err(|source| ConfigError::Write {
         path: path.to_owned(),
         source,
-    };
-    let folder = path.parent().ok_or_else(|| failed(ErrorKind::InvalidInput.into()))?;
-    make_private_folder(folder)?;
-    // Made with mode 0600 beside its place, so that the last step is a rename within one file system.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    writeln!(file, "{text}").map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    match file.persist_noclobber(path) {
-        Ok(_) => {}
-        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) => return Err(failed(error.error)),
-    }
-    let sync_folder = || std::fs::File::open(folder)?.sync_all();
-    sync_folder().map_err(failed)
+    })
 }
 
 /// Makes a folder, and those above it, with mode 0700; one that is there keeps its mode.
