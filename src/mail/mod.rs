@@ -1,1 +1,3 @@
-//! (in the making)
+//! The wires: how sealed mail leaves. Carries bytes; knows nothing of breaches, templates, keys or the store.
+
+pub mod smtp;

@@ -1,0 +1,847 @@
+//! The SMTP client against a receiver on loopback that misbehaves as planned: every fault has the right outcome, nothing
+//! leaks, and what arrives is what was sent. Time is paused, so that waits of minutes pass at once.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use breachpost::drill::receiver::{Account, Act, CertificateKind, Offers, Plan, Protection, Receiver, Step, Trouble};
+use breachpost::mail::smtp::{Connection, Connector, Login, Mail, Notify, Relay, TlsMode};
+use breachpost::model::delivery::{Fault, FaultCause, Outcome, SmtpStep};
+use breachpost::secret::Secret;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use tempfile::TempDir;
+
+const MESSAGE: &[u8] = b"Subject: top-secret-marker\r\n\r\nHello\r\n.\r\n..two\r\nend\r\n";
+/// More than the sockets of both ends hold, so that the final dot cannot leave while nobody reads.
+const LARGE_BYTES: usize = 24_000_000;
+
+/// A receiver and the way to it.
+struct Scene {
+    receiver: Receiver,
+    connector: Connector,
+    _files: TempDir,
+}
+impl Scene {
+    async fn new(plan: Plan) -> Self {
+        let password = plan.account.as_ref().map(|a| Secret::new(&a.password));
+        let receiver = Receiver::start(plan).await.unwrap();
+        Self::trusting(&receiver.ca_pem().to_owned(), receiver, password)
+    }
+    fn trusting(ca_pem: &str, receiver: Receiver, password: Option<Secret>) -> Self {
+        let files = TempDir::new().unwrap();
+        let mut relay = Relay::from_url(&receiver.url(), password).unwrap();
+        relay.ca_file = Some(write(&files, "ca.pem", ca_pem));
+        Self {
+            receiver,
+            connector: Connector::new(relay).unwrap(),
+            _files: files,
+        }
+    }
+    async fn open(&self) -> Connection {
+        Connection::open(&self.connector).await.unwrap()
+    }
+    async fn open_fault(&self) -> Fault {
+        Connection::open(&self.connector).await.map(|_| ()).unwrap_err()
+    }
+    fn clear_text(&self) -> String {
+        String::from_utf8_lossy(&self.receiver.clear_wire()).into_owned()
+    }
+}
+
+fn write(files: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = files.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn to(recipient: &str) -> Mail<'_> {
+    Mail {
+        envelope_from: "breach@example.lu",
+        recipient,
+        bytes: MESSAGE,
+        envid: Some("BP-7K3M-Q2XR"),
+        notify: Notify::ALL,
+    }
+}
+
+fn describe(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Accepted { reply, .. } => format!("accepted, {}", reply.code),
+        Outcome::Deferred { fault } | Outcome::Refused { fault } | Outcome::InDoubt { fault } => {
+            format!("{}, {}", outcome.name(), describe_fault(fault))
+        }
+    }
+}
+fn describe_fault(fault: &Fault) -> String {
+    let cause = match &fault.cause {
+        FaultCause::Reply(reply) => format!("{}", reply.code),
+        FaultCause::Network(_) => "network".to_owned(),
+        FaultCause::Timeout { seconds } => format!("{seconds} s"),
+        FaultCause::Tls(_) => "tls".to_owned(),
+        FaultCause::Protocol(_) => "protocol".to_owned(),
+        FaultCause::Unfit(_) => "unfit".to_owned(),
+        FaultCause::Bounce(_) => "bounce".to_owned(),
+    };
+    format!("{:?}: {cause}", fault.step)
+}
+
+fn every_protection() -> [Plan; 3] {
+    [Plan::clear(), Plan::starttls(), Plan::implicit()]
+}
+fn both_ways(plan: Plan) -> [Plan; 2] {
+    let mut in_turn = plan.clone();
+    in_turn.offers.pipelining = false;
+    [plan, in_turn]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_arrives_as_it_was_sent() {
+    for plan in every_protection().into_iter().flat_map(both_ways) {
+        let protection = plan.protection;
+        let scene = Scene::new(plan).await;
+        let mut connection = scene.open().await;
+        let outcome = connection.carry(&to("dpo@authority.example")).await;
+
+        let Outcome::Accepted { reply, tls } = &outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!((reply.code, reply.enhanced.as_deref()), (250, Some("2.0.0")));
+        assert_eq!(tls.as_ref(), connection.tls_facts());
+        assert!(connection.reusable() && !connection.is_stale());
+        connection.quit().await;
+
+        let [mail] = scene.receiver.wait_for(1).await.try_into().unwrap();
+        assert_eq!(mail.bytes, MESSAGE);
+        assert_eq!(mail.envelope_from, "breach@example.lu");
+        assert_eq!(
+            mail.from_parameters,
+            [
+                format!("SIZE={}", MESSAGE.len()).as_str(),
+                "RET=HDRS",
+                "ENVID=BP-7K3M-Q2XR"
+            ]
+        );
+        let [recipient] = mail.recipients.as_slice() else {
+            panic!("{mail:?}")
+        };
+        assert_eq!(recipient.address, "dpo@authority.example");
+        assert_eq!(
+            recipient.parameters,
+            ["NOTIFY=SUCCESS,FAILURE,DELAY", "ORCPT=rfc822;dpo@authority.example"]
+        );
+
+        assert_eq!(mail.tls, protection != Protection::Clear);
+        if let Some(facts) = tls {
+            assert!(["TLSv1.3", "TLSv1.2"].contains(&facts.version.as_str()) && !facts.cipher.is_empty());
+            assert_eq!(
+                (facts.server_name.as_str(), facts.certificate_sha256.len()),
+                ("127.0.0.1", 64)
+            );
+        }
+        if protection == Protection::StartTls {
+            assert_eq!(scene.clear_text(), "EHLO [127.0.0.1]\r\nSTARTTLS\r\n");
+        }
+        if protection == Protection::Implicit {
+            assert_eq!(scene.clear_text(), "");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_before_the_envelope_ends_the_connection() {
+    let garbage = || Act::reply("HTTP/1.1 400 Bad Request");
+    for (step, act, expected) in [
+        (Step::Greeting, Act::reply("421 4.3.2 too busy"), "Greeting: 421"),
+        (Step::Greeting, Act::reply("554 5.7.1 go away"), "Greeting: 554"),
+        (Step::Greeting, Act::reply("354 what"), "Greeting: protocol"),
+        (Step::Greeting, Act::Close, "Greeting: network"),
+        (Step::Greeting, Act::Silence, "Greeting: 300 s"),
+        (Step::Greeting, garbage(), "Greeting: protocol"),
+        (Step::Greeting, Act::reply("220-"), "Greeting: 300 s"),
+        (
+            Step::Greeting,
+            Act::reply("220-a\r\n".repeat(20_000)),
+            "Greeting: protocol",
+        ),
+        (Step::Ehlo, Act::reply("502 5.5.1 unknown"), "Ehlo: 502"),
+        (Step::Ehlo, Act::reply("421 4.3.2 too busy"), "Ehlo: 421"),
+        (Step::Ehlo, Act::Close, "Ehlo: network"),
+        (Step::Ehlo, Act::Silence, "Ehlo: 300 s"),
+        (Step::Ehlo, garbage(), "Ehlo: protocol"),
+    ] {
+        for plan in every_protection() {
+            let scene = Scene::new(plan.with(Trouble::at(step, act.clone()))).await;
+            assert_eq!(describe_fault(&scene.open_fault().await), expected, "{act:?}");
+            assert!(scene.receiver.mails().is_empty());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tls_is_had_or_nothing_is_said() {
+    for (step, act, expected) in [
+        (Step::StartTls, Act::Hide, "StartTls: tls"),
+        (
+            Step::StartTls,
+            Act::reply("454 4.7.0 TLS not available"),
+            "StartTls: 454",
+        ),
+        (Step::StartTls, Act::reply("502 5.5.1 no"), "StartTls: 502"),
+        (Step::StartTls, Act::reply("STARTTLS"), "StartTls: protocol"),
+        (Step::StartTls, Act::Close, "StartTls: network"),
+        (Step::StartTls, Act::Silence, "StartTls: 300 s"),
+        // Replies injected before the handshake, to be believed after it (CVE-2011-0411).
+        (
+            Step::StartTls,
+            Act::inject("250-injected\r\n250 AUTH PLAIN"),
+            "Tls: protocol",
+        ),
+        (Step::StartTls, Act::inject("2"), "Tls: protocol"),
+        (Step::Tls, Act::Close, "Tls: network"),
+        (Step::Tls, Act::Silence, "Tls: 300 s"),
+        (Step::Tls, Act::reply("454 no TLS after all"), "Tls: tls"),
+    ] {
+        let plan = Plan::starttls()
+            .with_account("ann", "hunter2")
+            .with(Trouble::at(step, act.clone()));
+        let scene = Scene::new(plan).await;
+        assert_eq!(describe_fault(&scene.open_fault().await), expected, "{act:?}");
+        assert_nothing_leaked(&scene);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_must_prove_the_relays_name() {
+    let stranger = Receiver::start(Plan::implicit()).await.unwrap();
+    for base in [Plan::starttls(), Plan::implicit()] {
+        for (kind, trusted, complaint) in [
+            (CertificateKind::WrongName, true, "not valid for name"),
+            (CertificateKind::Expired, true, "expired"),
+            (CertificateKind::Sound, false, "relay.tls.ca_file"),
+        ] {
+            let mut plan = base.clone().with_account("ann", "hunter2");
+            plan.certificate = kind;
+            let receiver = Receiver::start(plan).await.unwrap();
+            let ca_pem = if trusted { receiver.ca_pem() } else { stranger.ca_pem() }.to_owned();
+            let scene = Scene::trusting(&ca_pem, receiver, Some(Secret::new("hunter2")));
+            let fault = scene.open_fault().await;
+            assert_eq!(describe_fault(&fault), "Tls: tls");
+            assert!(fault.to_string().contains(complaint), "{fault}");
+            assert_nothing_leaked(&scene);
+        }
+    }
+}
+
+fn assert_nothing_leaked(scene: &Scene) {
+    let clear = scene.clear_text();
+    for word in [
+        "AUTH",
+        "MAIL",
+        "RCPT",
+        "top-secret-marker",
+        "hunter2",
+        "AGFubgBodW50ZXIy",
+    ] {
+        assert!(!clear.contains(word), "{clear}");
+    }
+    assert!(scene.receiver.mails().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_fault_has_its_outcome() {
+    let garbage = || Act::reply("oops");
+    for (step, act, expected, reusable, taken) in [
+        (
+            Step::Mail,
+            Act::reply("451 4.3.0 later"),
+            "deferred, Mail: 451",
+            true,
+            0,
+        ),
+        (
+            Step::Mail,
+            Act::reply("550 5.7.1 not you"),
+            "deferred, Mail: 550",
+            true,
+            0,
+        ),
+        (
+            Step::Mail,
+            Act::reply_and_close("421 4.4.2 bye"),
+            "deferred, Mail: 421",
+            false,
+            0,
+        ),
+        (Step::Mail, Act::reply("421 4.4.2 bye"), "deferred, Mail: 421", false, 0),
+        (Step::Mail, Act::Close, "deferred, Mail: network", false, 0),
+        (Step::Mail, Act::Silence, "deferred, Mail: 300 s", false, 0),
+        (Step::Mail, garbage(), "deferred, Mail: protocol", false, 0),
+        (
+            Step::Rcpt,
+            Act::reply("450 4.2.0 greylisted"),
+            "deferred, Rcpt: 450",
+            true,
+            0,
+        ),
+        (
+            Step::Rcpt,
+            Act::reply("550-5.1.1 no such\r\n550 5.1.1 user"),
+            "refused, Rcpt: 550",
+            true,
+            0,
+        ),
+        (
+            Step::Rcpt,
+            Act::reply_and_close("421 4.4.2 bye"),
+            "deferred, Rcpt: 421",
+            false,
+            0,
+        ),
+        (
+            Step::Rcpt,
+            Act::reply_and_close("550 5.1.1 no such user"),
+            "refused, Rcpt: 550",
+            false,
+            0,
+        ),
+        (Step::Rcpt, Act::Close, "deferred, Rcpt: network", false, 0),
+        (Step::Rcpt, Act::Silence, "deferred, Rcpt: 300 s", false, 0),
+        (Step::Rcpt, garbage(), "deferred, Rcpt: protocol", false, 0),
+        (
+            Step::Rcpt,
+            Act::inject("250 2.0.0 injected"),
+            "deferred, Data: protocol",
+            false,
+            0,
+        ),
+        (
+            Step::Data,
+            Act::reply("451 4.3.0 later"),
+            "deferred, Data: 451",
+            true,
+            0,
+        ),
+        (Step::Data, Act::reply("554 5.7.1 no"), "deferred, Data: 554", true, 0),
+        (
+            Step::Data,
+            Act::reply("250 2.0.0 thanks"),
+            "deferred, Data: protocol",
+            false,
+            0,
+        ),
+        (
+            Step::Data,
+            Act::reply_and_close("421 4.4.2 bye"),
+            "deferred, Data: 421",
+            false,
+            0,
+        ),
+        (Step::Data, Act::Close, "deferred, Data: network", false, 0),
+        (Step::Data, Act::Silence, "deferred, Data: 300 s", false, 0),
+        (Step::Data, garbage(), "deferred, Data: protocol", false, 0),
+        // A reply that waits before the message is written must never be taken for the reply to its final dot.
+        (
+            Step::Data,
+            Act::inject("250 2.0.0 injected"),
+            "deferred, Body: protocol",
+            false,
+            0,
+        ),
+        (
+            Step::FinalDot,
+            Act::reply("452 4.3.1 full"),
+            "deferred, FinalDot: 452",
+            true,
+            0,
+        ),
+        (
+            Step::FinalDot,
+            Act::reply("554 5.6.0 spam"),
+            "refused, FinalDot: 554",
+            true,
+            0,
+        ),
+        (
+            Step::FinalDot,
+            Act::reply_and_close("421 4.4.2 bye"),
+            "deferred, FinalDot: 421",
+            false,
+            0,
+        ),
+        (Step::FinalDot, Act::Close, "in_doubt, FinalDot: network", false, 0),
+        (Step::FinalDot, Act::Silence, "in_doubt, FinalDot: 600 s", false, 0),
+        (Step::FinalDot, garbage(), "in_doubt, FinalDot: protocol", false, 0),
+        (Step::Taken, Act::Close, "in_doubt, FinalDot: network", false, 1),
+        (Step::Taken, Act::Silence, "in_doubt, FinalDot: 600 s", false, 1),
+        (
+            Step::Taken,
+            Act::ReplyAndClose(b"250 2.0.0 half a re".to_vec()),
+            "in_doubt, FinalDot: network",
+            false,
+            1,
+        ),
+        (
+            Step::Taken,
+            Act::reply("354 go on"),
+            "in_doubt, FinalDot: protocol",
+            false,
+            1,
+        ),
+        // What RFC 5321 asks clients to take.
+        (Step::Taken, Act::Reply(b"250\r\n".to_vec()), "accepted, 250", true, 1),
+        (
+            Step::Taken,
+            Act::Reply(b"250 d\xe9j\xe0 vu\n".to_vec()),
+            "accepted, 250",
+            true,
+            1,
+        ),
+        (
+            Step::Taken,
+            Act::reply(format!("250 {}", "x".repeat(5_000))),
+            "accepted, 250",
+            true,
+            1,
+        ),
+        (Step::Rcpt, Act::Hide, "accepted, 250", true, 1),
+    ] {
+        for plan in every_protection().into_iter().flat_map(both_ways) {
+            let case = format!("{step:?} {act:?} {:?} {:?}", plan.protection, plan.offers.pipelining);
+            let scene = Scene::new(plan.with(Trouble::at(step, act.clone()))).await;
+            let mut connection = scene.open().await;
+            let outcome = connection.carry(&to("dpo@authority.example")).await;
+            assert_eq!(describe(&outcome), expected, "{case}");
+            assert_eq!(
+                (connection.reusable(), connection.is_stale()),
+                (reusable, false),
+                "{case}"
+            );
+            assert_eq!(scene.receiver.mails().len(), taken, "{case}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_keep_the_relays_words() {
+    let refusal = Trouble::at(Step::Rcpt, Act::reply("550-5.1.1 no such\r\n550 5.1.1 \x07user"));
+    let scene = Scene::new(Plan::clear().with(refusal)).await;
+    let outcome = scene.open().await.carry(&to("gone@authority.example")).await;
+    let Outcome::Refused {
+        fault: Fault {
+            cause: FaultCause::Reply(reply),
+            ..
+        },
+    } = outcome
+    else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!((reply.code, reply.enhanced.as_deref()), (550, Some("5.1.1")));
+    assert_eq!(reply.text, "no such\n\u{FFFD}user");
+}
+
+/// A final dot that never left leaves no doubt.
+#[tokio::test(start_paused = true)]
+async fn before_the_final_dot_there_is_no_doubt() {
+    let line = format!("{}\r\n", "x".repeat(998));
+    let bytes = line.repeat(LARGE_BYTES / line.len());
+    for (act, expected) in [
+        (Act::Close, "deferred, Body: network"),
+        (Act::Silence, "deferred, Body: 180 s"),
+    ] {
+        for plan in every_protection() {
+            let scene = Scene::new(plan.with(Trouble::at(Step::Body, act.clone()))).await;
+            let mut connection = scene.open().await;
+            let mail = Mail {
+                bytes: bytes.as_bytes(),
+                ..to("dpo@authority.example")
+            };
+            assert_eq!(describe(&connection.carry(&mail).await), expected);
+            assert!(!connection.reusable());
+            assert!(scene.receiver.mails().is_empty());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_arrives_whole() {
+    let line = format!("{}\r\n", ".".repeat(998));
+    let bytes = line.repeat(3_000);
+    for plan in every_protection() {
+        let scene = Scene::new(plan).await;
+        let mail = Mail {
+            bytes: bytes.as_bytes(),
+            ..to("dpo@authority.example")
+        };
+        assert_eq!(describe(&scene.open().await.carry(&mail).await), "accepted, 250");
+        assert!(scene.receiver.wait_for(1).await[0].bytes == bytes.as_bytes());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_outlives_refusals() {
+    let gone = |address: &str| address.starts_with("gone");
+    let quirk = Trouble::at(Step::Data, Act::reply("354 go on, though there is no recipient")).times(1);
+    for plan in both_ways(Plan::starttls()) {
+        for quirk in [None, Some(quirk.clone())] {
+            let refusal = Trouble::at(Step::Rcpt, Act::reply("550 5.1.1 no such user")).to(gone);
+            let full = Trouble::at(Step::FinalDot, Act::reply("452 4.3.1 full")).to(|a| a.starts_with("full"));
+            // In turn, DATA is not said after a refusal, so the quirk would hit the next mail.
+            let quirk = quirk.filter(|_| plan.offers.pipelining);
+            let mut plan = plan.clone().with(refusal).with(full);
+            plan.troubles.extend(quirk);
+            let scene = Scene::new(plan).await;
+            let mut connection = scene.open().await;
+            for (recipient, expected) in [
+                ("gone1@authority.example", "refused, Rcpt: 550"),
+                ("gone2@authority.example", "refused, Rcpt: 550"),
+                ("one@authority.example", "accepted, 250"),
+                ("full@authority.example", "deferred, FinalDot: 452"),
+                ("not an address", "refused, Prepare: unfit"),
+                ("two@authority.example", "accepted, 250"),
+            ] {
+                assert_eq!(
+                    describe(&connection.carry(&to(recipient)).await),
+                    expected,
+                    "{recipient}"
+                );
+                assert!(connection.reusable());
+            }
+            let mails = scene.receiver.wait_for(2).await;
+            assert_eq!(
+                mails
+                    .iter()
+                    .map(|m| m.recipients[0].address.as_str())
+                    .collect::<Vec<_>>(),
+                ["one@authority.example", "two@authority.example"]
+            );
+            assert!(mails.iter().all(|m| m.bytes == MESSAGE && m.connection == 1));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_the_relay_closed_meanwhile_is_stale() {
+    for plan in every_protection().into_iter().flat_map(both_ways) {
+        let mut closes = plan.clone();
+        closes.close_after_mails = Some(1);
+        let second = Trouble::at(Step::Mail, Act::reply_and_close("421 4.7.0 enough")).to(|_| true);
+        let says_so = Plan {
+            troubles: vec![],
+            ..plan
+        };
+        for (plan, trouble) in [(closes, None), (says_so, Some(second))] {
+            // `to` needs recipients, and MAIL has none: a reply that strikes from the second mail on is made by hand.
+            let injected = trouble.map(|_| {
+                Trouble::at(
+                    Step::Taken,
+                    Act::ReplyAndClose(b"250 ok\r\n421 4.7.0 enough\r\n".to_vec()),
+                )
+            });
+            let mut plan = plan;
+            plan.troubles.extend(injected);
+            let scene = Scene::new(plan).await;
+            let mut connection = scene.open().await;
+            assert_eq!(
+                describe(&connection.carry(&to("one@authority.example")).await),
+                "accepted, 250"
+            );
+            let outcome = connection.carry(&to("two@authority.example")).await;
+            assert!(
+                matches!(&outcome, Outcome::Deferred { fault } if fault.step == SmtpStep::Mail),
+                "{outcome:?}"
+            );
+            assert!(connection.is_stale() && !connection.reusable());
+            assert_eq!(
+                describe(&scene.open().await.carry(&to("two@authority.example")).await),
+                "accepted, 250"
+            );
+            assert_eq!(scene.receiver.connections(), 2);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_transaction_makes_the_connection_unusable() {
+    let scene = Scene::new(Plan::clear().with(Trouble::at(Step::FinalDot, Act::Silence))).await;
+    let mut connection = scene.open().await;
+    let recipient = to("dpo@authority.example");
+    let patience = std::time::Duration::from_secs(1);
+    assert!(
+        tokio::time::timeout(patience, connection.carry(&recipient))
+            .await
+            .is_err()
+    );
+    assert!(!connection.reusable());
+    assert_eq!(describe(&connection.carry(&recipient).await), "deferred, Mail: network");
+}
+
+#[tokio::test(start_paused = true)]
+async fn logging_in() {
+    let account = |mechanisms: &[&str]| {
+        let mechanisms = mechanisms.iter().map(|m| (*m).to_owned()).collect();
+        Some(Account {
+            user: "ann@example.lu".to_owned(),
+            password: "hunter2 é".to_owned(),
+            mechanisms,
+        })
+    };
+    for base in every_protection() {
+        for mechanisms in [&["PLAIN", "LOGIN"][..], &["PLAIN"], &["LOGIN"], &["CRAM-MD5", "LOGIN"]] {
+            let scene = Scene::new(Plan {
+                account: account(mechanisms),
+                ..base.clone()
+            })
+            .await;
+            assert_eq!(
+                describe(&scene.open().await.carry(&to("a@b.example")).await),
+                "accepted, 250"
+            );
+            let mails = scene.receiver.wait_for(1).await;
+            assert_eq!(mails[0].user.as_deref(), Some("ann@example.lu"));
+            assert!(base.protection == Protection::Clear || !scene.clear_text().contains("AUTH"));
+        }
+        for (plan, expected) in [
+            (
+                Plan {
+                    account: account(&["CRAM-MD5"]),
+                    ..base.clone()
+                },
+                "Auth: unfit",
+            ),
+            (
+                Plan {
+                    account: account(&["PLAIN"]),
+                    ..base.clone()
+                }
+                .with(Trouble::at(Step::Auth, Act::reply("454 4.7.0 later"))),
+                "Auth: 454",
+            ),
+            (
+                Plan {
+                    account: account(&["LOGIN"]),
+                    ..base.clone()
+                }
+                .with(Trouble::at(Step::Auth, Act::Silence)),
+                "Auth: 300 s",
+            ),
+        ] {
+            assert_eq!(describe_fault(&Scene::new(plan).await.open_fault().await), expected);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_password_is_a_fault_of_the_connection() {
+    let receiver = Receiver::start(Plan::starttls().with_account("ann", "hunter2"))
+        .await
+        .unwrap();
+    let ca_pem = receiver.ca_pem().to_owned();
+    let scene = Scene::trusting(&ca_pem, receiver, Some(Secret::new("wrong-one")));
+    let fault = scene.open_fault().await;
+    assert_eq!(describe_fault(&fault), "Auth: 535");
+    assert!(!format!("{fault:?} {fault}").contains("wrong-one"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_nobody_offers_is_said_so() {
+    let receiver = Receiver::start(Plan::clear()).await.unwrap();
+    let mut relay = Relay::from_url(&receiver.url(), None).unwrap();
+    relay.login = Some(Login {
+        user: "ann".to_owned(),
+        password: Secret::new("hunter2"),
+    });
+    let fault = Connection::open(&Connector::new(relay).unwrap()).await.unwrap_err();
+    assert_eq!(describe_fault(&fault), "Auth: unfit");
+    assert!(receiver.clear_wire().starts_with(b"EHLO"));
+    assert!(!String::from_utf8_lossy(&receiver.clear_wire()).contains("AUTH"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_is_offered_is_used() {
+    let international = "jösé@bücher.example";
+    let eight_bit = "Subject: x\r\n\r\nGrüße\r\n".as_bytes();
+    let basic = Offers::nothing;
+    for (offers, mail, expected) in [
+        (basic(), to("a@b.example"), "accepted, 250"),
+        (basic(), to("info@bücher.example"), "accepted, 250"),
+        (basic(), to(international), "refused, Prepare: unfit"),
+        (
+            basic(),
+            Mail {
+                bytes: eight_bit,
+                ..to("a@b.example")
+            },
+            "refused, Prepare: unfit",
+        ),
+        (Offers::default(), to(international), "accepted, 250"),
+        (
+            Offers::default(),
+            Mail {
+                bytes: eight_bit,
+                ..to(international)
+            },
+            "accepted, 250",
+        ),
+        (
+            Offers {
+                eight_bit_mime: true,
+                ..basic()
+            },
+            Mail {
+                bytes: eight_bit,
+                ..to("a@b.example")
+            },
+            "accepted, 250",
+        ),
+        (
+            Offers { dsn: true, ..basic() },
+            Mail {
+                envelope_from: "",
+                ..to("a@b.example")
+            },
+            "accepted, 250",
+        ),
+        (
+            Offers {
+                size: Some(20),
+                ..basic()
+            },
+            to("a@b.example"),
+            "refused, Prepare: unfit",
+        ),
+        (
+            Offers {
+                size: Some(MESSAGE.len() as u64),
+                ..basic()
+            },
+            to("a@b.example"),
+            "accepted, 250",
+        ),
+    ] {
+        let scene = Scene::new(Plan {
+            offers,
+            ..Plan::clear()
+        })
+        .await;
+        let mut connection = scene.open().await;
+        assert_eq!(describe(&connection.carry(&mail).await), expected, "{mail:?}");
+        assert!(connection.reusable());
+        if expected.starts_with("refused") {
+            assert!(!scene.clear_text().contains("MAIL"));
+        } else {
+            assert_eq!(scene.receiver.wait_for(1).await[0].bytes, mail.bytes);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn international_addresses_on_the_wire() {
+    let scene = Scene::new(Plan::clear()).await;
+    let mut connection = scene.open().await;
+    connection.carry(&to("jösé@bücher.example")).await;
+    connection
+        .carry(&Mail {
+            envelope_from: "info@BÜCHER.example",
+            ..to("a+b@b.example")
+        })
+        .await;
+    let mails = scene.receiver.wait_for(2).await;
+    assert_eq!(mails[0].recipients[0].address, "jösé@xn--bcher-kva.example");
+    assert!(mails[0].from_parameters.contains(&"SMTPUTF8".to_owned()));
+    assert_eq!(
+        mails[0].recipients[0].parameters[1],
+        "ORCPT=utf-8;j\\x{F6}s\\x{E9}@xn--bcher-kva.example"
+    );
+    assert_eq!(mails[1].envelope_from, "info@xn--bcher-kva.example");
+    assert!(!mails[1].from_parameters.contains(&"SMTPUTF8".to_owned()));
+    assert_eq!(mails[1].recipients[0].parameters[1], "ORCPT=rfc822;a+2Bb@b.example");
+}
+
+#[tokio::test(start_paused = true)]
+async fn capabilities_are_those_of_the_protected_connection() {
+    let scene = Scene::new(Plan::starttls().with_account("ann", "hunter2")).await;
+    let connection = scene.open().await;
+    let offered = connection.capabilities();
+    assert_eq!(
+        (offered.starttls, offered.size, offered.auth.as_slice()),
+        (false, Some(25_000_000), &["PLAIN".to_owned(), "LOGIN".to_owned()][..])
+    );
+    assert!(offered.pipelining && offered.dsn && offered.eight_bit_mime && offered.smtp_utf8);
+    assert!(offered.enhanced_status_codes && !offered.require_tls);
+}
+
+#[tokio::test]
+async fn nobody_there() {
+    let receiver = Receiver::start(Plan::clear()).await.unwrap();
+    let connector = Connector::new(Relay::from_url(&receiver.url(), None).unwrap()).unwrap();
+    let address = receiver.address();
+    drop(receiver);
+    let fault = loop {
+        // The port is free once the runtime has dropped the listener.
+        match Connection::open(&connector).await {
+            Err(fault) if fault.step == SmtpStep::Connect => break fault,
+            _ => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!(describe_fault(&fault), "Connect: network");
+    assert!(fault.to_string().contains(&address.to_string()), "{fault}");
+}
+
+#[tokio::test]
+async fn a_file_of_trusted_certificates_must_hold_some() {
+    let files = TempDir::new().unwrap();
+    for (path, complaint) in [
+        (files.path().join("absent.pem"), "cannot read the certificates in"),
+        (write(&files, "empty.pem", ""), "holds no certificate"),
+        (write(&files, "text.pem", "no PEM at all"), "holds no certificate"),
+        (
+            write(
+                &files,
+                "broken.pem",
+                "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            ),
+            "holds no certificate",
+        ),
+    ] {
+        let mut relay = Relay::from_url("smtps://mail.example.lu", None).unwrap();
+        assert_eq!(relay.tls, TlsMode::Implicit);
+        relay.ca_file = Some(path);
+        let error = Connector::new(relay).unwrap_err().to_string();
+        assert!(error.contains(complaint), "{error}");
+    }
+}
+
+/// RFC 5321 §4.5.2: whatever lines a message has, dots first of all, it arrives byte for byte.
+#[test]
+fn any_message_arrives_byte_for_byte() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (scene, connection) = runtime.block_on(async {
+        let scene = Scene::new(Plan::starttls()).await;
+        let connection = scene.open().await;
+        (scene, Mutex::new((connection, 0)))
+    });
+    let lines = prop::collection::vec("\\.{0,3}[ -~\\té]{0,60}\\.{0,2}", 1..20);
+    let mut runner = TestRunner::new(Config {
+        cases: 300,
+        ..Config::default()
+    });
+    let verdict = runner.run(&lines, |lines| {
+        let bytes = format!("{}\r\n", lines.join("\r\n"));
+        let mail = Mail {
+            bytes: bytes.as_bytes(),
+            ..to("dpo@authority.example")
+        };
+        let (connection, sent) = &mut *connection.lock().unwrap();
+        let outcome = runtime.block_on(connection.carry(&mail));
+        prop_assert_eq!(describe(&outcome), "accepted, 250");
+        *sent += 1;
+        let mails = runtime.block_on(scene.receiver.wait_for(*sent));
+        prop_assert_eq!(&mails[*sent - 1].bytes, bytes.as_bytes());
+        Ok(())
+    });
+    verdict.unwrap();
+}
