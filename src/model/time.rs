@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::Time;
 use super::holidays::Calendar;
+use crate::reading::{nearest, shown};
 
 /// From which risk on a regime wants the authority told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -263,8 +264,11 @@ pub enum AwareError {
     Malformed { given: String },
     #[error("`{given}` lacks the time of day; write it as {given} 10:20, or as {given}T10:20:00+01:00")]
     DateOnly { given: String },
-    #[error("`{zone}` is no IANA time zone; write one such as Europe/Luxembourg")]
-    UnknownZone { zone: String },
+    #[error("`{zone}` is no IANA time zone; {}", match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "write one such as Europe/Luxembourg".to_owned(),
+    })]
+    UnknownZone { zone: String, near: Option<&'static str> },
     #[error("`{given}` contradicts itself: {zone} has another offset then; leave out the offset or the zone")]
     WrongOffset { given: String, zone: Tz },
     #[error(transparent)]
@@ -292,16 +296,9 @@ pub fn parse_aware(text: &str, default_tz: Tz) -> Result<Time, AwareError> {
 /// [`AwareError`]; its text says what to type.
 pub fn parse_given(text: &str) -> Result<Given, AwareError> {
     let text = text.trim();
-    let malformed = || AwareError::Malformed {
-        given: text.chars().take(60).filter(|c| !c.is_control()).collect(),
-    };
+    let malformed = || AwareError::Malformed { given: shown(text) };
     let (stamp, zone) = match text.strip_suffix(']').and_then(|t| t.split_once('[')) {
-        Some((stamp, name)) => {
-            let unknown = |_| AwareError::UnknownZone {
-                zone: name.chars().take(60).filter(|c| !c.is_control()).collect(),
-            };
-            (stamp.trim_end(), Some(name.parse::<Tz>().map_err(unknown)?))
-        }
+        Some((stamp, name)) => (stamp.trim_end(), Some(parse_zone(name)?)),
         None => (text, None),
     };
     // Only the parts of RFC 3339 below; chrono alone would also take years of other lengths.
@@ -310,8 +307,13 @@ pub fn parse_given(text: &str) -> Result<Given, AwareError> {
         return Err(malformed());
     }
     if stamp.len() == 10 {
-        return Err(AwareError::DateOnly {
-            given: stamp.to_owned(),
+        let is_day = NaiveDate::parse_from_str(stamp, "%Y-%m-%d").is_ok();
+        return Err(if is_day {
+            AwareError::DateOnly {
+                given: stamp.to_owned(),
+            }
+        } else {
+            malformed()
         });
     }
     let (date, rest) = stamp.split_at(10);
@@ -347,6 +349,20 @@ pub fn parse_given(text: &str) -> Result<Given, AwareError> {
     }
 }
 
+/// Reads the name of an IANA zone.
+///
+/// # Errors
+/// [`AwareError::UnknownZone`], with the nearest known name.
+pub fn parse_zone(name: &str) -> Result<Tz, AwareError> {
+    name.trim().parse().map_err(|_| {
+        let known: Vec<&'static str> = chrono_tz::TZ_VARIANTS.iter().map(|tz| tz.name()).collect();
+        AwareError::UnknownZone {
+            zone: shown(name),
+            near: nearest(name, &known),
+        }
+    })
+}
+
 /// An instant as people read it: `Fri 2026-11-20 16:40 CET`.
 pub fn show_local(time: Time, tz: Tz) -> String {
     time.with_timezone(&tz).format("%a %Y-%m-%d %H:%M %Z").to_string()
@@ -361,4 +377,288 @@ pub fn show_left(now: Time, deadline: Time) -> String {
         false => ((now - deadline).num_seconds().saturating_add(59) / 60, "late"),
     };
     format!("{} h {:02} min {word}", minutes / 60, minutes % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono_tz::Europe::Luxembourg;
+    use proptest::prelude::*;
+
+    fn at(text: &str) -> Time {
+        text.parse().unwrap()
+    }
+    fn aware(text: &str) -> Time {
+        parse_aware(text, Luxembourg).unwrap()
+    }
+
+    /// facts: awareness as typed, T_strict, T_hour, T_any, T_full; `=` stands for T_hour.
+    #[test]
+    fn worked_examples() {
+        for (name, given, strict, hour, any, full) in [
+            (
+                "plain",
+                "2026-11-17 10:20",
+                "2026-11-20T09:20:00Z",
+                "2026-11-20T10:00:00Z",
+                "=",
+                "=",
+            ),
+            (
+                "Friday",
+                "2026-11-20 16:40",
+                "2026-11-23T15:40:00Z",
+                "2026-11-23T16:00:00Z",
+                "=",
+                "2026-11-24T23:00:00Z",
+            ),
+            (
+                "on the hour, ends Sunday",
+                "2026-11-19 10:00:00",
+                "2026-11-22T09:00:00Z",
+                "2026-11-22T10:00:00Z",
+                "=",
+                "2026-11-23T23:00:00Z",
+            ),
+            (
+                "last second",
+                "2026-11-18 23:59:59",
+                "2026-11-21T22:59:59Z",
+                "2026-11-21T23:00:00Z",
+                "=",
+                "=",
+            ),
+            (
+                "clocks forward",
+                "2026-03-27 14:05",
+                "2026-03-30T13:05:00Z",
+                "2026-03-30T14:00:00Z",
+                "=",
+                "2026-03-31T22:00:00Z",
+            ),
+            (
+                "clocks back",
+                "2026-10-23 14:05",
+                "2026-10-26T12:05:00Z",
+                "2026-10-26T13:00:00Z",
+                "=",
+                "2026-10-27T23:00:00Z",
+            ),
+            (
+                "ambiguous, first",
+                "2026-10-25T02:30+02:00",
+                "2026-10-28T00:30:00Z",
+                "2026-10-28T01:00:00Z",
+                "=",
+                "=",
+            ),
+            (
+                "ambiguous, second",
+                "2026-10-25T02:30+01:00",
+                "2026-10-28T01:30:00Z",
+                "2026-10-28T02:00:00Z",
+                "=",
+                "=",
+            ),
+            (
+                "Easter",
+                "2026-04-03 16:30",
+                "2026-04-06T14:30:00Z",
+                "2026-04-06T15:00:00Z",
+                "2026-04-07T22:00:00Z",
+                "2026-04-08T22:00:00Z",
+            ),
+            (
+                "Christmas",
+                "2026-12-24 17:45",
+                "2026-12-27T16:45:00Z",
+                "2026-12-27T17:00:00Z",
+                "2026-12-28T23:00:00Z",
+                "2026-12-29T23:00:00Z",
+            ),
+            (
+                "National Day",
+                "2026-06-20 09:15",
+                "2026-06-23T07:15:00Z",
+                "2026-06-23T08:00:00Z",
+                "2026-06-24T22:00:00Z",
+                "2026-06-24T22:00:00Z",
+            ),
+            (
+                "Labour Day",
+                "2026-04-30 11:30",
+                "2026-05-03T09:30:00Z",
+                "2026-05-03T10:00:00Z",
+                "2026-05-04T22:00:00Z",
+                "2026-05-05T22:00:00Z",
+            ),
+            (
+                "year end",
+                "2026-12-31 12:30",
+                "2027-01-03T11:30:00Z",
+                "2027-01-03T12:00:00Z",
+                "2027-01-04T23:00:00Z",
+                "2027-01-05T23:00:00Z",
+            ),
+            (
+                "from the processor's telling",
+                "2026-11-18 11:20",
+                "2026-11-21T10:20:00Z",
+                "2026-11-21T11:00:00Z",
+                "=",
+                "=",
+            ),
+        ] {
+            let found = deadlines(aware(given), Luxembourg, Some(&Calendar::luxembourg()));
+            let or_hour = |text: &str| if text == "=" { at(hour) } else { at(text) };
+            let disputed = Disputed {
+                from: or_hour(any),
+                to: or_hour(full),
+            };
+            assert_eq!(found.strict, at(strict), "{name}");
+            assert_eq!(found.hour, at(hour), "{name}");
+            assert_eq!(found.disputed, (disputed.to != at(hour)).then_some(disputed), "{name}");
+            let without = deadlines(aware(given), Luxembourg, None);
+            assert_eq!(
+                (without.strict, without.hour, without.disputed),
+                (at(strict), at(hour), None),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_the_years_holidays_nothing_is_said_about_them() {
+        let old = deadlines(at("2017-12-28T10:00:00Z"), Luxembourg, Some(&Calendar::luxembourg()));
+        assert_eq!(old.disputed, None);
+    }
+
+    #[test]
+    fn local_times_are_never_guessed() {
+        let e = parse_aware("2026-03-29 02:30", Luxembourg).unwrap_err();
+        assert!(matches!(e, AwareError::Local(LocalTimeError::Gap { .. })));
+        assert!(e.to_string().contains("did not exist in Europe/Luxembourg"), "{e}");
+        assert!(e.to_string().contains("2026-03-29T03:30:00+02:00"), "{e}");
+        let e = parse_aware("2026-10-25T02:30", Luxembourg).unwrap_err();
+        assert!(
+            e.to_string()
+                .ends_with("write 2026-10-25T02:30:00+02:00 or 2026-10-25T02:30:00+01:00"),
+            "{e}"
+        );
+        let AwareError::Local(LocalTimeError::Ambiguous { first, second, .. }) = e else {
+            panic!("{e}")
+        };
+        assert_eq!(
+            (first.to_utc(), second.to_utc()),
+            (at("2026-10-25T00:30:00Z"), at("2026-10-25T01:30:00Z"))
+        );
+    }
+
+    #[test]
+    fn instants_as_typed() {
+        for (given, wanted) in [
+            ("2026-11-18T10:20:00+01:00", "2026-11-18T09:20:00Z"),
+            ("2026-11-18 10:20", "2026-11-18T09:20:00Z"),
+            (" 2026-11-18T10:20 ", "2026-11-18T09:20:00Z"),
+            ("2026-11-18T09:20Z", "2026-11-18T09:20:00Z"),
+            ("2026-11-18t09:20:00.5z", "2026-11-18T09:20:00.5Z"),
+            ("2026-11-18 10:20 +01:00", "2026-11-18T09:20:00Z"),
+            ("2026-11-18T10:20+0100", "2026-11-18T09:20:00Z"),
+            ("2026-11-18T03:20:00-06:00", "2026-11-18T09:20:00Z"),
+            ("2026-11-18 11:20[Europe/Athens]", "2026-11-18T09:20:00Z"),
+            ("2026-11-18T10:20:00+01:00[Europe/Luxembourg]", "2026-11-18T09:20:00Z"),
+            ("2026-11-18T09:20:00Z[Europe/Luxembourg]", "2026-11-18T09:20:00Z"),
+            ("2026-07-01 10:20", "2026-07-01T08:20:00Z"),
+            ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59.999999999Z"),
+        ] {
+            assert_eq!(aware(given), at(wanted), "{given}");
+        }
+        for (given, wanted) in [
+            ("", "is no date and time; write it as 2026-11-18T10:20:00+01:00"),
+            ("yesterday", "is no date and time"),
+            ("2026-11-18", "lacks the time of day; write it as 2026-11-18 10:20"),
+            ("2026-13-18", "is no date and time"),
+            ("2026-02-30 10:20", "is no date and time"),
+            ("2026-11-18 25:00", "is no date and time"),
+            ("2026-11-18T10:20+99:00", "is no date and time"),
+            ("2026-11-18T10:20 CET", "is no date and time"),
+            ("18.11.2026 10:20", "is no date and time"),
+            ("12026-11-18 10:20", "is no date and time"),
+            ("2026-11-1é 10:20", "is no date and time"),
+            (
+                "2026-11-18 10:20[Europe/Luxemburg]",
+                "did you mean `Europe/Luxembourg`?",
+            ),
+            ("2026-11-18 10:20[Moon]", "is no IANA time zone"),
+            ("2026-11-18T10:20:00+02:00[Europe/Luxembourg]", "contradicts itself"),
+        ] {
+            let e = parse_aware(given, Luxembourg).unwrap_err().to_string();
+            assert!(e.contains(wanted), "{given}: {e}");
+        }
+    }
+
+    #[test]
+    fn a_zone_may_skip_midnight_or_a_whole_day() {
+        // Cairo put its clocks forward at midnight; Apia had no 30 December 2011.
+        let day = |y, m, d| NaiveDate::from_ymd_opt(y, m, d).unwrap();
+        assert_eq!(
+            start_of_day(day(2026, 4, 24), chrono_tz::Africa::Cairo),
+            at("2026-04-23T22:00:00Z")
+        );
+        assert_eq!(
+            start_of_day(day(2011, 12, 30), chrono_tz::Pacific::Apia),
+            at("2011-12-30T10:00:00Z")
+        );
+    }
+
+    #[test]
+    fn hours_left_and_late() {
+        let end = at("2026-11-20T09:20:00Z");
+        for (now, wanted) in [
+            ("2026-11-19T08:08:00Z", "25 h 12 min left"),
+            ("2026-11-20T09:18:01Z", "0 h 01 min left"),
+            ("2026-11-20T09:20:00Z", "0 h 00 min left"),
+            ("2026-11-20T09:20:00.001Z", "0 h 00 min late"),
+            ("2026-11-20T12:25:00Z", "3 h 05 min late"),
+        ] {
+            assert_eq!(show_left(at(now), end), wanted, "{now}");
+        }
+        assert_eq!(
+            show_local(at("2026-11-20T15:40:00Z"), Luxembourg),
+            "Fri 2026-11-20 16:40 CET"
+        );
+        assert_eq!(
+            show_local(at("2026-07-01T15:40:00Z"), Luxembourg),
+            "Wed 2026-07-01 17:40 CEST"
+        );
+    }
+
+    #[test]
+    fn a_proposal_is_no_law() {
+        let today = NaiveDate::from_ymd_opt(2026, 11, 21).unwrap();
+        let in_force: Vec<&str> = REGIMES.iter().filter(|r| r.in_force(today)).map(|r| r.id).collect();
+        assert_eq!(in_force, ["gdpr_33"]);
+        assert_eq!(regime("omnibus_proposal").map(|r| r.hours), Some(96));
+        assert!(!GDPR_33.in_force(NaiveDate::from_ymd_opt(2018, 5, 24).unwrap()));
+    }
+
+    proptest! {
+        #[test]
+        fn readings_keep_their_order(seconds in 1_546_300_800_i64..4_102_444_800, nanos in 0..1_000_000_000_u32, zone in 0_usize..6) {
+            let zones = [Luxembourg, chrono_tz::UTC, chrono_tz::Asia::Kolkata, chrono_tz::America::St_Johns,
+                chrono_tz::Australia::Lord_Howe, chrono_tz::Asia::Beirut];
+            let aware = DateTime::from_timestamp(seconds, nanos).unwrap();
+            let d = deadlines(aware, zones[zone], Some(&Calendar::luxembourg()));
+            prop_assert_eq!(d.strict - aware, TimeDelta::hours(72));
+            prop_assert!(d.hour > d.strict && d.hour - d.strict <= TimeDelta::hours(1));
+            if let Some(Disputed { from, to }) = d.disputed {
+                prop_assert!(d.hour <= from && from <= to);
+            }
+            prop_assert_eq!(deadlines(aware, chrono_tz::UTC, None).strict, d.strict);
+        }
+        #[test]
+        fn any_text_ends_in_an_instant_or_an_error(text in "[0-9TtZz:+.\\[\\]\\- é]{0,40}") {
+            let _ = parse_aware(&text, Luxembourg);
+        }
+    }
 }
