@@ -7,6 +7,8 @@
 
 mod json;
 mod places;
+#[cfg(test)]
+mod tests;
 mod yaml;
 
 use serde::de::DeserializeOwned;
@@ -168,7 +170,30 @@ fn reword(message: &str) -> String {
             None => format!("{ours} `{given_shown}`; known here: {}", known.join(", ")),
         };
     }
-    shown_up_to(message, 400)
+    shown_up_to(&mismatch(message).unwrap_or_else(|| message.to_owned()), 400)
+}
+
+/// Serde's `invalid type: X, expected Y` in words that need no knowledge of Rust; `None` for other messages.
+fn mismatch(message: &str) -> Option<String> {
+    let rest = message
+        .strip_prefix("invalid type: ")
+        .or_else(|| message.strip_prefix("invalid value: "))?;
+    let (found, expected) = rest.rsplit_once(", expected ")?;
+    let found = match found {
+        "sequence" => "a list",
+        "map" => "a mapping",
+        "unit value" | "null" => "nothing",
+        other => other,
+    };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "a sequence" => "a list",
+        "a map" => "a mapping",
+        structure if structure.starts_with("struct ") => "a mapping of fields",
+        other => other,
+    };
+    Some(format!("expected {expected}, found {found}"))
 }
 
 /// The known name that `given` most likely was meant to be; `None` when nothing is close.
@@ -178,6 +203,12 @@ pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
         letters.flat_map(char::to_lowercase).collect()
     };
     let given = plain(given);
+    let mut beginnings = known
+        .iter()
+        .filter(|name| given.len() >= 3 && plain(name).starts_with(&given));
+    if let (Some(name), None) = (beginnings.next(), beginnings.next()) {
+        return Some(name);
+    }
     known
         .iter()
         .map(|name| (strsim::damerau_levenshtein(&given, &plain(name)), *name))
@@ -186,8 +217,8 @@ pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, name)| name)
 }
 
-/// A piece of the text, fit for one line of a terminal.
-fn shown(text: &str) -> String {
+/// A piece of foreign text, short and without control characters: fit to stand in an error.
+pub fn shown(text: &str) -> String {
     shown_up_to(text, SHOWN)
 }
 fn shown_up_to(text: &str, most: usize) -> String {

@@ -398,7 +398,8 @@ impl<'de> Deserialize<'de> for Unchecked {
         Record::deserialize(d).map(Unchecked)
     }
 }
-// serde's `remote = "Self"` makes inherent functions, so that no way of reading a record leaves out the checks.
+// The derive above has `remote = "Self"`, so it made inherent functions and left these traits to us: whoever reads a
+// record through serde gets a settled and checked one.
 impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let mut record = Record::deserialize(d)?;

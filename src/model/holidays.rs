@@ -124,7 +124,7 @@ fn easter(year: i32) -> Option<NaiveDate> {
     // The moon's age on 1 January by the table of 1582: the solar correction drops leap days, the lunar one adds up the
     // cycle's error of 8 days in 2,500 years.
     let epact = (11 * golden + 8 - century + century / 4 + (8 * century + 13) / 25).rem_euclid(30);
-    // The two full moons that the table moves a day ahead, so that none falls on the same day twice within 19 years.
+    // The two full moons that the table moves by a day, so that none falls on the same day twice within 19 years.
     let epact = match epact {
         24 => 25,
         25 if golden > 10 => 26,
@@ -136,4 +136,80 @@ fn easter(year: i32) -> Option<NaiveDate> {
         NaiveDate::from_ymd_opt(year, 3, 21)?.checked_add_days(Days::new(u64::try_from(after_21_march).ok()?))?;
     let to_sunday = 7 - u64::from(moon.weekday().num_days_from_sunday());
     moon.checked_add_days(Days::new(to_sunday))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn luxembourg_2024_to_2028() {
+        for (year, easter_sunday, monday, ascension, whit_monday, distinct) in [
+            (2024, "03-31", "04-01", "05-09", "05-20", 10),
+            (2025, "04-20", "04-21", "05-29", "06-09", 11),
+            (2026, "04-05", "04-06", "05-14", "05-25", 11),
+            (2027, "03-28", "03-29", "05-06", "05-17", 11),
+            (2028, "04-16", "04-17", "05-25", "06-05", 11),
+        ] {
+            let on = |month_day: &str| day(&format!("{year}-{month_day}"));
+            let days = Calendar::luxembourg().year(year).unwrap();
+            assert_eq!(easter(year), Some(on(easter_sunday)));
+            for date in [
+                monday,
+                ascension,
+                whit_monday,
+                "01-01",
+                "05-01",
+                "05-09",
+                "06-23",
+                "08-15",
+                "11-01",
+                "12-25",
+                "12-26",
+            ] {
+                assert!(days.contains(&on(date)), "{year}-{date}");
+            }
+            assert_eq!(days.len(), distinct, "{year}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_holiday() {
+        let calendar = Calendar::luxembourg();
+        // Good Friday, Christmas Eve, and the day after a National Day on a Sunday.
+        for date in ["2026-04-03", "2026-12-24", "2024-06-24", "2018-05-09"] {
+            assert_eq!(calendar.is_holiday(day(date)), Some(false), "{date}");
+        }
+        assert_eq!(calendar.is_holiday(day("2019-05-09")), Some(true));
+        assert_eq!(calendar.is_holiday(day("2017-12-25")), None);
+    }
+
+    #[test]
+    fn easter_at_the_edges_of_its_rule() {
+        // Earliest and latest dates, and the years whose full moons the table moves.
+        for date in [
+            "1818-03-22",
+            "2285-03-22",
+            "1943-04-25",
+            "2038-04-25",
+            "1954-04-18",
+            "1981-04-19",
+            "2049-04-18",
+            "2076-04-19",
+        ] {
+            let date = day(date);
+            assert_eq!(easter(date.year()), Some(date));
+        }
+    }
+
+    #[test]
+    fn calendars_by_name() {
+        assert_eq!(Calendar::named("lu").map(|c| c.name()), Some("LU"));
+        assert!(Calendar::named("DE").is_none());
+        assert!(Calendar::luxembourg().source().contains("L. 232-2"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Flaw, MAX_DEPTH, Place, Places, reword, shown};
+use super::{Flaw, MAX_DEPTH, Place, Places, reword, shown, shown_up_to};
 
 /// An open array or object.
 enum Open {
@@ -157,7 +157,7 @@ pub(super) fn explain(e: &serde_json::Error, text: &str, places: &Places) -> Fla
         };
         return Flaw {
             place,
-            message: format!("not valid JSON: {}", shown(said)),
+            message: format!("not valid JSON: {}", shown_up_to(said, 200)),
         };
     }
     let found = match places.last_before(behind) {

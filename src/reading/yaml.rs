@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, StrInput};
 
-use super::{Flaw, MAX_DEPTH, Place, Places, reword, shown};
+use super::{Flaw, MAX_DEPTH, Place, Places, reword, shown, shown_up_to};
 
 /// An open list or mapping.
 enum Open {
@@ -35,7 +35,7 @@ pub(super) fn scan(text: &str) -> Result<Places, Flaw> {
     while let Some(next) = parser.next_event() {
         let (event, span) = next.map_err(|e| Flaw {
             place: place(e.marker()),
-            message: format!("not valid YAML: {}", shown(e.info())),
+            message: broken(e.info()),
         })?;
         let here = place(&span.start);
         let refuse = |message: String| Err(Flaw { place: here, message });
@@ -56,7 +56,7 @@ pub(super) fn scan(text: &str) -> Result<Places, Flaw> {
                 }
             }
             Event::Alias(_) => {
-                return refuse("aliases (`*name`) are not taken; write the value out".to_owned());
+                return refuse(ALIAS.to_owned());
             }
             Event::Scalar(value, ..) => match open.last_mut() {
                 Some(Open::Map {
@@ -81,7 +81,7 @@ pub(super) fn scan(text: &str) -> Result<Places, Flaw> {
                     return refuse("a list or mapping cannot be a key; a key is a plain word".to_owned());
                 }
                 if open.len() == MAX_DEPTH {
-                    return refuse(format!("nested deeper than {MAX_DEPTH} levels"));
+                    return refuse(too_deep());
                 }
                 let node = enter(&mut open, &mut places, here);
                 open.push(match event {
@@ -99,6 +99,21 @@ pub(super) fn scan(text: &str) -> Result<Places, Flaw> {
         }
     }
     Ok(places)
+}
+
+const ALIAS: &str = "aliases (`*name`) are not taken; write the value out";
+
+fn too_deep() -> String {
+    format!("nested deeper than {MAX_DEPTH} levels")
+}
+
+/// The scanner's words where they help a person; for what is refused anyway, ours.
+fn broken(info: &str) -> String {
+    match info {
+        info if info.contains("unknown anchor") => ALIAS.to_owned(),
+        info if info.contains("recursion limit") => too_deep(),
+        info => format!("not valid YAML: {}", shown_up_to(info, 200)),
+    }
 }
 
 /// Notes that a value begins here and says which node it is; the document itself is none.
@@ -136,10 +151,14 @@ pub(super) fn explain(e: &serde_yaml::Error) -> Flaw {
         Some(end) if place.line != 0 => &text[..end],
         _ => &text,
     };
-    let unknown = ["unknown field `", "unknown variant `"]
-        .iter()
-        .find_map(|words| text.find(words));
-    let message = match unknown {
+    // The path stands before serde's own words.
+    let words = [
+        "unknown field `",
+        "unknown variant `",
+        "invalid type: ",
+        "invalid value: ",
+    ];
+    let message = match words.iter().filter_map(|w| text.find(w)).min() {
         Some(at) => format!("{}{}", &text[..at], reword(&text[at..])),
         None => reword(text),
     };

@@ -6,6 +6,7 @@ use super::countries;
 use super::fields::{Moment, When};
 use super::{Count, Record};
 use crate::model::time::{self, resolve_with_offset};
+use crate::reading::shown;
 
 /// A field that cannot stay as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(super) struct Flaw {
 }
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)
+        write!(f, "{}: {}", shown(&self.path), self.message)
     }
 }
 fn flaw(path: impl Into<String>, message: impl Into<String>) -> Result<(), Flaw> {
@@ -33,14 +34,12 @@ impl Record {
         let settle = |path: &str, moment: &mut Moment| {
             let Some(local) = moment.unsettled() else { return Ok(()) };
             let Some(zone) = zone else {
-                return flaw(
-                    path,
-                    format!(
-                        "{local} has no offset; write it as {}+01:00, or name the zone in `timeline.input_tz`, such as \
-                         Europe/Luxembourg",
-                        local.format("%Y-%m-%dT%H:%M:%S")
-                    ),
+                let message = format!(
+                    "the time has no offset: add it, as in {}+01:00, or name the zone in `timeline.input_tz`, such as \
+                     Europe/Luxembourg",
+                    local.format("%Y-%m-%dT%H:%M:%S")
                 );
+                return flaw(path, message);
             };
             match resolve_with_offset(local, zone) {
                 Ok(at) => *moment = Moment::from(at),

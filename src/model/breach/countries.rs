@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn codes_and_near_misses() {
         assert_eq!(CODES.split(' ').count(), 249);
-        for good in ["LU", "NO", "GR", "XK"].iter().take(3) {
+        for good in ["LU", "NO", "GR"] {
             assert!(is_country(good), "{good}");
         }
         for bad in ["", "L", "lu", "LUX", "U ", "XX", "EU"] {

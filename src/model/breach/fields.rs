@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::words::Precision;
 use crate::model::Time;
-use crate::model::time::{Given, parse_given};
+use crate::model::time::{Given, parse_given, parse_zone};
 
 /// The longest single line (a name, an address, a title), in characters.
 pub const MAX_LINE: usize = 300;
@@ -415,8 +415,7 @@ pub(super) fn zone<'de, D: Deserializer<'de>>(d: D) -> Result<Option<chrono_tz::
                     f.write_str("an IANA time zone such as Europe/Luxembourg")
                 }
                 fn visit_str<E: de::Error>(self, v: &str) -> Result<Zone, E> {
-                    let unknown = |_| E::invalid_value(de::Unexpected::Str(v), &self);
-                    v.trim().parse().map(Zone).map_err(unknown)
+                    parse_zone(v).map(Zone).map_err(E::custom)
                 }
             }
             d.deserialize_str(Reader)

@@ -156,10 +156,12 @@ impl Record {
     }
 
     /// Everything a person should look at before sending: what is missing, lateness without reasons, decisions without
-    /// grounds, and times that do not fit each other.
-    pub fn gaps(&self, now: Time) -> Vec<Gap> {
+    /// grounds, and times that do not fit each other. `first_notice` is when the authority was first told, if it was:
+    /// an update is not late because the 72 hours have passed since.
+    pub fn gaps(&self, now: Time, first_notice: Option<Time>) -> Vec<Gap> {
         let mut found = self.missing();
-        if self.strict_deadline().is_some_and(|end| now > end) && self.delay_reasons.is_none() {
+        let told = first_notice.unwrap_or(now);
+        if self.strict_deadline().is_some_and(|end| told > end) && self.delay_reasons.is_none() {
             found.push(gap(
                 "delay_reasons",
                 TIME,
