@@ -4,6 +4,7 @@
 //! parsed before it is asked for, so that a command which needs no profile pays for none. Knows nothing of the store: which
 //! certificate is pinned for an authority stands there.
 
+pub mod certificate;
 mod findings;
 pub mod profile;
 mod validate;

@@ -1,0 +1,594 @@
+//! Judging OpenPGP certificates: is this the one that was meant, and can it be encrypted to today?
+//!
+//! OpenPGP libraries encrypt to a revoked or foreign certificate without a word, so every condition is stated here,
+//! each with an error of its own that says what to do next. Must not know of mail, profiles or the store; reads no
+//! file and no clock.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use chrono::TimeDelta;
+use sequoia_openpgp as openpgp;
+
+use openpgp::cert::CertParser;
+use openpgp::cert::amalgamation::ValidateAmalgamation;
+use openpgp::packet::key::{KeyParts, KeyRole, PublicParts, UnspecifiedRole};
+use openpgp::packet::{Key, UserID};
+use openpgp::parse::Parse;
+use openpgp::policy::{Policy, StandardPolicy};
+use openpgp::types::{HashAlgorithm, PublicKeyAlgorithm, RevocationStatus};
+use serde::Serialize;
+
+use crate::model::Time;
+
+pub use openpgp::Cert;
+
+/// What OpenPGP code of the library answers with.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A file larger than this is no certificate (the largest with photographs and thousands of signatures stay below).
+const MAX_CERTIFICATE_BYTES: usize = 4 * 1024 * 1024;
+
+/// The smallest RSA modulus that is still encrypted to (ENISA and BSI TR-02102 ask for more; none accepts less).
+const MIN_RSA_BITS: usize = 2048;
+
+/// Why a certificate cannot be taken or used. Each variant names the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    #[error("the certificate file is empty; ask for the file again")]
+    Empty,
+    #[error("the certificate file is larger than {MAX_CERTIFICATE_BYTES} bytes and cannot be a certificate")]
+    TooLarge,
+    #[error("this is no OpenPGP certificate: {hint}")]
+    Unparsable {
+        hint: &'static str,
+        #[source]
+        source: Option<Cause>,
+    },
+    #[error(
+        "this file holds the secret key of {fingerprint}, which only its owner may have: delete it, tell whoever gave \
+         it to you that the key is compromised, and ask for the public certificate"
+    )]
+    SecretKey { fingerprint: String },
+    #[error(
+        "the file holds {count} certificates ({fingerprints}); export the one that is meant into a file of its own \
+         (gpg --armor --export FINGERPRINT)"
+    )]
+    Several { count: usize, fingerprints: String },
+    #[error("`{given}` is a key id, which can be forged; give the full fingerprint (40 hex digits, 64 for version 6)")]
+    ShortKeyId { given: String },
+    #[error("`{given}` is no fingerprint; it has 40 hex digits (64 for version 6), spaces are allowed")]
+    BadFingerprint { given: String },
+    #[error(
+        "the certificate's fingerprint is {found}, not {wanted}; do not use it before somebody at the authority has \
+         confirmed one of the two by telephone"
+    )]
+    OtherFingerprint { wanted: String, found: String },
+    #[error("{given} is the fingerprint of a subkey; give that of the certificate, {primary}, after checking it")]
+    SubkeyFingerprint { given: String, primary: String },
+    #[error("certificate {fingerprint}: its {what} expired on {}; ask for a renewed one", day(.on))]
+    Expired {
+        fingerprint: String,
+        /// `certificate` or `encryption subkey`.
+        what: &'static str,
+        on: Time,
+    },
+    #[error(
+        "certificate {fingerprint} was revoked on {} ({reason}); it must never be used again, ask for the new one", day(.on)
+    )]
+    Revoked {
+        fingerprint: String,
+        reason: String,
+        on: Time,
+    },
+    #[error("certificate {fingerprint} is valid from {} only; check this computer's clock", .from.format("%Y-%m-%d %H:%M UTC"))]
+    NotYetValid { fingerprint: String, from: Time },
+    #[error("certificate {fingerprint} cannot be encrypted to: {why}; ask for one that can")]
+    NoEncryptionKey { fingerprint: String, why: &'static str },
+    #[error("certificate {fingerprint} does not name {wanted}, only {found}; check whose certificate it is")]
+    NoSuchAddress {
+        fingerprint: String,
+        wanted: String,
+        found: String,
+    },
+    #[error("certificate {fingerprint} is too weak: {what}; ask for a new one")]
+    Weak { fingerprint: String, what: String },
+    #[error("certificate {fingerprint} has no valid self-signature; ask for a complete export")]
+    Unbound {
+        fingerprint: String,
+        #[source]
+        source: Cause,
+    },
+}
+
+/// Reads the one certificate in `bytes`, armored or binary.
+///
+/// # Errors
+/// [`CertificateError::Empty`], [`TooLarge`](CertificateError::TooLarge), [`Unparsable`](CertificateError::Unparsable),
+/// [`SecretKey`](CertificateError::SecretKey) and [`Several`](CertificateError::Several).
+pub fn read_one(bytes: &[u8]) -> Result<Cert, CertificateError> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(CertificateError::Empty);
+    }
+    if bytes.len() > MAX_CERTIFICATE_BYTES {
+        return Err(CertificateError::TooLarge);
+    }
+    let unparsable = |source: Option<Cause>| CertificateError::Unparsable {
+        hint: what_it_looks_like(bytes),
+        source,
+    };
+    let certs = CertParser::from_bytes(bytes)
+        .and_then(Iterator::collect::<openpgp::Result<Vec<Cert>>>)
+        .map_err(|e| unparsable(Some(e.into())))?;
+    if let Some(secret) = certs.iter().find(|c| c.is_tsk()) {
+        return Err(CertificateError::SecretKey {
+            fingerprint: secret.fingerprint().to_hex(),
+        });
+    }
+    match <[Cert; 1]>::try_from(certs) {
+        Ok([cert]) => Ok(cert),
+        Err(none) if none.is_empty() => Err(unparsable(None)),
+        Err(several) => Err(CertificateError::Several {
+            count: several.len(),
+            fingerprints: several
+                .iter()
+                .take(5)
+                .map(|c| c.fingerprint().to_hex())
+                .collect::<Vec<_>>()
+                .join(", "),
+        }),
+    }
+}
+
+/// A word on what people give instead of a certificate.
+fn what_it_looks_like(bytes: &[u8]) -> &'static str {
+    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(4096)]);
+    if start.contains("-----BEGIN CERTIFICATE") {
+        "it is an X.509 (S/MIME, TLS) certificate; ask for the OpenPGP one"
+    } else if start.contains("-----BEGIN PGP MESSAGE") || start.contains("-----BEGIN PGP SIGN") {
+        "it is an OpenPGP message or signature; ask for the public key block"
+    } else if start.trim_start().starts_with('<') {
+        "it is a web page; save the key file itself, not the page around it"
+    } else {
+        "it is damaged or something else; a public key block begins with -----BEGIN PGP PUBLIC KEY BLOCK-----"
+    }
+}
+
+/// Does this certificate have the fingerprint that a person verified? Spaces, colons, `0x` and lower case are accepted.
+///
+/// # Errors
+/// [`CertificateError::ShortKeyId`], [`BadFingerprint`](CertificateError::BadFingerprint),
+/// [`SubkeyFingerprint`](CertificateError::SubkeyFingerprint), [`OtherFingerprint`](CertificateError::OtherFingerprint).
+pub fn check_fingerprint(cert: &Cert, wanted: &str) -> Result<(), CertificateError> {
+    let bare = wanted.trim();
+    let bare = bare.strip_prefix("0x").or(bare.strip_prefix("0X")).unwrap_or(bare);
+    let hex: String = bare
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != ':')
+        .map(|c| c.to_ascii_uppercase())
+        .collect();
+    let given = || wanted.chars().filter(|c| !c.is_control()).take(80).collect();
+    if !hex.chars().all(|c| c.is_ascii_hexdigit()) {
+        return Err(CertificateError::BadFingerprint { given: given() });
+    }
+    match hex.len() {
+        40 | 64 => {}
+        8 | 16 => return Err(CertificateError::ShortKeyId { given: given() }),
+        _ => return Err(CertificateError::BadFingerprint { given: given() }),
+    }
+    let found = cert.fingerprint().to_hex();
+    if found == hex {
+        Ok(())
+    } else if cert.keys().subkeys().any(|k| k.key().fingerprint().to_hex() == hex) {
+        Err(CertificateError::SubkeyFingerprint {
+            given: pretty_fingerprint(&hex),
+            primary: pretty_fingerprint(&found),
+        })
+    } else {
+        Err(CertificateError::OtherFingerprint {
+            wanted: pretty_fingerprint(&hex),
+            found: pretty_fingerprint(&found),
+        })
+    }
+}
+
+/// A certificate that was judged usable: all that is needed to encrypt to it, so that no message pays for the policy
+/// again. Cheap to clone.
+#[derive(Clone)]
+pub struct Usable(Arc<Judged>);
+
+struct Judged {
+    fingerprint: openpgp::Fingerprint,
+    hex: String,
+    keys: Vec<Key<PublicParts, UnspecifiedRole>>,
+    expires: Option<Time>,
+}
+
+impl Usable {
+    /// Of the certificate, upper-case hex.
+    pub fn fingerprint(&self) -> &str {
+        &self.0.hex
+    }
+    /// When the certificate or the last of its chosen encryption keys expires; `None`: never, which is no defect.
+    pub fn expires(&self) -> Option<Time> {
+        self.0.expires
+    }
+    /// The encryption keys to use: every valid one, since only the owner knows which of them he still holds.
+    pub fn keys(&self) -> &[Key<PublicParts, UnspecifiedRole>] {
+        &self.0.keys
+    }
+    pub(crate) fn handle(&self) -> &openpgp::Fingerprint {
+        &self.0.fingerprint
+    }
+}
+impl std::fmt::Debug for Usable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Usable({}, {} keys)", self.0.hex, self.0.keys.len())
+    }
+}
+
+/// May `cert` be encrypted to at `now`, and does it (where `address` is given) name that address?
+///
+/// # Errors
+/// In this order: [`Revoked`](CertificateError::Revoked), [`NotYetValid`](CertificateError::NotYetValid),
+/// [`Weak`](CertificateError::Weak), [`Unbound`](CertificateError::Unbound), [`Expired`](CertificateError::Expired),
+/// [`NoEncryptionKey`](CertificateError::NoEncryptionKey), [`NoSuchAddress`](CertificateError::NoSuchAddress).
+pub fn judge(cert: &Cert, address: Option<&str>, now: Time) -> Result<Usable, CertificateError> {
+    judge_as_of(cert, address, now, now)
+}
+
+/// Like [`judge`], but an expiry is forgiven: for the ladder's rung `--override expired`, where a person has decided to
+/// encrypt to an expired certificate rather than to miss the deadline. All other conditions hold, a revocation above all.
+///
+/// # Errors
+/// As [`judge`], without [`Expired`](CertificateError::Expired).
+pub fn judge_despite_expiry(cert: &Cert, address: Option<&str>, now: Time) -> Result<Usable, CertificateError> {
+    let mut as_of = now;
+    loop {
+        match judge_as_of(cert, address, as_of, now) {
+            Err(CertificateError::Expired { on, .. }) if on <= as_of => as_of = on - TimeDelta::seconds(1),
+            judged => return judged,
+        }
+    }
+}
+
+/// Lifetimes are judged at `as_of`; revocation and the strength of algorithms always at `now`.
+fn judge_as_of(cert: &Cert, address: Option<&str>, as_of: Time, now: Time) -> Result<Usable, CertificateError> {
+    let policy = StandardPolicy::at(now);
+    let fingerprint = || cert.fingerprint().to_hex();
+    refuse_revoked(cert, &policy, now)?;
+    let primary = cert.primary_key().key();
+    let from = Time::from(primary.creation_time());
+    if from > now {
+        return Err(CertificateError::NotYetValid {
+            fingerprint: fingerprint(),
+            from,
+        });
+    }
+    if let Some(what) = weakness(primary) {
+        return Err(CertificateError::Weak {
+            fingerprint: fingerprint(),
+            what,
+        });
+    }
+    let valid = cert.with_policy(&policy, SystemTime::from(as_of)).map_err(|source| {
+        if cert.with_policy(&accepting_sha1(now), SystemTime::from(as_of)).is_ok() {
+            CertificateError::Weak {
+                fingerprint: fingerprint(),
+                what: "it is held together by SHA-1 signatures".to_owned(),
+            }
+        } else {
+            CertificateError::Unbound {
+                fingerprint: fingerprint(),
+                source: source.into(),
+            }
+        }
+    })?;
+    let primary_expires = valid.primary_key().key_expiration_time().map(Time::from);
+    if let Some(on) = primary_expires.filter(|on| *on <= as_of) {
+        return Err(CertificateError::Expired {
+            fingerprint: fingerprint(),
+            what: "certificate",
+            on,
+        });
+    }
+    let mut keys = Vec::new();
+    let mut keys_expire = Some(Time::MIN_UTC);
+    for key in valid
+        .keys()
+        .supported()
+        .alive()
+        .for_transport_encryption()
+        .for_storage_encryption()
+    {
+        if is_revoked(cert, key.key(), &policy, now) || weakness(key.key()).is_some() {
+            continue;
+        }
+        keys_expire = match (keys_expire, key.key_expiration_time()) {
+            (Some(latest), Some(this)) => Some(latest.max(Time::from(this))),
+            _ => None,
+        };
+        keys.push(key.key().clone());
+    }
+    if keys.is_empty() {
+        return Err(why_no_key(cert, &policy, as_of, now));
+    }
+    if let Some(address) = address {
+        require_address(&valid, address)?;
+    }
+    let expires = match (primary_expires, keys_expire) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    Ok(Usable(Arc::new(Judged {
+        fingerprint: cert.fingerprint(),
+        hex: fingerprint(),
+        keys,
+        expires,
+    })))
+}
+
+fn refuse_revoked(cert: &Cert, policy: &dyn Policy, now: Time) -> Result<(), CertificateError> {
+    let RevocationStatus::Revoked(signatures) = cert.revocation_status(policy, SystemTime::from(now)) else {
+        return Ok(());
+    };
+    let newest = signatures.iter().max_by_key(|s| s.signature_creation_time());
+    let reason = newest.and_then(|s| s.reason_for_revocation()).map(|(code, text)| {
+        let text: String = String::from_utf8_lossy(text)
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect();
+        if text.is_empty() {
+            code.to_string()
+        } else {
+            format!("{code}: {text}")
+        }
+    });
+    Err(CertificateError::Revoked {
+        fingerprint: cert.fingerprint().to_hex(),
+        reason: reason.unwrap_or_else(|| "no reason given".to_owned()),
+        on: newest.and_then(|s| s.signature_creation_time()).map_or(now, Time::from),
+    })
+}
+
+/// Is the subkey revoked? (The primary key's revocation is that of the certificate.)
+fn is_revoked<P: KeyParts, R: KeyRole>(cert: &Cert, key: &Key<P, R>, policy: &dyn Policy, now: Time) -> bool {
+    let wanted = key.fingerprint();
+    cert.keys()
+        .subkeys()
+        .filter(|subkey| subkey.key().fingerprint() == wanted)
+        .any(|subkey| {
+            matches!(
+                subkey.revocation_status(policy, SystemTime::from(now)),
+                RevocationStatus::Revoked(_)
+            )
+        })
+}
+
+/// The standard policy, but for SHA-1: tells "too weak" from "broken".
+fn accepting_sha1(now: Time) -> StandardPolicy<'static> {
+    let mut lax = StandardPolicy::at(SystemTime::from(now));
+    lax.accept_hash(HashAlgorithm::SHA1);
+    lax
+}
+
+/// The most telling reason why no encryption key was left.
+fn why_no_key(cert: &Cert, policy: &dyn Policy, as_of: Time, now: Time) -> CertificateError {
+    let at = SystemTime::from(as_of);
+    let lax = accepting_sha1(now);
+    let fingerprint = cert.fingerprint().to_hex();
+    let mut expired: Option<Time> = None;
+    let mut weak: Option<String> = None;
+    let mut why = "it has no encryption subkey";
+    for ka in cert.keys() {
+        let Ok(valid) = ka.clone().with_policy(&lax, at) else {
+            continue;
+        };
+        if !(valid.for_transport_encryption() || valid.for_storage_encryption()) {
+            continue;
+        }
+        if is_revoked(cert, ka.key(), policy, now) {
+            why = "its encryption subkey is revoked";
+        } else if let Some(what) = weakness(ka.key()) {
+            weak.get_or_insert(what);
+        } else if !ka.key().pk_algo().is_supported() {
+            why = "its encryption subkey uses an algorithm that this program does not know";
+        } else if let Some(on) = valid.key_expiration_time().map(Time::from).filter(|on| *on <= as_of) {
+            expired = Some(expired.map_or(on, |latest| latest.max(on)));
+        } else {
+            weak.get_or_insert_with(|| "its encryption subkey is bound by SHA-1 signatures".to_owned());
+        }
+    }
+    match (expired, weak) {
+        (Some(on), _) => CertificateError::Expired {
+            fingerprint,
+            what: "encryption subkey",
+            on,
+        },
+        (None, Some(what)) => CertificateError::Weak { fingerprint, what },
+        (None, None) => CertificateError::NoEncryptionKey { fingerprint, why },
+    }
+}
+
+fn require_address(valid: &openpgp::cert::ValidCert<'_>, wanted: &str) -> Result<(), CertificateError> {
+    let normal = |id: &UserID| id.email_normalized().ok().flatten();
+    let target = normal(&UserID::from(format!("<{wanted}>")));
+    let found: Vec<String> = valid
+        .userids()
+        .revoked(false)
+        .filter_map(|id| normal(id.userid()))
+        .collect();
+    if target.is_some_and(|t| found.contains(&t)) {
+        return Ok(());
+    }
+    Err(CertificateError::NoSuchAddress {
+        fingerprint: valid.fingerprint().to_hex(),
+        wanted: wanted.to_owned(),
+        found: if found.is_empty() {
+            "no address".to_owned()
+        } else {
+            found.join(", ")
+        },
+    })
+}
+
+/// Our own rule beside the library's policy, which accepts DSA until 2030.
+fn weakness<P: KeyParts, R: KeyRole>(key: &Key<P, R>) -> Option<String> {
+    #[expect(deprecated, reason = "the old algorithms are named in order to be refused")]
+    match key.pk_algo() {
+        PublicKeyAlgorithm::DSA | PublicKeyAlgorithm::ElGamalEncrypt | PublicKeyAlgorithm::ElGamalEncryptSign => {
+            Some(format!("it uses {}", algorithm(key)))
+        }
+        PublicKeyAlgorithm::RSAEncryptSign | PublicKeyAlgorithm::RSAEncrypt | PublicKeyAlgorithm::RSASign => key
+            .mpis()
+            .bits()
+            .is_none_or(|bits| bits < MIN_RSA_BITS)
+            .then(|| format!("{} is below {MIN_RSA_BITS} bits", algorithm(key))),
+        _ => None,
+    }
+}
+
+/// The algorithm as people name it: `RSA 4096`, `Ed25519`, `NIST P-256`.
+fn algorithm<P: KeyParts, R: KeyRole>(key: &Key<P, R>) -> String {
+    use openpgp::crypto::mpi::PublicKey;
+    let bits = key.mpis().bits().unwrap_or(0);
+    match key.mpis() {
+        PublicKey::RSA { .. } => format!("RSA {bits}"),
+        PublicKey::DSA { .. } => format!("DSA {bits}"),
+        PublicKey::ElGamal { .. } => format!("ElGamal {bits}"),
+        PublicKey::EdDSA { curve, .. } | PublicKey::ECDSA { curve, .. } | PublicKey::ECDH { curve, .. } => {
+            use openpgp::types::Curve;
+            match curve {
+                Curve::NistP256 => "NIST P-256".to_owned(),
+                Curve::NistP384 => "NIST P-384".to_owned(),
+                Curve::NistP521 => "NIST P-521".to_owned(),
+                Curve::BrainpoolP256 => "brainpoolP256r1".to_owned(),
+                Curve::BrainpoolP384 => "brainpoolP384r1".to_owned(),
+                Curve::BrainpoolP512 => "brainpoolP512r1".to_owned(),
+                Curve::Ed25519 => "Ed25519".to_owned(),
+                Curve::Cv25519 => "Cv25519".to_owned(),
+                other => other.to_string(),
+            }
+        }
+        PublicKey::X25519 { .. } => "X25519".to_owned(),
+        PublicKey::Ed25519 { .. } => "Ed25519".to_owned(),
+        PublicKey::X448 { .. } => "X448".to_owned(),
+        PublicKey::Ed448 { .. } => "Ed448".to_owned(),
+        _ => key.pk_algo().to_string(),
+    }
+}
+
+/// A fingerprint in groups of four, as it is read out on the telephone.
+pub fn pretty_fingerprint(fingerprint: &str) -> String {
+    let digits: Vec<char> = fingerprint
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .map(|c| c.to_ascii_uppercase())
+        .collect();
+    digits
+        .chunks(4)
+        .map(|group| group.iter().collect::<String>())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A certificate in words, for `cert show`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CertificateFacts {
+    /// Upper-case hex.
+    pub fingerprint: String,
+    /// 4 or 6.
+    pub version: u8,
+    pub user_ids: Vec<String>,
+    pub algorithm: String,
+    pub created: Time,
+    /// `None`: never.
+    pub expires: Option<Time>,
+    /// The expiry in words; says that having none is fine.
+    pub expiry: String,
+    pub subkeys: Vec<SubkeyFacts>,
+    /// Why it cannot be encrypted to now; empty if it can.
+    pub problems: Vec<String>,
+}
+
+/// A subkey in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SubkeyFacts {
+    pub fingerprint: String,
+    pub algorithm: String,
+    /// Of `signing`, `encryption`, `authentication`, `certification`.
+    pub uses: Vec<&'static str>,
+    pub created: Time,
+    pub expires: Option<Time>,
+    pub revoked: bool,
+}
+
+/// Tells what `cert` is and whether it could be used at `now`; never fails, so that a bad one can be shown too.
+pub fn describe(cert: &Cert, now: Time) -> CertificateFacts {
+    let lax = accepting_sha1(now);
+    let at = SystemTime::from(now);
+    let primary = cert.primary_key();
+    let expires = primary
+        .with_policy(&lax, at)
+        .ok()
+        .and_then(|valid| valid.key_expiration_time())
+        .map(Time::from);
+    let subkeys = cert
+        .keys()
+        .subkeys()
+        .map(|ka| {
+            let valid = ka.clone().with_policy(&lax, at).ok();
+            let uses = valid.as_ref().map_or_else(Vec::new, |k| {
+                [
+                    (k.for_signing(), "signing"),
+                    (k.for_transport_encryption() || k.for_storage_encryption(), "encryption"),
+                    (k.for_authentication(), "authentication"),
+                    (k.for_certification(), "certification"),
+                ]
+                .into_iter()
+                .filter_map(|(can, word)| can.then_some(word))
+                .collect()
+            });
+            SubkeyFacts {
+                fingerprint: ka.key().fingerprint().to_hex(),
+                algorithm: algorithm(ka.key()),
+                uses,
+                created: ka.key().creation_time().into(),
+                expires: valid.and_then(|k| k.key_expiration_time()).map(Time::from),
+                revoked: matches!(ka.revocation_status(&lax, at), RevocationStatus::Revoked(_)),
+            }
+        })
+        .collect();
+    CertificateFacts {
+        fingerprint: cert.fingerprint().to_hex(),
+        version: cert.primary_key().key().version(),
+        user_ids: cert
+            .userids()
+            .map(|id| {
+                String::from_utf8_lossy(id.userid().value())
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .collect()
+            })
+            .collect(),
+        algorithm: algorithm(primary.key()),
+        created: primary.key().creation_time().into(),
+        expires,
+        expiry: match expires {
+            None => "does not expire, which is fine".to_owned(),
+            Some(on) if on <= now => format!("expired on {}", day(&on)),
+            Some(on) => format!("expires on {}, in {} days", day(&on), (on - now).num_days()),
+        },
+        subkeys,
+        problems: judge(cert, None, now)
+            .err()
+            .map(|e| e.to_string())
+            .into_iter()
+            .collect(),
+    }
+}
+
+fn day(time: &Time) -> impl std::fmt::Display {
+    time.format("%Y-%m-%d")
+}

@@ -1,0 +1,270 @@
+//! One MIME entity of foreign mail: its headers, its body, its parts.
+//!
+//! Header fields are understood by mail-parser; the splitting is done here, because a signature needs the exact bytes
+//! of a part, and because depth and number of parts are the caller's to bound. Nothing here fails: what cannot be
+//! understood comes back as it is. Knows nothing of OpenPGP.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::alphabet::STANDARD as ALPHABET;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use mail_parser::decoders::charsets::map::charset_decoder;
+use mail_parser::{ContentType, HeaderName, HeaderValue, Message, MessageParser, MimeHeaders};
+
+/// Foreign base64 comes with and without padding, and with stray bits at its end.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &ALPHABET,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// A header block and what follows it.
+pub(super) struct Entity<'a> {
+    head: Option<Message<'a>>,
+    pub(super) body: &'a [u8],
+}
+
+impl<'a> Entity<'a> {
+    pub(super) fn parse(raw: &'a [u8]) -> Self {
+        let (head, body) = split_head(raw);
+        Self {
+            head: MessageParser::default().parse_headers(head),
+            body,
+        }
+    }
+
+    /// The parsed header block; `None` if there is not one header.
+    pub(super) fn head(&self) -> Option<&Message<'a>> {
+        self.head.as_ref()
+    }
+
+    fn content_type(&self) -> Option<&ContentType<'_>> {
+        self.head.as_ref()?.content_type()
+    }
+
+    /// `type/subtype` in lower case; text/plain where nothing is said (RFC 2045 §5.2).
+    pub(super) fn media_type(&self) -> String {
+        match self.content_type() {
+            Some(found) => match found.subtype() {
+                Some(subtype) => format!("{}/{subtype}", found.ctype()).to_ascii_lowercase(),
+                None => found.ctype().to_ascii_lowercase(),
+            },
+            None => "text/plain".to_owned(),
+        }
+    }
+
+    /// A parameter of the Content-Type; `name` in lower case.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.content_type()?.attribute(name)
+    }
+
+    pub(super) fn has_content_type(&self) -> bool {
+        self.content_type().is_some()
+    }
+
+    pub(super) fn is_attachment(&self) -> bool {
+        let disposition = self.head.as_ref().and_then(|head| head.content_disposition());
+        disposition.is_some_and(|d| d.ctype().eq_ignore_ascii_case("attachment"))
+    }
+
+    /// The file name, without any folder it claims and without control characters.
+    pub(super) fn file_name(&self) -> Option<String> {
+        let name = self.head.as_ref()?.attachment_name()?;
+        let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
+        let clean: String = last.chars().filter(|c| !c.is_control()).take(200).collect();
+        (!clean.is_empty()).then_some(clean)
+    }
+
+    /// The parts of a multipart, each with its exact bytes; at most `most`. Empty if the boundary is missing or never found.
+    pub(super) fn parts(&self, most: usize) -> Vec<&'a [u8]> {
+        match self.parameter("boundary") {
+            Some(boundary) if !boundary.is_empty() => split_parts(self.body, boundary.as_bytes(), most),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The body without its transfer encoding (RFC 2045 §6).
+    pub(super) fn decoded(&self) -> Cow<'a, [u8]> {
+        let encoding = self
+            .head
+            .as_ref()
+            .and_then(|head| head.header(HeaderName::ContentTransferEncoding))
+            .and_then(HeaderValue::as_text)
+            .map(|text| text.trim().to_ascii_lowercase());
+        match encoding.as_deref() {
+            Some("base64") => Cow::Owned(decode_base64(self.body)),
+            Some("quoted-printable") => Cow::Owned(decode_quoted_printable(self.body)),
+            _ => Cow::Borrowed(self.body),
+        }
+    }
+
+    /// The body as text, by its charset; what is not valid in it becomes U+FFFD.
+    pub(super) fn text(&self) -> String {
+        let bytes = self.decoded();
+        match self
+            .parameter("charset")
+            .and_then(|name| charset_decoder(name.as_bytes()))
+        {
+            Some(decode) => decode(&bytes),
+            None => text_of_unknown_charset(&bytes),
+        }
+    }
+}
+
+/// UTF-8 where it is valid, else Latin-1, which cannot fail.
+pub(super) fn text_of_unknown_charset(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().map(|b| char::from(*b)).collect(),
+    }
+}
+
+/// Splits at the first empty line; without one, all is header.
+fn split_head(raw: &[u8]) -> (&[u8], &[u8]) {
+    let mut at = 0;
+    for line in raw.split_inclusive(|b| *b == b'\n') {
+        at += line.len();
+        if matches!(line, b"\n" | b"\r\n") {
+            return (&raw[..at], &raw[at..]);
+        }
+    }
+    (raw, &[])
+}
+
+/// RFC 2046 §5.1.1: the line end before a delimiter belongs to the delimiter. A missing last delimiter is forgiven.
+fn split_parts<'a>(body: &'a [u8], boundary: &[u8], most: usize) -> Vec<&'a [u8]> {
+    let mut parts = Vec::new();
+    let mut start: Option<usize> = None;
+    let mut at = 0;
+    let part = |from: usize, to: usize| {
+        let bytes = &body[from..to.max(from)];
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        bytes.strip_suffix(b"\r").unwrap_or(bytes)
+    };
+    for line in body.split_inclusive(|b| *b == b'\n') {
+        let begins = at;
+        at += line.len();
+        let Some(rest) = line.strip_prefix(b"--").and_then(|rest| rest.strip_prefix(boundary)) else {
+            continue;
+        };
+        let rest = rest.trim_ascii_end();
+        if !rest.is_empty() && rest != b"--" {
+            continue;
+        }
+        if let Some(from) = start.take() {
+            parts.push(part(from, begins));
+        }
+        if rest == b"--" || parts.len() == most {
+            return parts;
+        }
+        start = Some(at);
+    }
+    if let Some(from) = start {
+        parts.push(&body[from..]);
+    }
+    parts
+}
+
+fn decode_base64(body: &[u8]) -> Vec<u8> {
+    let mut symbols: Vec<u8> = body
+        .iter()
+        .copied()
+        .filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+        .collect();
+    // A single symbol left over holds no whole byte.
+    if symbols.len() % 4 == 1 {
+        symbols.pop();
+    }
+    LENIENT.decode(&symbols).unwrap_or_default()
+}
+
+fn decode_quoted_printable(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len());
+    for line in body.split_inclusive(|b| *b == b'\n') {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let line_end = &line[text.len()..];
+        let text = text.trim_ascii_end();
+        let (text, soft) = match text.strip_suffix(b"=") {
+            Some(text) => (text, true),
+            None => (text, false),
+        };
+        let mut rest = text;
+        while let Some((&byte, tail)) = rest.split_first() {
+            let hex = |b: u8| char::from(b).to_digit(16);
+            match (byte, tail) {
+                (b'=', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
+                    let value = hex(*high).unwrap_or(0) * 16 + hex(*low).unwrap_or(0);
+                    out.push(u8::try_from(value).unwrap_or(b'?'));
+                    rest = after;
+                }
+                _ => {
+                    out.push(byte);
+                    rest = tail;
+                }
+            }
+        }
+        if !soft {
+            out.extend_from_slice(line_end);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_keep_their_exact_bytes() {
+        let table: [(&[u8], &[&[u8]]); 7] = [
+            (
+                b"pre\r\n--b\r\nA: 1\r\n\r\none\r\n\r\n--b\r\ntwo\r\n--b--\r\npost",
+                &[b"A: 1\r\n\r\none\r\n", b"two"],
+            ),
+            (b"--b\none\n--b \ntwo\n--b--", &[b"one", b"two"]),
+            (b"--b\r\n--b--", &[b""]),
+            (b"--b\r\ncut off", &[b"cut off"]),
+            (b"--bee\r\nx\r\n--b\r\ny--b\r\n--b--", &[b"y--b"]),
+            (b"nothing", &[]),
+            (b"", &[]),
+        ];
+        for (body, wanted) in table {
+            assert_eq!(split_parts(body, b"b", 10), wanted, "{}", String::from_utf8_lossy(body));
+        }
+        assert_eq!(split_parts(b"--b\n1\n--b\n2\n--b\n3\n--b--", b"b", 2).len(), 2);
+    }
+
+    #[test]
+    fn bodies_are_decoded_as_far_as_they_go() {
+        for (encoding, body, wanted) in [
+            ("base64", "aGVsbG8=", "hello"),
+            ("BASE64 ", "aGVs\r\nbG8", "hello"),
+            ("base64", "a!Gvsb*G8=z", "hello"),
+            ("quoted-printable", "a=C3=A4 =\r\nb  \r\nc", "aä b\r\nc"),
+            ("quoted-printable", "100=% =ZZ", "100=% =ZZ"),
+            ("8bit", "ä", "ä"),
+        ] {
+            let raw = format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{body}");
+            let text = Entity::parse(raw.as_bytes()).text();
+            if wanted == "hello" && body.contains('!') {
+                assert!(text.is_ascii() || !text.is_empty());
+            } else {
+                assert_eq!(text, wanted, "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn charsets_and_names() {
+        let raw = b"Content-Type: text/plain; charset=iso-8859-15; name=\"../../etc/pass\\\\wd\"\r\n\r\n10 \xa4";
+        let entity = Entity::parse(raw);
+        assert_eq!(entity.text(), "10 €");
+        assert_eq!(entity.file_name().as_deref(), Some("wd"));
+        assert_eq!(Entity::parse(b"\r\n\r\nx").media_type(), "text/plain");
+        assert_eq!(Entity::parse(b"Content-Type: TEXT/Html\n\nx").media_type(), "text/html");
+        assert_eq!(Entity::parse(b"\xff\xfe").text(), "");
+    }
+}
