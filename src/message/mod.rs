@@ -1,7 +1,9 @@
-//! Bytes in, bytes out, no I/O: writing, sealing and opening mail.
+//! Bytes in, bytes out, no I/O: writing, sealing and opening mail, and understanding what came back.
 //!
-//! [`mime`] writes mail, [`key`] is our OpenPGP key, [`seal`] signs and encrypts, [`open`] reads whatever came back.
+//! [`facts`] and [`template`] make the text, [`mime`] writes mail, [`key`] is our OpenPGP key, [`seal`] signs and
+//! encrypts, [`open`] reads whatever came back.
 
+pub mod facts;
 mod header;
 pub mod key;
 pub mod mime;
@@ -9,3 +11,4 @@ pub mod open;
 mod part;
 mod pgp;
 pub mod seal;
+pub mod template;

@@ -249,7 +249,7 @@ impl Templates {
             language: language.to_owned(),
             have: self.labels.keys().cloned().collect::<Vec<_>>().join(", "),
         })?;
-        entry.get(read_labels).map_err(faulty)
+        entry.get(|file, source| read_labels(language, file, source)).map_err(faulty)
     }
 
     /// The text of a notice to an authority, in the language of the facts.
@@ -289,8 +289,8 @@ impl Templates {
     /// is also filled in with a complete example.
     pub fn check(&self) -> Vec<Finding> {
         let mut findings = self.strays.clone();
-        for entry in self.labels.values() {
-            match entry.get(read_labels) {
+        for (language, entry) in &self.labels {
+            match entry.get(|file, source| read_labels(language, file, source)) {
                 Err(found) => findings.extend_from_slice(found),
                 Ok(labels) => findings.extend(labels.flaws().into_iter().map(|f| Finding::whole(&entry.file, f))),
             }
@@ -309,9 +309,9 @@ impl Templates {
             let rendered = match audience {
                 Audience::Authority => NoticeKind::ALL
                     .into_iter()
-                    .map(|kind| self.render_notice(&sample::notice(kind, language, labels)))
+                    .map(|kind| self.render_notice(&sample::notice(kind, labels)))
                     .collect::<Vec<_>>(),
-                Audience::Individual => vec![self.render_individual(&sample::person(language, labels))],
+                Audience::Individual => vec![self.render_individual(&sample::person(labels))],
             };
             for error in rendered.into_iter().filter_map(Result::err) {
                 findings.push(match error {
@@ -325,15 +325,17 @@ impl Templates {
     }
 }
 
-fn read_labels(file: &str, source: &str) -> Result<Labels, Vec<Finding>> {
-    reading::yaml(file, source.as_bytes()).map_err(|e| {
+fn read_labels(language: &str, file: &str, source: &str) -> Result<Labels, Vec<Finding>> {
+    let mut labels: Labels = reading::yaml(file, source.as_bytes()).map_err(|e| {
         vec![Finding {
             file: file.to_owned(),
             line: e.line,
             column: e.column,
             problem: e.message,
         }]
-    })
+    })?;
+    labels.code = language.to_owned();
+    Ok(labels)
 }
 
 /// What the facts of an audience look like, complete.

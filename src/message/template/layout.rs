@@ -53,7 +53,7 @@ pub(super) fn lay_out(marked: &str, unknown: &str) -> String {
 
 /// One line for a mail header: no line breaks, single spaces.
 pub(super) fn one_line(marked: &str, unknown: &str) -> String {
-    let text = marked.replace(UNKNOWN, unknown);
+    let text = marked.replace(UNKNOWN, unknown).replace(char::is_control, " ");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
