@@ -10,9 +10,10 @@ use serde::Serialize;
 
 use super::ask::{AskError, Terminal};
 use crate::config::{
-    self, Address, BadValue, Config, ConfigError, ContactKind, Country, Filling, Home, Language, Line, MailboxUrl,
-    RelayUrl, SecretSource,
+    self, Address, BadValue, Config, ConfigError, Country, Filling, Home, Language, Line, MailboxUrl, RelayUrl,
+    SecretSource,
 };
+use crate::model::breach::ContactKind;
 use crate::secret::Secret;
 use questions::{Answers, Password, Questions, gather};
 
