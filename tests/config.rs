@@ -39,6 +39,7 @@ fn mode(path: &Path) -> u32 {
 fn home() -> (tempfile::TempDir, Home) {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::at(folder.path()).unwrap();
+    home.make_private().unwrap();
     (folder, home)
 }
 fn private_file(path: &Path, bytes: &[u8]) {

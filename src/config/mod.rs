@@ -24,7 +24,7 @@ pub use sections::{
     Alerts, Approval, Campaign, Contact, Http, Individuals, Key, Limits, Mailbox, Oauth2, Organisation, Pace, Persons,
     Relay, Retention, Retry, Sender, Timeouts, Tls, TokenSource, Verp, Webhook,
 };
-pub use store_key::{make_private_folder, random_hex, replace_private, write_new_private};
+pub use store_key::{UNFINISHED, make_private_folder, random_hex, replace_private, write_new_private};
 pub use urls::{MailboxUrl, RelaySecurity, RelayUrl, StoreUrl, WebhookUrl};
 pub use values::{Address, BadValue, Country, Language, Line, Seconds};
 

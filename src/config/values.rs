@@ -136,7 +136,7 @@ fn line(text: &str) -> Result<String, BadValue> {
     let text = text.trim();
     if text.is_empty() {
         bad("a text is needed here")
-    } else if text.chars().any(char::is_control) {
+    } else if text.chars().any(|c| c.is_control() || "\u{2028}\u{2029}".contains(c)) {
         bad("a single line without control characters is needed here")
     } else if text.chars().count() > 200 {
         bad("at most 200 characters fit here")
