@@ -161,7 +161,7 @@ pub struct TokenSource {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// PEM file of certificate authorities, relative to the home; the system's store where absent.
+    /// PEM file of certificate authorities, relative to the home, trusted beside those of the system.
     pub ca_file: Option<PathBuf>,
 }
 impl Section for Tls {}
