@@ -10,9 +10,10 @@ use serde::Serialize;
 
 use super::ask::{AskError, Terminal};
 use crate::config::{
-    self, Address, BadValue, Config, ConfigError, ContactKind, Country, Filling, Home, Language, Line, MailboxUrl,
-    RelayUrl, SecretSource,
+    self, Address, BadValue, Config, ConfigError, Country, Filling, Home, Language, Line, MailboxUrl, RelayUrl,
+    SecretSource,
 };
+use crate::model::breach::ContactKind;
 use crate::secret::Secret;
 use questions::{Answers, Password, Questions, gather};
 
@@ -229,11 +230,12 @@ fn check_place(home: &Home) -> Result<(), InitError> {
         Err(error) => return Err(unreadable(error).into()),
     };
     for entry in entries {
-        let name = entry.map_err(unreadable)?.file_name();
-        if !OURS.iter().any(|ours| name == *ours) && !home.config_path().exists() {
+        let name = entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned();
+        let is_ours = OURS.contains(&name.as_str()) || name.starts_with(config::UNFINISHED);
+        if !is_ours && !home.config_path().exists() {
             return Err(InitError::NotEmpty {
                 path: home.root().to_owned(),
-                found: name.to_string_lossy().escape_debug().to_string(),
+                found: name.escape_debug().to_string(),
             });
         }
     }

@@ -21,15 +21,16 @@ pub use filling::{Filling, quoted};
 pub use home::Home;
 pub use secret_source::{SecretFault, SecretSource};
 pub use sections::{
-    Alerts, Approval, Campaign, Contact, ContactKind, Http, Individuals, Key, Limits, Mailbox, Oauth2, Organisation,
-    Pace, Persons, Relay, Retention, Retry, Sender, Timeouts, Tls, TokenSource, Verp, Webhook,
+    Alerts, Approval, Campaign, Contact, Http, Individuals, Key, Limits, Mailbox, Oauth2, Organisation, Pace, Persons,
+    Relay, Retention, Retry, Sender, Timeouts, Tls, TokenSource, Verp, Webhook,
 };
-pub use store_key::{make_private_folder, random_hex, replace_private, write_new_private};
+pub use store_key::{UNFINISHED, make_private_folder, random_hex, replace_private, write_new_private};
 pub use urls::{MailboxUrl, RelaySecurity, RelayUrl, StoreUrl, WebhookUrl};
 pub use values::{Address, BadValue, Country, Language, Line, Seconds};
 
 use crate::model::Time;
 use crate::model::delivery::RetryPolicy;
+use crate::reading::{self, ReadError};
 use crate::secret::Secret;
 use reader::{section, section_if_any};
 
@@ -59,8 +60,8 @@ pub enum ConfigError {
         /// Each with what it is for.
         sections: Vec<&'static str>,
     },
-    #[error("config.yaml cannot be used")]
-    Yaml(#[source] serde_yaml::Error),
+    #[error("the settings cannot be used")]
+    Yaml(#[source] ReadError),
     #[error("cannot take the secret from {place}")]
     Secret {
         place: SecretSource,
@@ -213,7 +214,7 @@ impl Config {
     /// [`ConfigError::Missing`] names all missing sections, [`ConfigError::Yaml`] file, line and column of the first
     /// setting that is unknown, unusable or contradicts another.
     pub fn parse(origin: &str, text: &[u8]) -> Result<Config, ConfigError> {
-        let missing = serde_yaml::from_slice::<Required>(text)
+        let missing = reading::yaml::<Required>(origin, text)
             .map_err(ConfigError::Yaml)?
             .missing();
         if !missing.is_empty() {
@@ -222,7 +223,7 @@ impl Config {
                 sections: missing,
             });
         }
-        serde_yaml::from_slice(text).map_err(ConfigError::Yaml)
+        reading::yaml(origin, text).map_err(ConfigError::Yaml)
     }
 
     /// The sender of campaign messages.

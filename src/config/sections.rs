@@ -11,6 +11,7 @@ use super::reader::{Section, section, section_if_any};
 use super::secret_source::SecretSource;
 use super::urls::{MailboxUrl, RelaySecurity, RelayUrl, WebhookUrl};
 use super::values::{Address, Country, Language, Line, Seconds};
+use crate::model::breach::ContactKind;
 
 /// Who notifies: the controller (GDPR Art. 4(7)), or a processor for its controllers.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -41,7 +42,8 @@ impl Section for Organisation {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Contact {
-    #[serde(default)]
+    /// The data protection officer (GDPR Art. 37), or somebody else.
+    #[serde(default = "dpo")]
     pub kind: ContactKind,
     pub name: Line,
     pub email: Option<Address>,
@@ -56,22 +58,8 @@ impl Section for Contact {
         Ok(())
     }
 }
-/// What the contact is to the organisation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ContactKind {
-    /// The data protection officer (GDPR Art. 37).
-    #[default]
-    Dpo,
-    Other,
-}
-impl ContactKind {
-    pub fn name(self) -> &'static str {
-        match self {
-            ContactKind::Dpo => "dpo",
-            ContactKind::Other => "other",
-        }
-    }
+fn dpo() -> ContactKind {
+    ContactKind::Dpo
 }
 
 /// Whom the mail comes from; the address is monitored, for acknowledgements come back to it.
@@ -173,7 +161,7 @@ pub struct TokenSource {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// PEM file of certificate authorities, relative to the home; the system's store where absent.
+    /// PEM file of certificate authorities, relative to the home, trusted beside those of the system.
     pub ca_file: Option<PathBuf>,
 }
 impl Section for Tls {}

@@ -67,6 +67,9 @@ pub fn random_hex() -> Secret {
     Secret::new(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>())
 }
 
+/// How the name of a file begins while it is written; one that is left over may be deleted.
+pub const UNFINISHED: &str = ".breachpost-";
+
 /// Writes a file that only its owner may read, whole or not at all, durable on return; makes its folder (0700) where
 /// missing. A file that is there already is left as it is.
 ///
@@ -96,7 +99,7 @@ fn write_private(
     make_private_folder(folder)?;
     let write = || {
         // Made with mode 0600 beside its place, so that the last step is a rename within one file system.
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         put_in_place(file)?;

@@ -27,7 +27,7 @@ pub struct RelayUrl {
     pub security: RelaySecurity,
     /// Who logs in; `None` for a relay that asks for no login.
     pub user: Option<String>,
-    /// A name or an address; IPv6 without brackets.
+    /// A name in A-labels, or an address; IPv6 without brackets.
     pub host: String,
     pub port: u16,
 }
@@ -214,9 +214,13 @@ fn host_and_port(server: &str) -> Result<(String, Option<u16>), BadValue> {
     if !server.starts_with('[') && !host.chars().all(is_name) {
         return bad(format!("`{}` is not a host name", host.escape_debug()));
     }
+    // Certificates and the DNS know A-labels (RFC 5890 §2.3.2.1).
+    let Ok(host) = idna::domain_to_ascii(host) else {
+        return bad(format!("`{}` is not a host name", host.escape_debug()));
+    };
     match port.map(str::parse::<u16>) {
-        None => Ok((host.to_owned(), None)),
-        Some(Ok(port)) if port > 0 => Ok((host.to_owned(), Some(port))),
+        None => Ok((host, None)),
+        Some(Ok(port)) if port > 0 => Ok((host, Some(port))),
         Some(_) => bad("the port in the url is not a number from 1 to 65535"),
     }
 }
@@ -275,6 +279,13 @@ mod tests {
         for (text, security, user, host, port) in [
             ("smtps://anna@mail.example.lu:465", Tls, "anna", "mail.example.lu", 465),
             ("smtps://mail.example.lu", Tls, "", "mail.example.lu", 465),
+            (
+                "smtps://mail.Müller.example",
+                Tls,
+                "",
+                "mail.xn--mller-kva.example",
+                465,
+            ),
             ("smtp://anna@mail.example.lu", StartTls, "anna", "mail.example.lu", 587),
             (
                 "smtp://anna@example.lu@mail.example.lu:25",
@@ -317,6 +328,8 @@ mod tests {
             ("smtps://mail.example.lu\r\n", "control characters"),
             ("smtps://[::1", "closing bracket"),
             ("smtps://[::1]x", "port"),
+            ("smtps://xn--a", "not a host name"),
+            ("smtps://mail,example.lu", "not a host name"),
         ] {
             let error = text.parse::<RelayUrl>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Deserializer};
 
 use super::reader::from_text;
+use crate::model::breach::is_country;
 
 /// A value that cannot be used, with what it should look like. Never repeats a value that could hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,14 +108,16 @@ fn address(text: &str) -> Result<String, BadValue> {
     Ok(text.to_owned())
 }
 
+/// Small letters are taken too; the EU's own EL and UK are not ISO's.
 fn country(text: &str) -> Result<String, BadValue> {
-    if text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic()) {
-        Ok(text.to_ascii_uppercase())
-    } else {
-        bad(format!(
+    match text.to_ascii_uppercase().as_str() {
+        "EL" => bad("`EL` is the EU's code; write GR (ISO 3166-1)"),
+        "UK" => bad("`UK` is no code of ISO 3166-1; write GB"),
+        code if is_country(code) => Ok(code.to_owned()),
+        _ => bad(format!(
             "`{}` is not a country code of two letters (ISO 3166-1), such as LU",
             text.escape_debug()
-        ))
+        )),
     }
 }
 
@@ -133,7 +136,7 @@ fn line(text: &str) -> Result<String, BadValue> {
     let text = text.trim();
     if text.is_empty() {
         bad("a text is needed here")
-    } else if text.chars().any(char::is_control) {
+    } else if text.chars().any(|c| c.is_control() || "\u{2028}\u{2029}".contains(c)) {
         bad("a single line without control characters is needed here")
     } else if text.chars().count() > 200 {
         bad("at most 200 characters fit here")
@@ -216,7 +219,7 @@ mod tests {
     #[test]
     fn countries_and_languages() {
         assert_eq!("no".parse::<Country>().unwrap().as_str(), "NO");
-        for wrong in ["", "L", "LUX", "L1", "Ł"] {
+        for wrong in ["", "L", "LUX", "L1", "Ł", "XX", "UK", "el"] {
             assert!(wrong.parse::<Country>().is_err(), "{wrong:?}");
         }
         for wrong in ["", "FR", "f", "french", "fr-LU"] {

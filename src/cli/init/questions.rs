@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Checked, InitArgs, InitError};
 use crate::cli::ask::{AskError, Terminal};
-use crate::config::{Address, BadValue, Config, ContactKind, Country, Home, Language, Line, MailboxUrl, RelayUrl};
+use crate::config::{Address, BadValue, Config, Country, Home, Language, Line, MailboxUrl, RelayUrl};
+use crate::model::breach::ContactKind;
 use crate::secret::Secret;
 
 /// Asks for what was not given, or notes the flag where nobody can be asked.
@@ -220,7 +221,7 @@ fn gather_contact(
         t.ask("Contact's postal address, on one line", Some(""), if_any)
     })?;
     Ok(name.map(|name| ContactAnswers {
-        kind: kind.unwrap_or_default(),
+        kind: kind.unwrap_or(ContactKind::Dpo),
         name,
         email,
         phone,
