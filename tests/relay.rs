@@ -1,16 +1,19 @@
 //! The SMTP client against a receiver on loopback that misbehaves as planned: every fault has the right outcome, nothing
 //! leaks, and what arrives is what was sent. Time is paused, so that waits of minutes pass at once.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use breachpost::drill::receiver::{Account, Act, CertificateKind, Offers, Plan, Protection, Receiver, Step, Trouble};
-use breachpost::mail::smtp::{Connection, Connector, Login, Mail, Notify, Relay, TlsMode};
+use breachpost::mail::smtp::{Connection, Connector, Login, Mail, Notify, Relay, Timeouts, TlsMode};
 use breachpost::model::delivery::{Fault, FaultCause, Outcome, SmtpStep};
 use breachpost::secret::Secret;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 const MESSAGE: &[u8] = b"Subject: top-secret-marker\r\n\r\nHello\r\n.\r\n..two\r\nend\r\n";
 /// More than the sockets of both ends hold, so that the final dot cannot leave while nobody reads.
@@ -26,7 +29,8 @@ impl Scene {
     async fn new(plan: Plan) -> Self {
         let password = plan.account.as_ref().map(|a| Secret::new(&a.password));
         let receiver = Receiver::start(plan).await.unwrap();
-        Self::trusting(&receiver.ca_pem().to_owned(), receiver, password)
+        let ca_pem = receiver.ca_pem().to_owned();
+        Self::trusting(&ca_pem, receiver, password)
     }
     fn trusting(ca_pem: &str, receiver: Receiver, password: Option<Secret>) -> Self {
         let files = TempDir::new().unwrap();
@@ -298,13 +302,6 @@ async fn each_fault_has_its_outcome() {
             false,
             0,
         ),
-        (
-            Step::Rcpt,
-            Act::reply_and_close("550 5.1.1 no such user"),
-            "refused, Rcpt: 550",
-            false,
-            0,
-        ),
         (Step::Rcpt, Act::Close, "deferred, Rcpt: network", false, 0),
         (Step::Rcpt, Act::Silence, "deferred, Rcpt: 300 s", false, 0),
         (Step::Rcpt, garbage(), "deferred, Rcpt: protocol", false, 0),
@@ -440,6 +437,46 @@ async fn refusals_keep_the_relays_words() {
     assert_eq!(reply.text, "no such\n\u{FFFD}user");
 }
 
+#[tokio::test(start_paused = true)]
+async fn waits_are_as_long_as_set() {
+    let timeouts = Timeouts {
+        connect: Duration::from_secs(1),
+        greeting: Duration::from_secs(2),
+        command: Duration::from_secs(3),
+        data: Duration::from_secs(4),
+        final_dot: Duration::from_secs(5),
+    };
+    for (step, seconds) in [
+        (Step::Greeting, 2),
+        (Step::Ehlo, 3),
+        (Step::Rcpt, 3),
+        (Step::FinalDot, 5),
+    ] {
+        let mut scene = Scene::new(Plan::clear().with(Trouble::at(step, Act::Silence))).await;
+        scene.connector = Connector::new(Relay {
+            timeouts,
+            ..scene.connector.relay().clone()
+        })
+        .unwrap();
+        let begin = Instant::now();
+        let ended = match Connection::open(&scene.connector).await {
+            Ok(mut connection) => describe(&connection.carry(&to("dpo@authority.example")).await),
+            Err(fault) => describe_fault(&fault),
+        };
+        assert!(ended.ends_with(&format!(": {seconds} s")), "{ended}");
+        assert_eq!(begin.elapsed().as_secs(), seconds, "{step:?}");
+    }
+}
+
+/// The relay answers MAIL with nonsense but takes recipient and DATA: a lone dot would deliver an empty message.
+#[tokio::test(start_paused = true)]
+async fn an_empty_message_is_never_delivered() {
+    let scene = Scene::new(Plan::clear().with(Trouble::at(Step::Mail, Act::disguise("354 nonsense")))).await;
+    let outcome = scene.open().await.carry(&to("dpo@authority.example")).await;
+    assert_eq!(describe(&outcome), "deferred, Mail: protocol");
+    assert!(scene.receiver.mails().is_empty());
+}
+
 /// A final dot that never left leaves no doubt.
 #[tokio::test(start_paused = true)]
 async fn before_the_final_dot_there_is_no_doubt() {
@@ -522,24 +559,16 @@ async fn a_connection_outlives_refusals() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_the_relay_closed_meanwhile_is_stale() {
-    for plan in every_protection().into_iter().flat_map(both_ways) {
-        let mut closes = plan.clone();
-        closes.close_after_mails = Some(1);
-        let second = Trouble::at(Step::Mail, Act::reply_and_close("421 4.7.0 enough")).to(|_| true);
-        let says_so = Plan {
-            troubles: vec![],
-            ..plan
+    let leaves_word = Trouble::at(
+        Step::Taken,
+        Act::ReplyAndClose(b"250 ok\r\n421 4.7.0 enough\r\n".to_vec()),
+    );
+    for base in every_protection().into_iter().flat_map(both_ways) {
+        let silently = Plan {
+            close_after_mails: Some(1),
+            ..base.clone()
         };
-        for (plan, trouble) in [(closes, None), (says_so, Some(second))] {
-            // `to` needs recipients, and MAIL has none: a reply that strikes from the second mail on is made by hand.
-            let injected = trouble.map(|_| {
-                Trouble::at(
-                    Step::Taken,
-                    Act::ReplyAndClose(b"250 ok\r\n421 4.7.0 enough\r\n".to_vec()),
-                )
-            });
-            let mut plan = plan;
-            plan.troubles.extend(injected);
+        for plan in [silently, base.with(leaves_word.clone())] {
             let scene = Scene::new(plan).await;
             let mut connection = scene.open().await;
             assert_eq!(
@@ -552,12 +581,28 @@ async fn a_connection_the_relay_closed_meanwhile_is_stale() {
                 "{outcome:?}"
             );
             assert!(connection.is_stale() && !connection.reusable());
+
+            let mut fresh = scene.open().await;
             assert_eq!(
-                describe(&scene.open().await.carry(&to("two@authority.example")).await),
+                describe(&fresh.carry(&to("two@authority.example")).await),
                 "accepted, 250"
             );
             assert_eq!(scene.receiver.connections(), 2);
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_stays_one_when_the_relay_hangs_up_with_it() {
+    for plan in every_protection().into_iter().flat_map(both_ways) {
+        let refusal = Trouble::at(Step::Rcpt, Act::reply_and_close("550 5.1.1 no such user"));
+        let outcome = Scene::new(plan.with(refusal))
+            .await
+            .open()
+            .await
+            .carry(&to("gone@authority.example"))
+            .await;
+        assert_eq!(describe(&outcome), "refused, Rcpt: 550");
     }
 }
 

@@ -24,13 +24,18 @@ pub(super) enum CertificateError {
 }
 
 pub(super) fn make(kind: CertificateKind) -> Result<Certificate, CertificateError> {
+    let authority_key = KeyPair::generate()?;
     let mut authority = CertificateParams::new(Vec::<String>::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    authority
-        .distinguished_name
-        .push(DnType::CommonName, "breachpost drill authority");
-    let authority_key = KeyPair::generate()?;
+    // Named after its key: two authorities of one name would be taken for one whose signature is bad.
+    let key_id = authority
+        .key_identifier(&authority_key)
+        .into_iter()
+        .take(4)
+        .map(|b| format!("{b:02x}"));
+    let name = format!("breachpost drill authority {}", key_id.collect::<String>());
+    authority.distinguished_name.push(DnType::CommonName, name);
     let ca_pem = authority.self_signed(&authority_key)?.pem();
     let issuer = Issuer::new(authority, authority_key);
 

@@ -131,7 +131,7 @@ pub enum Step {
     Greeting,
     Ehlo,
     StartTls,
-    /// Instead of the TLS handshake.
+    /// When the client has begun the TLS handshake.
     Tls,
     /// Instead of the reply that ends AUTH.
     Auth,
@@ -149,7 +149,7 @@ pub enum Step {
 /// What the receiver does instead of its usual reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
-    /// Says this instead. Need not be SMTP.
+    /// Says this instead, and does nothing. Need not be SMTP.
     Reply(Vec<u8>),
     /// Says this instead, and closes the connection.
     ReplyAndClose(Vec<u8>),
@@ -157,6 +157,8 @@ pub enum Act {
     Close,
     /// Says nothing any more.
     Silence,
+    /// Does what it usually does, but says this.
+    Disguise(Vec<u8>),
     /// The usual reply, and in the same write these bytes.
     Inject(Vec<u8>),
     /// Leaves the keyword out of its answer to EHLO; at [`Step::StartTls`] only.
@@ -170,6 +172,10 @@ impl Act {
     /// A reply, with its last CRLF added, then the end of the connection.
     pub fn reply_and_close(text: impl AsRef<[u8]>) -> Self {
         Self::ReplyAndClose(line(text.as_ref()))
+    }
+    /// A misleading reply to something that was done, with its last CRLF added.
+    pub fn disguise(text: impl AsRef<[u8]>) -> Self {
+        Self::Disguise(line(text.as_ref()))
     }
     /// Replies nobody asked for, with their last CRLF added, right behind the usual one.
     pub fn inject(text: impl AsRef<[u8]>) -> Self {

@@ -153,6 +153,7 @@ impl Session {
     /// RFC 3207 §4.2: what was said before the handshake is forgotten.
     async fn protect(mut self, acceptor: &TlsAcceptor) -> Result<Self, Ended> {
         if let Some(act) = self.shared.trouble(Step::Tls, &[]) {
+            self.more().await?;
             self.perform(act, "").await?;
             self.flush().await?;
             return Err(ended());
@@ -352,6 +353,10 @@ impl Session {
             Act::Reply(text) => {
                 self.output.extend(text);
                 Ok(false)
+            }
+            Act::Disguise(text) => {
+                self.output.extend(text);
+                Ok(true)
             }
             Act::ReplyAndClose(text) => {
                 self.output.extend(text);

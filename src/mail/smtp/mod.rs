@@ -11,26 +11,28 @@
 
 mod address;
 mod envelope;
+mod opening;
 mod relay;
 mod reply;
 mod stream;
 mod tls;
 
 use std::fmt::Display;
-use std::net::IpAddr;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Quit};
-use lettre::transport::smtp::extension::ClientId;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use self::envelope::Prepared;
+use self::opening::Opened;
 use self::reply::Reply;
-use self::stream::{Tape, Wire};
+use self::stream::Tape;
 use crate::model::delivery::{Fault, FaultCause, Outcome, SmtpReply, SmtpStep, TlsFacts};
 
 pub use self::envelope::{Mail, Notify};
@@ -52,7 +54,7 @@ pub struct Connection {
     tls: Option<TlsFacts>,
     /// A transaction was begun and has not ended: RSET before the next one.
     in_transaction: bool,
-    /// An answer did not come: what comes later belongs to nothing any more.
+    /// Both sides no longer agree where the dialogue stands: what comes next belongs to nothing.
     lost: bool,
     has_carried: bool,
     usable: bool,
@@ -65,26 +67,9 @@ impl Connection {
     /// # Errors
     /// A [`Fault`] with the step it happened at. Nothing of any message was sent; try again later.
     pub async fn open(connector: &Connector) -> Result<Self, Fault> {
-        let relay = connector.relay();
-        let timeouts = relay.timeouts;
-        let socket = dial(relay).await?;
-        let (Ok(peer), Ok(local)) = (socket.peer_addr(), socket.local_addr()) else {
-            return Err(closed_at(SmtpStep::Connect));
-        };
-        let ehlo_name = match &relay.helo {
-            Some(name) => ClientId::Domain(name.clone()),
-            None => match local.ip() {
-                IpAddr::V4(ip) => ClientId::Ipv4(ip),
-                IpAddr::V6(ip) => ClientId::Ipv6(ip),
-            },
-        };
+        let timeouts = connector.relay().timeouts;
         let tape = Tape::default();
-        let opening = Opening {
-            wire: Wire::new(socket, peer, tape.clone()),
-            tape: tape.clone(),
-            timeouts,
-        };
-        let (wire, tls) = opening.protect(connector, &ehlo_name).await?;
+        let Opened { wire, ehlo_name, tls } = opening::open(connector, &tape).await?;
 
         let hello = AsyncSmtpConnection::connect_with_transport(Box::new(wire), &ehlo_name);
         let answer = timeout(timeouts.command, hello).await;
@@ -111,7 +96,7 @@ impl Connection {
             usable: true,
             stale: false,
         };
-        if let Some(login) = &relay.login {
+        if let Some(login) = &connector.relay().login {
             connection.log_in(login).await?;
         }
         Ok(connection)
@@ -143,7 +128,7 @@ impl Connection {
                 reply,
                 tls: self.tls.clone(),
             },
-            Err(outcome) => outcome,
+            Err(outcome) => *outcome,
         };
         self.usable = !self.lost && !self.tape.has_hung_up() && is_orderly(&outcome);
         self.stale = self.has_carried && !self.usable && is_hang_up_before_mail(&outcome);
@@ -181,11 +166,12 @@ impl Connection {
         }
     }
 
-    async fn transact(&mut self, mail: &Prepared<'_>) -> Result<SmtpReply, Outcome> {
+    async fn transact(&mut self, mail: &Prepared<'_>) -> Result<SmtpReply, Stop> {
         self.tape.begin_commands();
         if self.in_transaction {
             let reply = self.exchange(SmtpStep::Mail, "RSET\r\n").await.map_err(deferred)?;
             if !reply.is_done() {
+                self.lost = true;
                 return Err(deferred(fault(SmtpStep::Mail, &reply)));
             }
             self.in_transaction = false;
@@ -199,7 +185,7 @@ impl Connection {
     }
 
     /// MAIL, RCPT and DATA, each after the answer to the one before.
-    async fn offer_in_turn(&mut self, mail: &Prepared<'_>) -> Result<(), Outcome> {
+    async fn offer_in_turn(&mut self, mail: &Prepared<'_>) -> Result<(), Stop> {
         let reply = self
             .exchange(SmtpStep::Mail, &mail.mail_command)
             .await
@@ -216,32 +202,44 @@ impl Connection {
     }
 
     /// MAIL, RCPT and DATA in one write (RFC 2920); all three answers are read and judged in their order.
-    async fn offer_at_once(&mut self, mail: &Prepared<'_>) -> Result<(), Outcome> {
+    async fn offer_at_once(&mut self, mail: &Prepared<'_>) -> Result<(), Stop> {
         let commands = format!("{}{}{Data}", mail.mail_command, mail.rcpt_command);
         let reply = self.exchange(SmtpStep::Mail, commands).await.map_err(deferred)?;
         let mut verdict = self.judge(SmtpStep::Mail, &reply);
         self.in_transaction = verdict.is_ok();
-        for step in [SmtpStep::Rcpt, SmtpStep::Data] {
-            if self.tape.has_hung_up() {
-                break;
-            }
-            match (self.next_reply(step).await, &verdict) {
-                (Ok(reply), Ok(())) => verdict = self.judge(step, &reply),
-                // DATA was taken although the envelope was not. There is no recipient, so nothing can arrive, whatever
-                // the answer to the lone dot.
-                (Ok(reply), Err(_)) if step == SmtpStep::Data && reply.code == 354 => {
-                    self.in_transaction = self.exchange(SmtpStep::FinalDot, LONE_DOT).await.is_err();
-                }
-                // Once one is refused the answers to the others only follow from that.
-                (Ok(_), Err(_)) => {}
-                (Err(fault), _) => return verdict.and(Err(deferred(fault))),
-            }
+        if self.tape.has_hung_up() {
+            return verdict;
         }
-        verdict
+        let rcpt = match self.next_reply(SmtpStep::Rcpt).await {
+            Ok(reply) => reply,
+            Err(fault) => return verdict.and(Err(deferred(fault))),
+        };
+        verdict = verdict.and_then(|()| self.judge(SmtpStep::Rcpt, &rcpt));
+        if self.tape.has_hung_up() {
+            return verdict;
+        }
+        let data = match self.next_reply(SmtpStep::Data).await {
+            Ok(reply) => reply,
+            Err(fault) => return verdict.and(Err(deferred(fault))),
+        };
+        if verdict.is_err() && data.code == 354 {
+            self.end_empty_message(&rcpt).await;
+        }
+        verdict.and_then(|()| self.judge(SmtpStep::Data, &data))
+    }
+
+    /// DATA was taken although the envelope was not. Where the recipient was refused nothing can arrive, and a lone dot
+    /// ends it whatever the answer; otherwise an empty message might, so that only closing the connection is left.
+    async fn end_empty_message(&mut self, rcpt: &Reply) {
+        if rcpt.is_negative() {
+            self.in_transaction = self.exchange(SmtpStep::FinalDot, LONE_DOT).await.is_err();
+        } else {
+            self.lost = true;
+        }
     }
 
     /// The message and its final dot; from then on only the reply tells.
-    async fn deliver(&mut self, body: &[u8]) -> Result<SmtpReply, Outcome> {
+    async fn deliver(&mut self, body: &[u8]) -> Result<SmtpReply, Stop> {
         self.tape.begin_message();
         let answer = send_message(&mut self.lettre, &self.tape, body, self.timeouts).await;
         let waited = if self.tape.dot_left() {
@@ -266,7 +264,7 @@ impl Connection {
                     cause: why(&self.tape, reply, answer, waited),
                 };
                 Err(if step == SmtpStep::FinalDot {
-                    Outcome::InDoubt { fault }
+                    Box::new(Outcome::InDoubt { fault })
                 } else {
                     deferred(fault)
                 })
@@ -275,7 +273,7 @@ impl Connection {
     }
 
     /// Whether the dialogue goes on after this reply.
-    fn judge(&self, step: SmtpStep, reply: &Reply) -> Result<(), Outcome> {
+    fn judge(&self, step: SmtpStep, reply: &Reply) -> Result<(), Stop> {
         let goes_on = if step == SmtpStep::Data {
             reply.code == 354
         } else {
@@ -286,7 +284,7 @@ impl Connection {
         }
         let fault = fault(step, reply);
         Err(match step {
-            SmtpStep::Rcpt | SmtpStep::FinalDot if reply.is_permanent() => Outcome::Refused { fault },
+            SmtpStep::Rcpt | SmtpStep::FinalDot if reply.is_permanent() => Box::new(Outcome::Refused { fault }),
             _ => deferred(fault),
         })
     }
@@ -359,127 +357,30 @@ impl std::fmt::Debug for Connection {
     }
 }
 
+/// Why a transaction goes no further: its outcome.
+type Stop = Box<Outcome>;
+
 /// How something of lettre's ended within a time limit.
 type Answer<T> = Result<Result<T, lettre::transport::smtp::Error>, tokio::time::error::Elapsed>;
-
-/// The dialogue before lettre takes part: up to the end of the TLS handshake.
-struct Opening {
-    wire: Wire,
-    tape: Tape,
-    timeouts: Timeouts,
-}
-
-impl Opening {
-    /// Reads the greeting and protects the connection, in the order the relay's mode demands.
-    async fn protect(mut self, connector: &Connector, name: &ClientId) -> Result<(Wire, Option<TlsFacts>), Fault> {
-        let (greeting_wait, mut facts) = (self.timeouts.greeting, None);
-        if connector.relay().tls == TlsMode::Implicit {
-            (self, facts) = self.handshake(connector).await?;
-        }
-        let greeting = self.hear(SmtpStep::Greeting, greeting_wait).await?;
-        if connector.relay().tls == TlsMode::StartTls {
-            self.ask_for_tls(name).await?;
-            (self, facts) = self.handshake(connector).await?;
-        }
-        self.wire.replay(&greeting);
-        Ok((self.wire, facts))
-    }
-
-    /// EHLO and STARTTLS (RFC 3207). What EHLO offered in clear text is forgotten: lettre asks again under TLS.
-    async fn ask_for_tls(&mut self, name: &ClientId) -> Result<(), Fault> {
-        let offered = self.exchange(SmtpStep::Ehlo, &format!("EHLO {name}\r\n")).await?;
-        if !Capabilities::from_ehlo(&offered).starttls {
-            return Err(Fault {
-                step: SmtpStep::StartTls,
-                cause: FaultCause::Tls(
-                    "the relay does not offer STARTTLS, or it was removed on the way; nothing was sent".to_owned(),
-                ),
-            });
-        }
-        self.exchange(SmtpStep::StartTls, "STARTTLS\r\n").await?;
-        Ok(())
-    }
-
-    async fn exchange(&mut self, step: SmtpStep, command: &str) -> Result<Reply, Fault> {
-        match timeout(self.timeouts.command, self.wire.say(command)).await {
-            Ok(Ok(())) => self.hear(step, self.timeouts.command).await,
-            Ok(Err(_)) => Err(Fault {
-                step,
-                cause: self.tape.broken().unwrap_or_else(|| closed_at(step).cause),
-            }),
-            Err(_) => Err(timed_out(step, self.timeouts.command)),
-        }
-    }
-
-    /// A 2xx reply, or a fault.
-    async fn hear(&mut self, step: SmtpStep, limit: Duration) -> Result<Reply, Fault> {
-        match timeout(limit, self.wire.hear()).await {
-            Ok(Ok(reply)) if reply.is_done() => Ok(reply),
-            Ok(Ok(reply)) => Err(fault(step, &reply)),
-            Ok(Err(_)) => Err(Fault {
-                step,
-                cause: self.tape.broken().unwrap_or_else(|| closed_at(step).cause),
-            }),
-            Err(_) => Err(timed_out(step, limit)),
-        }
-    }
-
-    async fn handshake(self, connector: &Connector) -> Result<(Self, Option<TlsFacts>), Fault> {
-        let tls = connector.tls().expect("a connector whose mode needs TLS has it");
-        match timeout(self.timeouts.command, self.wire.protect(tls)).await {
-            Ok(Ok((wire, facts))) => Ok((Self { wire, ..self }, Some(facts))),
-            Ok(Err(cause)) => Err(Fault {
-                step: SmtpStep::Tls,
-                cause,
-            }),
-            Err(_) => Err(timed_out(SmtpStep::Tls, self.timeouts.command)),
-        }
-    }
-}
-
-/// The first of the relay's addresses that answers.
-async fn dial(relay: &Relay) -> Result<TcpStream, Fault> {
-    let limit = relay.timeouts.connect;
-    let network = |text: String| Fault {
-        step: SmtpStep::Connect,
-        cause: FaultCause::Network(text),
-    };
-    let mut addresses = match timeout(limit, lookup_host((relay.host.as_str(), relay.port))).await {
-        Ok(Ok(addresses)) => addresses.collect::<Vec<_>>(),
-        Ok(Err(e)) => return Err(network(format!("cannot look up {}: {e}", relay.host))),
-        Err(_) => return Err(timed_out(SmtpStep::Connect, limit)),
-    };
-    if relay.tls == TlsMode::None {
-        // `localhost` may be made to mean anything; clear text stays on this machine.
-        addresses.retain(|a| a.ip().is_loopback());
-    }
-    let mut last = network(format!("{} has no address that can be used", relay.host));
-    for address in addresses {
-        match timeout(limit, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) => {
-                // Without it each message waits 40 ms for the relay's delayed acknowledgement.
-                socket.set_nodelay(true).map_err(|e| network(e.to_string()))?;
-                return Ok(socket);
-            }
-            Ok(Err(e)) => last = network(format!("{address}: {e}")),
-            Err(_) => last = timed_out(SmtpStep::Connect, limit),
-        }
-    }
-    Err(last)
-}
 
 /// Sends the message and waits for the reply to its final dot. While it is written, `data` bounds how long the relay may
 /// take nothing (RFC 5321 §4.5.3.2.5); after the final dot, `final_dot` bounds the wait (§4.5.3.2.6).
 async fn send_message(lettre: &mut AsyncSmtpConnection, tape: &Tape, body: &[u8], limits: Timeouts) -> Answer<()> {
-    let mut sending = std::pin::pin!(lettre.message(body));
+    let mut sending = pin!(lettre.message(body));
     loop {
-        let (left_bytes, dot_left) = (tape.left_bytes(), tape.dot_left());
-        let limit = if dot_left { limits.final_dot } else { limits.data };
-        match timeout(limit, &mut sending).await {
-            Ok(end) => return Ok(end.map(|_| ())),
-            Err(_) if tape.left_bytes() > left_bytes => {}
-            Err(elapsed) => return Err(elapsed),
-        }
+        let left_bytes = tape.left_bytes();
+        let until_dot_left = poll_fn(|cx| match sending.as_mut().poll(cx) {
+            Poll::Ready(end) => Poll::Ready(Some(end)),
+            Poll::Pending if tape.dot_left() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        let end = match timeout(limits.data, until_dot_left).await {
+            Ok(Some(end)) => Ok(end),
+            Ok(None) => timeout(limits.final_dot, sending.as_mut()).await,
+            Err(_) if tape.left_bytes() > left_bytes => continue,
+            Err(elapsed) => Err(elapsed),
+        };
+        return end.map(|sent| sent.map(|_| ()));
     }
 }
 
@@ -533,8 +434,8 @@ fn prepare_fault(unfit: String) -> Fault {
         cause: FaultCause::Unfit(unfit),
     }
 }
-fn deferred(fault: Fault) -> Outcome {
-    Outcome::Deferred { fault }
+fn deferred(fault: Fault) -> Stop {
+    Box::new(Outcome::Deferred { fault })
 }
 
 /// The relay took or refused the message in words; only then do both sides know where the dialogue stands.
