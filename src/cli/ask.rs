@@ -36,6 +36,7 @@ impl Terminal<'static> {
 
 impl<'a> Terminal<'a> {
     /// A conversation over any two streams; secrets are read from `input` as well.
+    #[cfg(test)]
     pub fn over(input: impl BufRead + 'a, output: impl Write + 'a) -> Self {
         Self {
             input: Box::new(input),

@@ -1,4 +1,197 @@
-//! (in the making)
+//! The command line: one file per command, each thin over the desk. Parses arguments, asks, prints; decides nothing.
 
-pub mod ask;
-pub mod init;
+mod ask;
+mod authority;
+mod breach;
+mod breach_questions;
+mod clock;
+mod doctor;
+mod drill;
+mod files;
+mod init;
+mod journal;
+mod key;
+mod mailbox;
+mod notice;
+pub mod output;
+mod serve;
+mod status;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Home;
+use crate::dispatch::office::Office;
+use crate::model::id::Actor;
+use crate::model::{Clock, SystemClock};
+use output::{Exit, Failure, Out};
+
+/// The encrypted notification dispatcher for personal-data breaches.
+///
+/// Tells the supervisory authority within 72 hours (GDPR Art. 33), sealed with OpenPGP, and proves that it did.
+#[derive(Debug, Parser)]
+#[command(
+    name = "breachpost",
+    version,
+    max_term_width = 110,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "\
+Examples:
+  breachpost drill                                         rehearse everything, nothing to configure
+  breachpost clock '2026-11-18 10:20' --authority lu-cnpd  when is the deadline?
+  breachpost init --home ~/breachpost                      set up an installation")]
+pub struct Cli {
+    /// The folder of the installation; else $BREACHPOST_HOME, else the current folder if it holds config.yaml.
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Print one JSON document (or one object per line where the output is a stream).
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Drill(drill::DrillArgs),
+    Init(init::InitArgs),
+    Doctor(doctor::DoctorArgs),
+    Serve(serve::ServeArgs),
+    Status(status::StatusArgs),
+    Clock(clock::ClockArgs),
+    #[command(subcommand)]
+    Authority(authority::AuthorityCommand),
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    #[command(subcommand)]
+    Breach(breach::BreachCommand),
+    #[command(subcommand)]
+    Notice(notice::NoticeCommand),
+    #[command(subcommand)]
+    Mailbox(mailbox::MailboxCommand),
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+}
+
+/// What every command is given.
+pub struct Context {
+    pub out: Out,
+    home: Option<PathBuf>,
+    pub clock: Arc<dyn Clock>,
+}
+impl Context {
+    /// The home that was named, or the one we stand in.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn home(&self) -> Result<Home, Failure> {
+        Ok(Home::find(self.home.as_deref())?)
+    }
+    /// The home, if there is one: for commands that also work without.
+    ///
+    /// # Errors
+    /// One was named and cannot be used.
+    pub fn home_if_any(&self) -> Result<Option<Home>, Failure> {
+        match Home::find(self.home.as_deref()) {
+            Ok(home) => Ok(Some(home)),
+            Err(crate::config::ConfigError::NoHome) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+    /// Opens the installation.
+    ///
+    /// # Errors
+    /// Settings or a store that cannot be used.
+    pub fn office(&self) -> Result<Office, Failure> {
+        Ok(Office::open(self.home()?, Arc::clone(&self.clock))?)
+    }
+    /// Who runs this command: the account of the operating system.
+    pub fn actor(&self) -> Actor {
+        os_account()
+    }
+}
+
+fn os_account() -> Actor {
+    let uid = nix::unistd::Uid::effective();
+    let name = nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
+    Actor::Os(name.unwrap_or_else(|| format!("uid {uid}")))
+}
+
+/// Runs one command line; the status is the process's.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() {
+                Exit::Usage as u8
+            } else {
+                Exit::Done as u8
+            });
+        }
+    };
+    let context = Context {
+        out: Out { json: cli.json },
+        home: cli.home,
+        clock: Arc::new(SystemClock),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            context.out.failure(&Failure::from(error));
+            return ExitCode::from(Exit::Ours as u8);
+        }
+    };
+    let status = match runtime.block_on(dispatch(cli.command, &context)) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            context.out.failure(&failure);
+            failure.exit
+        }
+    };
+    ExitCode::from(status as u8)
+}
+
+/// `init`: the questions and files are `init`'s, the key is made as by `key generate`.
+fn init_home(args: init::InitArgs, context: &Context) -> Result<Exit, Failure> {
+    let now = context.clock.now();
+    let terminal = ask::Terminal::find().filter(|_| context.out.interactive());
+    let report = init::run(args, context.home.as_deref(), terminal, |request| {
+        key::for_new_home(request, now)
+    })
+    .map_err(|error| {
+        Failure::new(
+            if error.is_wrong_usage() {
+                Exit::Usage
+            } else {
+                Exit::Ours
+            },
+            error,
+        )
+    })?;
+    context.out.data(&report, || report.to_string())?;
+    Ok(Exit::Done)
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Drill(args) => drill::run(args, context).await,
+        Command::Init(args) => init_home(args, context),
+        Command::Doctor(args) => doctor::run(args, context).await,
+        Command::Serve(args) => serve::run(args, context).await,
+        Command::Status(args) => status::run(args, context).await,
+        Command::Clock(args) => clock::run(&args, context),
+        Command::Authority(command) => authority::run(command, context).await,
+        Command::Key(command) => key::run(command, context),
+        Command::Breach(command) => breach::run(command, context).await,
+        Command::Notice(command) => notice::run(command, context).await,
+        Command::Mailbox(command) => mailbox::run(command, context).await,
+        Command::Journal(command) => journal::run(command, context).await,
+    }
+}

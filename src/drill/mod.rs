@@ -1,3 +1,7 @@
-//! The outside world on loopback, for rehearsals and tests. Nothing here is used when real mail leaves.
+//! The outside world on loopback, and the rehearsal of the whole main job against it. Imported by the command line only;
+//! the tests use the receiver too.
 
+pub mod authority;
+pub mod play;
 pub mod receiver;
+mod stage;

@@ -1,3 +1,4 @@
 //! The wires: how sealed mail leaves. Carries bytes; knows nothing of breaches, templates, keys or the store.
 
+pub mod maildir;
 pub mod smtp;

@@ -46,6 +46,15 @@ impl Mailbox {
         }
     }
 }
+impl Mailbox {
+    /// For a person who may see the address: `Name <address>`.
+    pub fn shown(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{name} <{}>", self.address),
+            None => self.address.clone(),
+        }
+    }
+}
 impl fmt::Debug for Mailbox {
     /// Masked: addresses are personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

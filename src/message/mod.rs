@@ -1,8 +1,9 @@
 //! Bytes in, bytes out, no I/O: writing, sealing and opening mail, and understanding what came back.
 //!
 //! [`facts`] and [`template`] make the text, [`mime`] writes mail, [`key`] is our OpenPGP key, [`seal`] signs and
-//! encrypts, [`open`] reads whatever came back.
+//! encrypts, [`open`] reads whatever came back, [`classify`] says what it is, [`token`] ties it to what was sent.
 
+pub mod classify;
 pub mod facts;
 mod header;
 pub mod key;
@@ -12,3 +13,4 @@ mod part;
 mod pgp;
 pub mod seal;
 pub mod template;
+pub mod token;

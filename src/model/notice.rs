@@ -106,7 +106,9 @@ impl NoticeState {
             NoticeState::Draft => "kept here, not sent: something must be decided first",
             NoticeState::Held => "not sent: waits for a person's decision",
             NoticeState::Queued => "not handed over yet: waits for the relay and will be tried again",
-            NoticeState::InDoubt => "the connection broke at the end: it may have been taken or not, and will be tried again",
+            NoticeState::InDoubt => {
+                "the connection broke at the end: it may have been taken or not, and will be tried again"
+            }
             NoticeState::Handed => "handed over; that it arrived is not proven yet",
             NoticeState::Delivered => "the authority's server took it; nobody has confirmed receipt yet",
             NoticeState::Acknowledged => "the authority has confirmed receipt",

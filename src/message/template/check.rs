@@ -29,7 +29,11 @@ pub fn paths(shape: &Value) -> Vec<String> {
         match value {
             Value::Object(fields) => {
                 for (name, field) in fields {
-                    let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+                    let path = if at.is_empty() {
+                        name.clone()
+                    } else {
+                        format!("{at}.{name}")
+                    };
                     collect(&path, field, into);
                 }
             }
@@ -138,7 +142,9 @@ impl<'a> Walk<'a> {
             ("each" | "with", Some(of)) => self.scope(name, of),
             ("if" | "unless" | "each" | "with", None) => None,
             _ => {
-                self.find(format!("there is no block `#{name}`; there are #if, #unless, #each, #with"));
+                self.find(format!(
+                    "there is no block `#{name}`; there are #if, #unless, #each, #with"
+                ));
                 None
             }
         };
@@ -224,7 +230,9 @@ impl<'a> Walk<'a> {
             (level, rest) = (0, tail);
         }
         while let Some(tail) = rest.strip_prefix("../") {
-            level = level.checked_sub(1).ok_or_else(|| format!("`{path}` leads outside the facts"))?;
+            level = level
+                .checked_sub(1)
+                .ok_or_else(|| format!("`{path}` leads outside the facts"))?;
             rest = tail;
         }
         let mut value = self.scopes[level];
@@ -249,7 +257,10 @@ fn no_such(path: &str, segment: &str, inside: &Value) -> String {
         by_distance.filter(|(distance, _)| *distance <= 3).min()
     });
     if let Some((_, name)) = near {
-        problem.push_str(&format!("; did you mean `{}{name}`?", &path[..path.len() - segment_tail(path, segment)]));
+        problem.push_str(&format!(
+            "; did you mean `{}{name}`?",
+            &path[..path.len() - segment_tail(path, segment)]
+        ));
     }
     problem
 }

@@ -97,7 +97,10 @@ fn row(page: &mut String, label: &str, values: &str) {
                 let label = label.unwrap_or_default();
                 page.push_str(label);
                 if !value.is_empty() {
-                    page.extend(std::iter::repeat_n(' ', VALUE_COLUMN - width(label).min(VALUE_COLUMN - 1)));
+                    page.extend(std::iter::repeat_n(
+                        ' ',
+                        VALUE_COLUMN - width(label).min(VALUE_COLUMN - 1),
+                    ));
                     page.push_str(value);
                 }
             }
@@ -115,7 +118,11 @@ fn wrap(page: &mut String, line: &str, most: usize) {
         return;
     }
     let spaces = line.len() - line.trim_start_matches(' ').len();
-    let lead = if line[spaces..].starts_with("- ") { spaces + 2 } else { spaces };
+    let lead = if line[spaces..].starts_with("- ") {
+        spaces + 2
+    } else {
+        spaces
+    };
     page.push_str(&line[..lead]);
     let mut at = lead;
     for piece in pieces(&line[lead..]) {
@@ -141,7 +148,8 @@ fn pieces(text: &str) -> Vec<&str> {
     let mut start = None;
     for word in text.split(' ').filter(|w| !w.is_empty()) {
         let at = word.as_ptr().addr() - text.as_ptr().addr();
-        let glued = matches!(word, ":" | ";" | "?" | "!" | "»" | "»," | "».") || pieces.last().is_some_and(|p| p.ends_with('«'));
+        let glued = matches!(word, ":" | ";" | "?" | "!" | "»" | "»," | "».")
+            || pieces.last().is_some_and(|p| p.ends_with('«'));
         match (start, pieces.last_mut()) {
             (Some(from), Some(last)) if glued => *last = &text[from..at + word.len()],
             _ => {
@@ -169,7 +177,10 @@ mod tests {
     fn pages() {
         for (marked, page) in [
             ("\n\na  \n\n\n\nb\n\n", "a\n\nb\n"),
-            ("\u{2} Title\n\u{2}\u{2} Part\n\u{2}\u{2}\u{2} Piece", "Title\n=====\nPart\n----\nPiece\n"),
+            (
+                "\u{2} Title\n\u{2}\u{2} Part\n\u{2}\u{2}\u{2} Piece",
+                "Title\n=====\nPart\n----\nPiece\n",
+            ),
             ("# no heading", "# no heading\n"),
             ("a\n\u{18}\nb", "a\nb\n"),
             ("it is \u{1a}.", "it is not yet known.\n"),
@@ -178,7 +189,10 @@ mod tests {
                 "Data\u{1f}names\u{1e}salaries",
                 "Data                        - names\n                            - salaries\n",
             ),
-            ("Post\u{1f}1, rue A\u{1d}L-1", "Post                        1, rue A\n                            L-1\n"),
+            (
+                "Post\u{1f}1, rue A\u{1d}L-1",
+                "Post                        1, rue A\n                            L-1\n",
+            ),
             ("", "\n"),
         ] {
             assert_eq!(laid_out(marked), page, "{marked:?}");
@@ -201,7 +215,10 @@ mod tests {
 
     #[test]
     fn long_labels_wrap_beside_their_values() {
-        let page = laid_out(&format!("Special categories (Art. 9) and criminal data (Art. 10)\u{1f}{}", "word ".repeat(30)));
+        let page = laid_out(&format!(
+            "Special categories (Art. 9) and criminal data (Art. 10)\u{1f}{}",
+            "word ".repeat(30)
+        ));
         assert!(page.lines().all(|l| width(l) <= WIDTH), "{page}");
         assert_eq!(page.matches("word").count(), 30);
         assert!(page.starts_with("Special categories (Art.    word"), "{page}");
@@ -210,7 +227,10 @@ mod tests {
     #[test]
     fn french_punctuation_does_not_start_a_line() {
         for n in 60..80 {
-            let page = laid_out(&format!("{} mot : « autre » ; fin de la ligne qui est bien trop longue", "x".repeat(n)));
+            let page = laid_out(&format!(
+                "{} mot : « autre » ; fin de la ligne qui est bien trop longue",
+                "x".repeat(n)
+            ));
             for line in page.lines() {
                 assert!(!line.starts_with([':', ';', '»']) && !line.ends_with('«'), "{page}");
             }

@@ -29,7 +29,7 @@ impl Pins for Sqlite {
     }
 }
 
-const PIN: &str = "SELECT authority, fingerprint, certificate, verified, imported_by, imported_at
+const PIN: &str = "SELECT authority, fingerprint, certificate, verified, imported_by, imported_at, accepted_user_id
      FROM pins WHERE current = 1";
 
 fn read_pin(row: &Row<'_>) -> rusqlite::Result<Pin> {
@@ -40,6 +40,7 @@ fn read_pin(row: &Row<'_>) -> rusqlite::Result<Pin> {
         verified: row.get(3)?,
         imported_by: row.get::<_, Text<_>>(4)?.0,
         imported_at: row.get::<_, Micros>(5)?.0,
+        accepted_user_id: row.get(6)?,
     })
 }
 
@@ -59,15 +60,17 @@ fn add(tx: &mut Tx<'_>, pin: &Pin, now: Time) -> Result<(), StoreError> {
     run(
         tx.conn,
         "add the pin",
-        "INSERT INTO pins (authority, fingerprint, certificate, verified, imported_by, imported_at, current)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)",
+        "INSERT INTO pins (authority, fingerprint, certificate, verified, imported_by, imported_at,
+             accepted_user_id, current)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1)",
         params![
             pin.authority,
             pin.fingerprint,
             pin.certificate,
             pin.verified,
             Text(&pin.imported_by),
-            Micros(pin.imported_at)
+            Micros(pin.imported_at),
+            pin.accepted_user_id
         ],
     )?;
     let facts = json!({

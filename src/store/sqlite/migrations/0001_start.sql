@@ -200,6 +200,7 @@ CREATE TABLE pins (
     verified    TEXT NOT NULL,
     imported_by TEXT NOT NULL,
     imported_at INTEGER NOT NULL,
+    accepted_user_id TEXT,                              -- why a certificate without the address was accepted
     current     INTEGER NOT NULL CHECK (current IN (0, 1))
 ) STRICT;
 CREATE UNIQUE INDEX pins_current ON pins (authority) WHERE current = 1;

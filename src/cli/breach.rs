@@ -1,0 +1,253 @@
+//! `breach`: the register of breaches.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
+
+use super::ask::Terminal;
+use super::output::{Exit, Failure, table};
+use super::{Context, breach_questions, files};
+use crate::dispatch::desk::breach::{self, BreachView};
+use crate::dispatch::office::Office;
+use crate::model::breach::{Gap, Record, TEMPLATE};
+use crate::model::id::BreachId;
+use crate::store::LogEntry;
+
+/// The reading room takes at most this much; see `reading`.
+const MAX_RECORD_BYTES: u64 = 1024 * 1024;
+
+/// The register of breaches (GDPR Art. 33(5)).
+#[derive(Debug, Subcommand)]
+pub enum BreachCommand {
+    /// Enter a breach: from a YAML or JSON file, or by answering six questions. Content gaps are warnings, not errors.
+    #[command(
+        after_help = "Examples:\n  breachpost breach open breach.yaml\n  breachpost breach open - --json < breach.json\n  breachpost breach open"
+    )]
+    Open {
+        /// The record; - for standard input; without it the questions are asked on the terminal.
+        file: Option<PathBuf>,
+    },
+    /// All breaches with their deadlines.
+    #[command(after_help = "Examples:\n  breachpost breach list")]
+    List,
+    /// One breach: the deadline, what is missing, the timeline.
+    #[command(
+        after_help = "Examples:\n  breachpost breach show B-2026-001\n  breachpost breach show B-2026-001 --record > breach.yaml"
+    )]
+    Show {
+        id: BreachId,
+        /// Print the record alone, as YAML to edit and give back with `breach update`.
+        #[arg(long)]
+        record: bool,
+    },
+    /// Replace the record; the earlier version is kept.
+    #[command(after_help = "Examples:\n  breachpost breach update B-2026-001 breach.yaml")]
+    Update { id: BreachId, file: PathBuf },
+    /// Add a call or a note to the breach's timeline.
+    #[command(
+        after_help = "Examples:\n  breachpost breach log B-2026-001 --kind call --text 'The CNPD asked for the number of persons.'"
+    )]
+    Log {
+        id: BreachId,
+        #[arg(long, value_enum)]
+        kind: LogKind,
+        #[arg(long)]
+        text: String,
+    },
+    /// Print a record to fill in, with every field explained.
+    #[command(after_help = "Examples:\n  breachpost breach template > breach.yaml")]
+    Template,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LogKind {
+    Call,
+    Note,
+}
+impl LogKind {
+    fn name(self) -> &'static str {
+        match self {
+            LogKind::Call => "call",
+            LogKind::Note => "note",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Opened<'a> {
+    id: BreachId,
+    warnings: &'a [Gap],
+    clock: &'a Option<breach::Clock>,
+}
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    view: &'a BreachView,
+    timeline: &'a [LogEntry],
+}
+
+pub async fn run(command: BreachCommand, context: &Context) -> Result<Exit, Failure> {
+    if let BreachCommand::Template = command {
+        context
+            .out
+            .data(&serde_json::json!({ "template": TEMPLATE }), || TEMPLATE.to_owned())?;
+        return Ok(Exit::Done);
+    }
+    let office = context.office()?;
+    let by = context.actor();
+    match command {
+        BreachCommand::Template => {}
+        BreachCommand::Open { file } => {
+            let record = match file {
+                Some(path) => read_record(&path)?,
+                None => ask_record(&office, context)?,
+            };
+            let view = breach::open(&office, &record, &by).await?;
+            let opened = Opened {
+                id: view.id,
+                warnings: &view.warnings,
+                clock: &view.clock,
+            };
+            context.out.data(&opened, || told(&view, "is in the register"))?;
+        }
+        BreachCommand::Update { id, file } => {
+            let record = read_record(&file)?;
+            let view = breach::update(&office, id, &record, &by).await?;
+            let opened = Opened {
+                id: view.id,
+                warnings: &view.warnings,
+                clock: &view.clock,
+            };
+            context.out.data(&opened, || told(&view, "was updated"))?;
+        }
+        BreachCommand::Log { id, kind, text } => {
+            breach::log(&office, id, kind.name(), &text, &by).await?;
+            let timeline = breach::timeline(&office, id).await?;
+            context.out.data(&timeline, || lines(&timeline))?;
+        }
+        BreachCommand::List => {
+            let views = breach::list(&office).await?;
+            context.out.data(&views, || {
+                if views.is_empty() {
+                    return "No breach in the register.\n".to_owned();
+                }
+                let rows: Vec<Vec<String>> = views
+                    .iter()
+                    .map(|view| {
+                        let (deadline, left) = view.clock.as_ref().map_or_else(
+                            || ("awareness not recorded".to_owned(), String::new()),
+                            |clock| (clock.strict_local.clone(), clock.left.clone()),
+                        );
+                        vec![view.id.to_string(), deadline, left, view.title.clone()]
+                    })
+                    .collect();
+                table(&rows)
+            })?;
+        }
+        BreachCommand::Show { id, record: true } => {
+            let view = breach::show(&office, id).await?;
+            let yaml = serde_yaml::to_string(&view.record).map_err(|error| Failure::new(Exit::Ours, error))?;
+            context.out.data(&view.record, || yaml)?;
+        }
+        BreachCommand::Show { id, record: false } => {
+            let view = breach::show(&office, id).await?;
+            let timeline = breach::timeline(&office, id).await?;
+            context.out.data(
+                &Shown {
+                    view: &view,
+                    timeline: &timeline,
+                },
+                || portrait(&view, &timeline),
+            )?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn read_record(path: &Path) -> Result<Record, Failure> {
+    let bytes = files::read(path, MAX_RECORD_BYTES)?;
+    Record::read(&files::name(path), &bytes).map_err(|error| {
+        let failure = Failure::new(
+            Exit::Usage,
+            anyhow::Error::new(error).context("the breach record cannot be used"),
+        );
+        failure.hint("breachpost breach template")
+    })
+}
+
+fn ask_record(office: &Office, context: &Context) -> Result<Record, Failure> {
+    let Some(mut terminal) = Terminal::find().filter(|_| context.out.interactive()) else {
+        return Err(Failure::usage("no file was given and nobody can be asked here")
+            .hint("breachpost breach template > breach.yaml"));
+    };
+    breach_questions::ask(&mut terminal, &office.config)
+}
+
+fn told(view: &BreachView, what: &str) -> String {
+    let mut text = format!("{} {what}: {}\n", view.id, view.title);
+    text.push_str(&deadline_lines(view));
+    text.push_str(&gap_lines(&view.warnings));
+    let to = view
+        .record
+        .cross_border
+        .lead_authority
+        .as_deref()
+        .unwrap_or("AUTHORITY");
+    text.push_str(&format!("Next: breachpost notice preview {} --to {to}\n", view.id));
+    text
+}
+
+fn deadline_lines(view: &BreachView) -> String {
+    let mut text = match &view.clock {
+        Some(clock) => format!(
+            "Deadline: {} ({}), 72 hours after awareness (GDPR Art. 33(1))\n",
+            clock.strict_local, clock.left
+        ),
+        None => "Deadline: unknown, because `timeline.aware_at` is not recorded; it ends 72 hours after awareness\n"
+            .to_owned(),
+    };
+    if let Some(due) = &view.next_update_due {
+        text.push_str(&format!("Next update promised for: {}\n", due));
+    }
+    text
+}
+
+fn gap_lines(gaps: &[Gap]) -> String {
+    if gaps.is_empty() {
+        return "Nothing that GDPR Art. 33(3) asks for is missing.\n".to_owned();
+    }
+    let mut text = "Still missing or worth a look (none of it stops a first notice unless marked):\n".to_owned();
+    for gap in gaps {
+        text.push_str(&format!("  - {} [{}, {}]\n", gap.text, gap.field, gap.article));
+    }
+    text
+}
+
+fn lines(timeline: &[LogEntry]) -> String {
+    let rows: Vec<Vec<String>> = timeline
+        .iter()
+        .map(|entry| {
+            vec![
+                entry.at.format("%Y-%m-%d %H:%M UTC").to_string(),
+                entry.kind.clone(),
+                entry.by.to_string(),
+                entry.text.clone(),
+            ]
+        })
+        .collect();
+    table(&rows)
+}
+
+fn portrait(view: &BreachView, timeline: &[LogEntry]) -> String {
+    let mut text = format!("{}  {}\n", view.id, view.title);
+    text.push_str(&deadline_lines(view));
+    text.push_str(&gap_lines(&view.warnings));
+    text.push_str("\nTimeline\n");
+    text.push_str(&lines(timeline));
+    text.push_str(&format!(
+        "\nThe whole record: breachpost breach show {} --record\n",
+        view.id
+    ));
+    text
+}

@@ -1,0 +1,71 @@
+//! `drill`: rehearse the whole main job on loopback.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::Context;
+use super::output::{Exit, Failure};
+use crate::drill::play::{self, Options, Verdict};
+
+/// Rehearse the whole main job on this machine, with nothing to configure: a breach, a sealed notice, a real
+/// acknowledgement, letters to individuals, faults included.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  breachpost drill\n  breachpost drill --individuals 1000\n  breachpost drill --individuals 3 --json"
+)]
+pub struct DrillArgs {
+    /// How many individuals to inform; every tenth is refused by plan.
+    #[arg(long, value_name = "N", default_value_t = 25)]
+    individuals: usize,
+    /// Keep the home here, to look at it with the other commands.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+pub async fn run(args: DrillArgs, context: &Context) -> Result<Exit, Failure> {
+    let out = context.out;
+    let begun = context.clock.now();
+    let clock = Arc::clone(&context.clock);
+    let mut tell = |who: &str, what: &str| {
+        if !out.json {
+            let _ = out.text(&format!("{}  {who:9}  {what}\n", play::elapsed(begun, clock.now())));
+        }
+    };
+    if !out.json {
+        out.text("A drill: all of this really happens, on this machine only.\n\n")?;
+    }
+    let options = Options {
+        individuals: args.individuals,
+        keep: args.keep,
+    };
+    let verdict = play::play(&options, Arc::clone(&context.clock), &mut tell)
+        .await
+        .map_err(|error| Failure::new(Exit::Ours, error))?;
+    if out.json {
+        out.line(&verdict)?;
+    } else {
+        out.text(&human(&verdict))?;
+    }
+    Ok(if verdict.ok { Exit::Done } else { Exit::Ours })
+}
+
+fn human(verdict: &Verdict) -> String {
+    let mut text = String::from("\nWhat was expected\n");
+    for check in &verdict.checks {
+        text.push_str(&format!("  {}  {}\n", if check.ok { "yes" } else { "NO " }, check.what));
+    }
+    let met = verdict.checks.iter().filter(|check| check.ok).count();
+    text.push_str(&format!(
+        "\n{}: {met} of {} expectations met in {:.1} s.\n",
+        if verdict.ok {
+            "The drill went well"
+        } else {
+            "THE DRILL FAILED"
+        },
+        verdict.checks.len(),
+        verdict.elapsed_ms as f64 / 1000.0
+    ));
+    text
+}

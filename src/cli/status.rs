@@ -1,0 +1,109 @@
+//! `status`: everything at a glance.
+
+use clap::Args;
+
+use super::Context;
+use super::output::{Exit, Failure, table};
+use crate::dispatch::desk::overview::{self, Overview};
+
+/// Clocks, notices, campaigns and tray at a glance; status 2 when something needs a person.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  breachpost status\n  breachpost status --json")]
+pub struct StatusArgs {}
+
+pub async fn run(StatusArgs {}: StatusArgs, context: &Context) -> Result<Exit, Failure> {
+    let office = context.office()?;
+    let overview = overview::look(&office).await?;
+    context.out.data(&overview, || human(&overview))?;
+    Ok(if overview.needs_person.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Person
+    })
+}
+
+fn human(overview: &Overview) -> String {
+    let mut text = String::new();
+    if overview.breaches.is_empty() {
+        text.push_str("No breach in the register.\n");
+    } else {
+        text.push_str("Breaches\n");
+        let rows: Vec<Vec<String>> = overview
+            .breaches
+            .iter()
+            .map(|breach| {
+                let clock = breach.clock.as_ref().map_or_else(
+                    || "no clock: when you became aware is not recorded".to_owned(),
+                    |clock| match breach.notified {
+                        true => format!("told; deadline {}", clock.strict_local),
+                        false => format!("deadline {} ({})", clock.strict_local, clock.left),
+                    },
+                );
+                vec![format!("  {}", breach.id), clock, breach.title.clone()]
+            })
+            .collect();
+        text.push_str(&table(&rows));
+    }
+    if !overview.notices.is_empty() {
+        text.push_str("\nNotices\n");
+        let rows: Vec<Vec<String>> = overview
+            .notices
+            .iter()
+            .map(|notice| {
+                let mut meaning = notice.meaning.to_owned();
+                if let Some(theirs) = &notice.authority_reference {
+                    meaning.push_str(&format!(" (their reference {theirs})"));
+                }
+                vec![
+                    format!("  {}", notice.reference),
+                    notice.breach.to_string(),
+                    notice.authority.clone(),
+                    notice.state.name().to_owned(),
+                    meaning,
+                ]
+            })
+            .collect();
+        text.push_str(&table(&rows));
+    }
+    if !overview.campaigns.is_empty() {
+        text.push_str("\nCampaigns\n");
+        let rows: Vec<Vec<String>> = overview
+            .campaigns
+            .iter()
+            .map(|campaign| {
+                let tally = &campaign.tally;
+                let pending = tally.ready + tally.leased + tally.on_wire + tally.held;
+                vec![
+                    format!("  {}", campaign.id),
+                    campaign.breach.to_string(),
+                    campaign.state.clone(),
+                    format!(
+                        "{} informed, {} pending, {} in doubt, {} unreached",
+                        tally.handed + tally.confirmed,
+                        pending,
+                        tally.in_doubt,
+                        tally.failed + tally.cancelled
+                    ),
+                ]
+            })
+            .collect();
+        text.push_str(&table(&rows));
+    }
+    text.push_str(if overview.daemon {
+        "\nThe daemon runs.\n"
+    } else {
+        "\nNo daemon runs on this home.\n"
+    });
+    if overview.needs_person.is_empty() {
+        text.push_str("Nothing needs a person.\n");
+    } else {
+        text.push_str("\nNeeds a person\n");
+        for need in &overview.needs_person {
+            text.push_str(&format!("  - {}\n", need.text));
+            if let Some(command) = &need.command {
+                text.push_str(&format!("      {command}\n"));
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,178 @@
+//! Signed checkpoints of the journal: its length and head, signed with our key, with a copy outside the store, so that
+//! a cut tail or a rebuilt chain is found too (design: invariant 9).
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::message::key;
+use crate::store::{Checkpoint, JournalVerdict};
+
+use super::office::{Office, OfficeError};
+
+/// The checkpoint could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error(transparent)]
+    Office(#[from] OfficeError),
+    #[error("cannot use the checkpoint file {path}")]
+    File {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the checkpoint cannot be signed")]
+    Sign(#[source] key::KeyError),
+}
+impl From<crate::store::StoreError> for CheckpointError {
+    fn from(source: crate::store::StoreError) -> Self {
+        OfficeError::from(source).into()
+    }
+}
+
+/// What a full check of the journal found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Audit {
+    pub intact: bool,
+    pub length: u64,
+    pub head: String,
+    /// Checkpoints that were compared and fit.
+    pub checkpoints: usize,
+    /// What is wrong, a line each; empty when intact.
+    pub findings: Vec<String>,
+}
+
+/// Signs the journal's present length and head; stores it and appends it to the file outside the store.
+///
+/// # Errors
+/// Our key, the store or the file cannot be used.
+pub async fn write(office: &Office) -> Result<Checkpoint, CheckpointError> {
+    let our = office.our_key().await?;
+    let now = office.now();
+    let (length, head) = office.store.journal_head().await?;
+    let signature = our
+        .sign_detached(&Checkpoint::signed_bytes(length, &head, now), now)
+        .map_err(CheckpointError::Sign)?;
+    let checkpoint = Checkpoint {
+        length,
+        head,
+        at: now,
+        signer: our.fingerprint().to_owned(),
+        signature,
+    };
+    let path = office.home.checkpoints_path();
+    append(&path, &checkpoint).map_err(|source| CheckpointError::File { path, source })?;
+    office.store.add_checkpoint(checkpoint.clone()).await?;
+    Ok(checkpoint)
+}
+
+fn append(path: &std::path::Path, checkpoint: &Checkpoint) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(checkpoint)?;
+    line.push(b'\n');
+    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    file.write_all(&line)?;
+    file.sync_all()
+}
+
+/// Walks the whole journal and compares it with every checkpoint, in the store and outside it.
+///
+/// # Errors
+/// The store or our key cannot be read. A journal that was changed is a finding, not an error.
+pub async fn audit(office: &Office) -> Result<Audit, CheckpointError> {
+    let (length, head) = office.store.journal_head().await?;
+    let mut findings = Vec::new();
+    if let JournalVerdict::Broken { sequence, why } = office.store.verify_journal().await? {
+        findings.push(format!("entry {sequence}: {why}"));
+    }
+    let outside = read_outside(office, &mut findings)?;
+    let mut checkpoints = office.store.list_checkpoints().await?;
+    for stored in &checkpoints {
+        if !outside.contains(stored) {
+            findings.push(format!(
+                "the checkpoint at length {} is missing from the file outside the store",
+                stored.length
+            ));
+        }
+    }
+    checkpoints.extend(outside);
+    checkpoints.sort_by_key(|c| (c.length, c.at));
+    checkpoints.dedup();
+    let mut fitting = 0;
+    if !checkpoints.is_empty() {
+        let our = office.our_key().await?;
+        for checkpoint in &checkpoints {
+            match check_one(office, &our, checkpoint, length).await? {
+                None => fitting += 1,
+                Some(finding) => findings.push(finding),
+            }
+        }
+    }
+    Ok(Audit {
+        intact: findings.is_empty(),
+        length,
+        head,
+        checkpoints: fitting,
+        findings,
+    })
+}
+
+async fn check_one(
+    office: &Office,
+    our: &key::OurKey,
+    checkpoint: &Checkpoint,
+    length: u64,
+) -> Result<Option<String>, CheckpointError> {
+    let at = checkpoint.at.format("%Y-%m-%d %H:%M UTC");
+    let signed = Checkpoint::signed_bytes(checkpoint.length, &checkpoint.head, checkpoint.at);
+    if let Err(error) = key::verify_detached(
+        our.public_armored().as_bytes(),
+        &signed,
+        checkpoint.signature.as_bytes(),
+        office.now(),
+    ) {
+        return Ok(Some(format!(
+            "the checkpoint of {at} carries no good signature by our key: {error}"
+        )));
+    }
+    if checkpoint.length > length {
+        return Ok(Some(format!(
+            "the checkpoint of {at} knew {} entries, the journal has {length}: its end was cut off",
+            checkpoint.length
+        )));
+    }
+    if checkpoint.length == 0 {
+        return Ok(None);
+    }
+    let entry = office.store.list_journal(checkpoint.length - 1, 1).await?;
+    Ok(match entry.first() {
+        Some(entry) if entry.hash == checkpoint.head => None,
+        _ => Some(format!(
+            "entry {} is not the one that the checkpoint of {at} signed",
+            checkpoint.length
+        )),
+    })
+}
+
+fn read_outside(office: &Office, findings: &mut Vec<String>) -> Result<Vec<Checkpoint>, CheckpointError> {
+    let path = office.home.checkpoints_path();
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(CheckpointError::File { path, source }),
+    };
+    let mut checkpoints = Vec::new();
+    for (number, line) in BufReader::new(file).lines().enumerate() {
+        let line = line.map_err(|source| CheckpointError::File {
+            path: path.clone(),
+            source,
+        })?;
+        match serde_json::from_str(&line) {
+            Ok(checkpoint) => checkpoints.push(checkpoint),
+            Err(_) => findings.push(format!("{} line {} is no checkpoint", path.display(), number + 1)),
+        }
+    }
+    Ok(checkpoints)
+}

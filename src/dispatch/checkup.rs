@@ -1,0 +1,274 @@
+//! A look at everything a night depends on: settings, key, store, relay, mailbox, certificates, disk. Every finding
+//! comes with its remedy; nothing is changed and no mail is sent.
+
+use serde::Serialize;
+
+use crate::config::{Config, Home};
+use crate::directory::certificate;
+use crate::mail::maildir::Maildir;
+use crate::mail::smtp::Connection;
+
+use super::desk::certificate::wanted_address;
+use super::office::{Office, OfficeError};
+
+/// A key or certificate that ends within so many days is named.
+const EXPIRY_WARNING_DAYS: i64 = 90;
+/// Less free space than this stops a night's work.
+const LOW_DISK_BYTES: u64 = 500 * 1024 * 1024;
+
+/// How good a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    Good,
+    Warning,
+    Bad,
+}
+
+/// One thing looked at.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    pub what: &'static str,
+    pub grade: Grade,
+    pub text: String,
+    /// What to do, where something is to be done.
+    pub remedy: Option<String>,
+}
+impl Finding {
+    fn good(what: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            what,
+            grade: Grade::Good,
+            text: text.into(),
+            remedy: None,
+        }
+    }
+    fn warning(what: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            what,
+            grade: Grade::Warning,
+            text: text.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+    fn bad(what: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            what,
+            grade: Grade::Bad,
+            text: text.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+}
+
+/// Looks at everything, as far as the settings let it.
+pub async fn look(home: &Home, opened: Result<&Office, &OfficeError>) -> Vec<Finding> {
+    let office = match opened {
+        Ok(office) => office,
+        Err(error) => {
+            return vec![Finding::bad(
+                "home",
+                chain(error),
+                format!("mend {} and run this again", home.config_path().display()),
+            )];
+        }
+    };
+    let mut findings = vec![Finding::good("home", format!("{} can be used", home.root().display()))];
+    findings.push(our_key(office).await);
+    findings.push(store(office).await);
+    findings.push(relay(office).await);
+    findings.push(mailbox(office, &office.config));
+    findings.extend(certificates(office).await);
+    findings.push(disk(home));
+    findings.push(if office.daemon_runs() {
+        Finding::good("daemon", "runs")
+    } else {
+        Finding::warning(
+            "daemon",
+            "does not run: nothing is retried and no answer is read",
+            "breachpost serve",
+        )
+    });
+    findings
+}
+
+async fn our_key(office: &Office) -> Finding {
+    let our = match office.our_key().await {
+        Ok(our) => our,
+        Err(error) => {
+            return Finding::bad(
+                "key",
+                chain(&error),
+                "breachpost key generate, or mend key.passphrase in config.yaml",
+            );
+        }
+    };
+    let facts = certificate::describe(our.certificate(), office.now());
+    if let Some(expires) = facts.expires
+        && (expires - office.now()).num_days() < EXPIRY_WARNING_DAYS
+    {
+        let text = format!("our key expires on {}", expires.format("%Y-%m-%d"));
+        return Finding::warning(
+            "key",
+            text,
+            "make a new key in time and tell the authorities you write to",
+        );
+    }
+    if facts.algorithm.contains("RSA") {
+        let remedy = "for campaigns to many people use an Ed25519 key";
+        return Finding::warning("key", format!("{}: signing is slow", facts.algorithm), remedy);
+    }
+    Finding::good("key", format!("{}, {}", facts.fingerprint, facts.algorithm))
+}
+
+async fn store(office: &Office) -> Finding {
+    match super::checkpoint::audit(office).await {
+        Ok(audit) if audit.intact => Finding::good("store", format!("journal intact, {} entries", audit.length)),
+        Ok(audit) => Finding::bad("store", audit.findings.join("; "), "breachpost journal verify"),
+        Err(error) => Finding::bad("store", chain(&error), "restore the home from your backup"),
+    }
+}
+
+async fn relay(office: &Office) -> Finding {
+    const REMEDY: &str = "mend `relay` in config.yaml, or ask whoever runs the mail server";
+    let connector = match office.connector() {
+        Ok(connector) => connector,
+        Err(error) => return Finding::bad("relay", chain(&error), REMEDY),
+    };
+    match Connection::open(&connector).await {
+        Err(fault) => Finding::bad("relay", fault.to_string(), REMEDY),
+        Ok(connection) => {
+            let tls = connection
+                .tls_facts()
+                .map_or_else(|| "clear text on loopback".to_owned(), |tls| tls.version.clone());
+            let dsn = connection.capabilities().dsn;
+            connection.quit().await;
+            if dsn {
+                Finding::good("relay", format!("reached and logged in, {tls}, reports deliveries"))
+            } else {
+                let text = format!("reached and logged in, {tls}, but does not offer delivery status notifications");
+                Finding::warning(
+                    "relay",
+                    text,
+                    "nothing to do; arrival is then proven by acknowledgements alone",
+                )
+            }
+        }
+    }
+}
+
+fn mailbox(office: &Office, config: &Config) -> Finding {
+    let Some(mailbox) = &config.mailbox else {
+        return Finding::warning(
+            "mailbox",
+            "no mailbox is configured: acknowledgements are not read",
+            "set `mailbox` in config.yaml, or pipe mail into `breachpost mailbox ingest`",
+        );
+    };
+    match mailbox.maildir(&office.home) {
+        Err(error) => Finding::bad(
+            "mailbox",
+            chain(&error),
+            "use a Maildir, or a pipe into `breachpost mailbox ingest`",
+        ),
+        Ok(path) => match Maildir::open(&path).and_then(|maildir| maildir.list()) {
+            Ok(mails) => Finding::good(
+                "mailbox",
+                format!("{} can be read, {} mails", path.display(), mails.len()),
+            ),
+            Err(error) => Finding::bad(
+                "mailbox",
+                chain(&error),
+                "mend mailbox.url in config.yaml or the folder's permissions",
+            ),
+        },
+    }
+}
+
+async fn certificates(office: &Office) -> Vec<Finding> {
+    let pins = match office.store.list_pins().await {
+        Ok(pins) => pins,
+        Err(error) => {
+            return vec![Finding::bad(
+                "certificates",
+                chain(&error),
+                "restore the home from your backup",
+            )];
+        }
+    };
+    if pins.is_empty() {
+        return vec![Finding::warning(
+            "certificates",
+            "no authority's certificate was imported: no sealed notice can be sent",
+            "breachpost authority cert import ID FILE --fingerprint FPR --verified phone",
+        )];
+    }
+    let now = office.now();
+    let mut findings = Vec::new();
+    for pin in pins {
+        let again = format!(
+            "breachpost authority cert import {} FILE --fingerprint FPR --verified phone",
+            pin.authority
+        );
+        let address = office.directory.find(&pin.authority).ok();
+        let address = address
+            .as_ref()
+            .and_then(|profile| wanted_address(profile, pin.accepted_user_id.as_ref()));
+        let judged = certificate::read_one(&pin.certificate)
+            .and_then(|cert| certificate::judge(&cert, address, now).map(|_| certificate::describe(&cert, now)));
+        findings.push(match judged {
+            Err(error) => Finding::bad("certificates", format!("{}: {}", pin.authority, chain(&error)), again),
+            Ok(facts) => match facts.expires {
+                Some(expires) if (expires - now).num_days() < EXPIRY_WARNING_DAYS => Finding::warning(
+                    "certificates",
+                    format!("{}: expires on {}", pin.authority, expires.format("%Y-%m-%d")),
+                    again,
+                ),
+                _ if pin.verified == "none" => Finding::warning(
+                    "certificates",
+                    format!("{}: its fingerprint was not verified", pin.authority),
+                    again,
+                ),
+                _ => Finding::good(
+                    "certificates",
+                    format!("{}: can be used, verified: {}", pin.authority, pin.verified),
+                ),
+            },
+        });
+    }
+    findings
+}
+
+fn disk(home: &Home) -> Finding {
+    match nix::sys::statvfs::statvfs(home.root()) {
+        Err(error) => Finding::warning(
+            "disk",
+            format!("free space is not known: {error}"),
+            "look at it yourself: df -h",
+        ),
+        Ok(facts) => {
+            let free = facts.blocks_available() as u64 * facts.fragment_size() as u64;
+            let text = format!("{} MB free", free / 1024 / 1024);
+            if free < LOW_DISK_BYTES {
+                Finding::bad("disk", text, "make room: nothing can be filed on a full disk")
+            } else {
+                Finding::good("disk", text)
+            }
+        }
+    }
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,368 @@
+//! The loop that carries: claim, prepare what is not sealed yet, put on the wire, carry, commit the outcome.
+//!
+//! `on_wire` is committed before MAIL FROM, and a connection takes its next message only with the commit of its last
+//! outcome; the store shares one commit among all connections. So a crash leaves in doubt at most what was on the wire.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::TimeDelta;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::mail::smtp::{Connection, Connector, Mail, Notify};
+use crate::message::token;
+use crate::model::delivery::{Fault, FaultCause, Outcome, RetryPolicy, SmtpStep};
+use crate::model::id::{Actor, CampaignId, DeliveryId, Reference, WorkerId};
+use crate::store::{Claim, Done, Work};
+
+use super::campaign::{self, Letter};
+use super::checkpoint;
+use super::office::{Office, OfficeError};
+use super::worker::Worker;
+
+/// How long a claim may be prepared before another worker may take it.
+const LEASE: TimeDelta = TimeDelta::minutes(5);
+/// How often an idle daemon looks for due work; a wake-up hint comes sooner.
+const POLL: std::time::Duration = std::time::Duration::from_secs(1);
+/// Claims per connection and round: enough to keep a connection busy, few enough to give back quickly.
+const CLAIMS_PER_CONNECTION: u32 = 16;
+
+/// Which deliveries a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All that are due, until told to stop.
+    Forever,
+    /// All that are due now or become due while it runs, then end.
+    UntilIdle,
+    /// This one, once, whatever comes of it.
+    Once(DeliveryId),
+}
+
+/// What a run has done so far; read by progress displays.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub accepted: AtomicU64,
+    pub deferred: AtomicU64,
+    pub refused: AtomicU64,
+    pub in_doubt: AtomicU64,
+}
+impl Progress {
+    fn count(&self, outcome: &Outcome) {
+        let counter = match outcome {
+            Outcome::Accepted { .. } => &self.accepted,
+            Outcome::Deferred { .. } => &self.deferred,
+            Outcome::Refused { .. } => &self.refused,
+            Outcome::InDoubt { .. } => &self.in_doubt,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A message that is ready to go.
+struct Job {
+    claim: Claim,
+    envelope_from: String,
+    message_id: Option<String>,
+    bytes: Vec<u8>,
+    notice: Option<Reference>,
+}
+
+/// One worker's courier.
+pub struct Courier {
+    office: Office,
+    worker: WorkerId,
+    connector: Arc<Connector>,
+    retry: RetryPolicy,
+    pub progress: Arc<Progress>,
+    letters: Mutex<HashMap<CampaignId, Arc<Letter>>>,
+}
+
+impl Courier {
+    /// A courier that works under `worker`'s lock, over the configured relay.
+    ///
+    /// # Errors
+    /// The relay's settings cannot be used (trust roots, password).
+    pub fn new(office: &Office, worker: &Worker) -> Result<Self, OfficeError> {
+        let connector = office.connector()?;
+        Ok(Self {
+            office: office.clone(),
+            worker: worker.id(),
+            connector: Arc::new(connector),
+            retry: office.retry(),
+            progress: Arc::default(),
+            letters: Mutex::default(),
+        })
+    }
+
+    /// Carries what `scope` names until done or told to stop; claims not tried are given back.
+    ///
+    /// # Errors
+    /// The store fails, or our key cannot be used. What was on the wire then is recovered by the next worker.
+    pub async fn run(self: Arc<Self>, scope: Scope, stop: CancellationToken) -> Result<(), OfficeError> {
+        let connections = match scope {
+            Scope::Once(_) => 1,
+            Scope::Forever | Scope::UntilIdle => u32::from(self.office.config.relay.connections.max(1)),
+        };
+        let (jobs, queue) = mpsc::channel::<Job>(connections as usize * 2);
+        let queue = Arc::new(Mutex::new(queue));
+        let mut lanes = tokio::task::JoinSet::new();
+        for _ in 0..connections {
+            lanes.spawn(Arc::clone(&self).lane(Arc::clone(&queue)));
+        }
+        let fed = self.feed(scope, connections, jobs, &mut lanes, &stop).await;
+        while let Some(ended) = lanes.join_next().await {
+            ended.expect("a lane does not panic")?;
+        }
+        fed
+    }
+
+    /// Claims, prepares and hands to the lanes. Ends by dropping the channel, which lets the lanes finish.
+    async fn feed(
+        &self,
+        scope: Scope,
+        connections: u32,
+        jobs: mpsc::Sender<Job>,
+        lanes: &mut tokio::task::JoinSet<Result<(), OfficeError>>,
+        stop: &CancellationToken,
+    ) -> Result<(), OfficeError> {
+        let most = connections * CLAIMS_PER_CONNECTION;
+        loop {
+            let only = if let Scope::Once(id) = scope { Some(id) } else { None };
+            let claims = self
+                .office
+                .store
+                .claim(self.worker, most, only, self.office.now(), LEASE)
+                .await?;
+            let found = !claims.is_empty();
+            let mut rest = claims.into_iter();
+            while let Some(claim) = rest.next() {
+                if stop.is_cancelled() {
+                    let mut back = vec![claim];
+                    back.extend(rest);
+                    self.office.store.release(back, self.office.now()).await?;
+                    return Ok(());
+                }
+                let Some(job) = self.prepare(claim).await? else {
+                    continue;
+                };
+                if jobs.send(job).await.is_err() {
+                    // Every lane has ended with an error, which `run` reports.
+                    return Ok(());
+                }
+            }
+            match scope {
+                Scope::Once(_) => return Ok(()),
+                Scope::UntilIdle if !found => return Ok(()),
+                Scope::UntilIdle => {}
+                Scope::Forever if found => {}
+                Scope::Forever => {
+                    tokio::select! {
+                        () = stop.cancelled() => return Ok(()),
+                        Some(ended) = lanes.join_next() => return ended.expect("a lane does not panic"),
+                        () = tokio::time::sleep(POLL) => {}
+                    }
+                    self.office.recover().await?;
+                }
+            }
+        }
+    }
+
+    /// Makes a claim's bytes. A message that cannot be made is an attempt that failed on our side, kept like any other.
+    async fn prepare(&self, claim: Claim) -> Result<Option<Job>, OfficeError> {
+        let (campaign, language, fields) = match &claim.work {
+            Work::Notice {
+                reference,
+                envelope_from,
+                sealed,
+            } => {
+                return Ok(Some(Job {
+                    envelope_from: envelope_from.clone(),
+                    message_id: claim.message_id.clone(),
+                    bytes: sealed.clone(),
+                    notice: Some(reference.clone()),
+                    claim,
+                }));
+            }
+            Work::Person {
+                campaign,
+                language,
+                fields,
+            } => (*campaign, language.clone(), fields.clone()),
+        };
+        let letter = self.letter(campaign).await?;
+        let now = self.office.now();
+        let message_id = claim
+            .message_id
+            .clone()
+            .unwrap_or_else(|| token::message_id(&letter.sender.address));
+        let (recipient, id) = (claim.recipient.clone(), message_id.clone());
+        let made = {
+            let letter = Arc::clone(&letter);
+            tokio::task::spawn_blocking(move || letter.write(&recipient, &language, &fields, &id, now))
+                .await
+                .expect("rendering does not panic")
+        };
+        match made {
+            Ok(bytes) => Ok(Some(Job {
+                envelope_from: letter.sender.address.clone(),
+                message_id: Some(message_id),
+                bytes,
+                notice: None,
+                claim,
+            })),
+            Err(error) => {
+                let fault = Fault {
+                    step: SmtpStep::Prepare,
+                    cause: FaultCause::Unfit(campaign::why(&error)),
+                };
+                let done = self.done(claim, Outcome::Refused { fault }, None);
+                self.office.store.step(vec![done], Vec::new(), now).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// One campaign's letter, compiled once.
+    async fn letter(&self, id: CampaignId) -> Result<Arc<Letter>, OfficeError> {
+        let mut letters = self.letters.lock().await;
+        if let Some(letter) = letters.get(&id) {
+            return Ok(Arc::clone(letter));
+        }
+        let letter = Arc::new(Letter::of(&self.office, id).await?);
+        letters.insert(id, Arc::clone(&letter));
+        Ok(letter)
+    }
+
+    /// One connection's life: outcomes of the last message are committed together with the mark of the next.
+    async fn lane(self: Arc<Self>, queue: Arc<Mutex<mpsc::Receiver<Job>>>) -> Result<(), OfficeError> {
+        let mut connection: Option<Connection> = None;
+        let mut last: Option<Done> = None;
+        loop {
+            let next = match last {
+                None => queue.lock().await.recv().await,
+                // Never let an outcome wait for work that may not come.
+                Some(_) => queue.try_lock().ok().and_then(|mut queue| queue.try_recv().ok()),
+            };
+            let Some(job) = next else {
+                if last.is_none() {
+                    break;
+                }
+                self.commit(last.take(), None).await?;
+                continue;
+            };
+            if connection.as_ref().is_none_or(|c| !c.reusable()) {
+                match Connection::open(&self.connector).await {
+                    Ok(open) => connection = Some(open),
+                    Err(fault) => {
+                        // Nothing was on the wire: the attempt ends in the state it was leased in.
+                        self.commit(last.take(), None).await?;
+                        last = Some(self.finish(job, Outcome::Deferred { fault }));
+                        continue;
+                    }
+                }
+            }
+            if self.commit(last.take(), Some(&job.claim)).await? {
+                continue;
+            }
+            let outcome = self.carry(&mut connection, &job).await;
+            last = Some(self.finish(job, outcome));
+        }
+        if let Some(connection) = connection {
+            connection.quit().await;
+        }
+        Ok(())
+    }
+
+    /// Sends one message; a connection that the relay closed while idle is replaced at once, without counting an attempt.
+    async fn carry(&self, connection: &mut Option<Connection>, job: &Job) -> Outcome {
+        let mail = Mail {
+            envelope_from: &job.envelope_from,
+            recipient: &job.claim.recipient,
+            bytes: &job.bytes,
+            envid: job.notice.as_ref().map(Reference::as_str),
+            notify: if job.notice.is_some() {
+                Notify::ALL
+            } else {
+                Notify::TROUBLE
+            },
+        };
+        let open = connection
+            .as_mut()
+            .expect("opened before the claim was put on the wire");
+        let outcome = open.carry(&mail).await;
+        if !open.is_stale() {
+            return outcome;
+        }
+        match Connection::open(&self.connector).await {
+            Ok(mut fresh) => {
+                let outcome = fresh.carry(&mail).await;
+                *connection = Some(fresh);
+                outcome
+            }
+            Err(fault) => {
+                *connection = None;
+                Outcome::Deferred { fault }
+            }
+        }
+    }
+
+    fn finish(&self, job: Job, outcome: Outcome) -> Done {
+        tracing::info!(delivery = %job.claim.delivery, outcome = outcome.name(), "tried a delivery");
+        self.done(job.claim, outcome, job.message_id)
+    }
+
+    fn done(&self, claim: Claim, outcome: Outcome, message_id: Option<String>) -> Done {
+        Done {
+            claim,
+            outcome,
+            message_id,
+            retry: self.retry.clone(),
+            jitter: jitter(),
+        }
+    }
+
+    /// Commits the last outcome and the next mark together; says whether the next one's lease was lost.
+    async fn commit(&self, last: Option<Done>, next: Option<&Claim>) -> Result<bool, OfficeError> {
+        if last.is_none() && next.is_none() {
+            return Ok(false);
+        }
+        let told = last.as_ref().map(|done| {
+            let accepted_notice = matches!(
+                (&done.outcome, &done.claim.work),
+                (Outcome::Accepted { .. }, Work::Notice { .. })
+            );
+            (done.outcome.clone(), accepted_notice)
+        });
+        let lost = self
+            .office
+            .store
+            .step(
+                last.into_iter().collect(),
+                next.cloned().into_iter().collect(),
+                self.office.now(),
+            )
+            .await?;
+        for lost in &lost {
+            tracing::warn!(delivery = %lost.0, "lost the lease on a delivery");
+        }
+        if let Some((outcome, accepted_notice)) = told {
+            self.progress.count(&outcome);
+            if accepted_notice && let Err(error) = checkpoint::write(&self.office).await {
+                tracing::error!(error = %error, "the journal's checkpoint could not be written");
+            }
+        }
+        Ok(next.is_some_and(|claim| lost.iter().any(|l| l.0 == claim.delivery)))
+    }
+}
+
+/// 0..1 from the operating system; a failing source of randomness only costs the spread.
+fn jitter() -> f64 {
+    getrandom::u32().map_or(0.0, |n| f64::from(n) / f64::from(u32::MAX))
+}
+
+/// The courier's name in the journal.
+pub fn actor() -> Actor {
+    Office::as_loop("courier")
+}

@@ -1,0 +1,186 @@
+//! The register of breaches (GDPR Art. 33(5)): open, show, change, log.
+
+use chrono_tz::Tz;
+use serde::Serialize;
+
+use crate::model::Time;
+use crate::model::breach::{Gap, Record, When};
+use crate::model::holidays::Calendar;
+use crate::model::id::{Actor, BreachId};
+use crate::model::time::{Deadlines, deadlines, show_left, show_local};
+use crate::store::{LogEntry, StoreError, StoredBreach};
+
+use super::DeskError;
+use crate::dispatch::office::Office;
+
+/// What a breach looks like now: the record with its clock.
+#[derive(Debug, Clone, Serialize)]
+pub struct BreachView {
+    pub id: BreachId,
+    pub title: String,
+    pub record: Record,
+    pub opened_at: Time,
+    pub opened_by: Actor,
+    pub updated_at: Time,
+    pub version: u32,
+    pub clock: Option<Clock>,
+    /// What Art. 33(3) asks and the record does not say yet.
+    pub warnings: Vec<Gap>,
+    /// When the next update was promised to the authority.
+    pub next_update_due: Option<When>,
+}
+
+/// The deadline that is acted upon, and how far away it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Clock {
+    pub aware_at: Time,
+    /// 72 elapsed hours after awareness (GDPR Art. 33(1)).
+    pub strict: Time,
+    /// In the zone of the authority or of the record.
+    pub strict_local: String,
+    /// Such as `25 h 12 min left`.
+    pub left: String,
+    pub late: bool,
+}
+
+/// A breach with its understood record.
+#[derive(Debug, Clone)]
+pub struct Breach {
+    pub stored: StoredBreach,
+    pub record: Record,
+}
+
+/// Adds a record to the register.
+///
+/// # Errors
+/// The store fails; nothing was added then.
+pub async fn open(office: &Office, record: &Record, by: &Actor) -> Result<BreachView, DeskError> {
+    let id = office.store.add_breach(as_json(record), by, office.now()).await?;
+    show(office, id).await
+}
+
+/// Replaces a record; the earlier version is kept.
+///
+/// # Errors
+/// No such breach, or the store fails.
+pub async fn update(office: &Office, id: BreachId, record: &Record, by: &Actor) -> Result<BreachView, DeskError> {
+    find(office, id).await?;
+    office
+        .store
+        .update_breach(id, as_json(record), "breach.updated", by, office.now())
+        .await?;
+    show(office, id).await
+}
+
+/// Adds a call or a note to the breach's timeline.
+///
+/// # Errors
+/// No such breach, or the store fails.
+pub async fn log(office: &Office, id: BreachId, kind: &str, text: &str, by: &Actor) -> Result<(), DeskError> {
+    find(office, id).await?;
+    Ok(office.store.log(id, kind, text, by, office.now()).await?)
+}
+
+/// The breach's timeline, oldest first.
+///
+/// # Errors
+/// The store fails.
+pub async fn timeline(office: &Office, id: BreachId) -> Result<Vec<LogEntry>, DeskError> {
+    Ok(office.store.timeline(id).await?)
+}
+
+/// One breach and its record.
+///
+/// # Errors
+/// No such breach, a record that another version wrote, or the store fails.
+pub async fn find(office: &Office, id: BreachId) -> Result<Breach, DeskError> {
+    let stored = office.store.find_breach(id).await?.ok_or(DeskError::NoBreach(id))?;
+    let record = understand(&stored)?;
+    Ok(Breach { stored, record })
+}
+
+/// One breach as it stands now.
+///
+/// # Errors
+/// As [`find`].
+pub async fn show(office: &Office, id: BreachId) -> Result<BreachView, DeskError> {
+    let Breach { stored, record } = find(office, id).await?;
+    view(office, stored, record).await
+}
+
+/// All breaches, newest first.
+///
+/// # Errors
+/// The store fails, or holds a record that is not understood.
+pub async fn list(office: &Office) -> Result<Vec<BreachView>, DeskError> {
+    let mut views = Vec::new();
+    for stored in office.store.list_breaches().await? {
+        let record = understand(&stored)?;
+        views.push(view(office, stored, record).await?);
+    }
+    Ok(views)
+}
+
+async fn view(office: &Office, stored: StoredBreach, record: Record) -> Result<BreachView, DeskError> {
+    let now = office.now();
+    let notices = office.store.list_notices(Some(stored.id)).await?;
+    let first_notice = notices
+        .iter()
+        .find(|notice| notice.draft_reason.is_none())
+        .map(|notice| notice.filed_at);
+    let zone = zone_of(office, &record);
+    Ok(BreachView {
+        id: stored.id,
+        title: record.title.clone(),
+        opened_at: stored.opened_at,
+        opened_by: stored.opened_by,
+        updated_at: stored.updated_at,
+        version: stored.version,
+        clock: clock(&record, zone, now),
+        warnings: record.gaps(now, first_notice),
+        next_update_due: record.next_update_due,
+        record,
+    })
+}
+
+/// The clock of a record, shown in `zone`; none without an instant of awareness.
+pub fn clock(record: &Record, zone: Tz, now: Time) -> Option<Clock> {
+    let aware_at = record.aware()?;
+    let strict = deadlines(aware_at, zone, None).strict;
+    Some(Clock {
+        aware_at,
+        strict,
+        strict_local: show_local(strict, zone),
+        left: show_left(now, strict),
+        late: now > strict,
+    })
+}
+
+/// Every reading of the law for one instant of awareness, with the authority's zone and holidays.
+pub fn all_deadlines(aware: Time, zone: Tz, calendar: Option<&str>) -> Deadlines {
+    let calendar = calendar.and_then(Calendar::named);
+    deadlines(aware, zone, calendar.as_ref())
+}
+
+/// The zone a record is shown in: the lead authority's, else the one it was written in, else UTC.
+pub fn zone_of(office: &Office, record: &Record) -> Tz {
+    let lead = record.cross_border.lead_authority.as_deref();
+    lead.and_then(|id| office.directory.find(id).ok())
+        .map(|profile| profile.timezone())
+        .or(record.timeline.input_tz)
+        .unwrap_or(chrono_tz::UTC)
+}
+
+fn understand(stored: &StoredBreach) -> Result<Record, DeskError> {
+    serde_json::from_value(stored.record.clone()).map_err(|error| {
+        StoreError::Corrupt {
+            what: "breach record",
+            why: format!("{}: {error}", stored.id),
+        }
+        .into()
+    })
+}
+
+fn as_json(record: &Record) -> serde_json::Value {
+    serde_json::to_value(record).expect("a record is plain data")
+}

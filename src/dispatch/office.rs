@@ -1,0 +1,217 @@
+//! The wiring every verb works with: settings, directory, templates, store, clock. Opened once by the command line
+//! or a test; holds no state of its own but what it has loaded.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use crate::config::{Config, ConfigError, Home, RelaySecurity};
+use crate::directory::{Directory, DirectoryError};
+use crate::mail::smtp::{Connector, Login, Relay, RelayError, Timeouts, TlsMode};
+use crate::message::key::{KeyError, OurKey};
+use crate::message::mime::Mailbox;
+use crate::message::template::{TemplateError, Templates};
+use crate::model::breach::Contact;
+use crate::model::delivery::RetryPolicy;
+use crate::model::id::{Actor, WorkerId};
+use crate::model::{Clock, Time};
+use crate::store::sqlite::{Sqlite, StoreKey};
+use crate::store::{Store, StoreError};
+
+use super::worker::{self, Worker, WorkerKind};
+
+/// Our side could not do its job, whatever room the fault lies in.
+#[derive(Debug, thiserror::Error)]
+pub enum OfficeError {
+    #[error("the settings cannot be used")]
+    Config(#[from] ConfigError),
+    #[error("the directory of authorities cannot be used")]
+    Directory(#[from] DirectoryError),
+    #[error("the templates cannot be used")]
+    Template(#[from] TemplateError),
+    #[error("our OpenPGP key cannot be used")]
+    Key(#[from] KeyError),
+    #[error("cannot read our OpenPGP key {path}")]
+    KeyFile {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the relay's settings cannot be used")]
+    Relay(#[from] RelayError),
+    #[error("the store cannot do it")]
+    Store(#[from] StoreError),
+    #[error("cannot sign on in {path}")]
+    SignOn {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Everything a verb needs. Cheap to clone.
+#[derive(Clone)]
+pub struct Office {
+    pub home: Home,
+    pub config: Arc<Config>,
+    pub directory: Arc<Directory>,
+    pub templates: Arc<Templates>,
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    our_key: Arc<OnceCell<Arc<OurKey>>>,
+}
+
+impl Office {
+    /// Opens the home: settings, overlays, store. Our key is read when it is first needed.
+    ///
+    /// # Errors
+    /// Settings that do not hold, a store that cannot be opened with the store key.
+    pub fn open(home: Home, clock: Arc<dyn Clock>) -> Result<Self, OfficeError> {
+        home.make_private()?;
+        let config = Config::load(&home)?;
+        let place = config.store_key.clone();
+        let key =
+            StoreKey::from_hex(&config.store_key(&home, true)?).map_err(|_| ConfigError::BadStoreKey { place })?;
+        let store = Sqlite::open(&home.store_path(&config), &key)?;
+        Ok(Self {
+            directory: Arc::new(Directory::load(Some(&home.authorities_dir()))?),
+            templates: Arc::new(Templates::load(Some(&home.templates_dir()))?),
+            config: Arc::new(config),
+            store: Arc::new(store),
+            clock,
+            our_key: Arc::new(OnceCell::new()),
+            home,
+        })
+    }
+
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Our key, its secret part opened with the configured passphrase; read once.
+    ///
+    /// # Errors
+    /// No key file, a wrong passphrase, or a key that cannot sign and decrypt now.
+    pub async fn our_key(&self) -> Result<Arc<OurKey>, OfficeError> {
+        let key = self
+            .our_key
+            .get_or_try_init(|| async {
+                let path = self.home.resolve(&self.config.key.file);
+                let bytes = std::fs::read(&path).map_err(|source| OfficeError::KeyFile {
+                    path: path.display().to_string(),
+                    source,
+                })?;
+                let passphrase = self.config.key.passphrase.read(&self.home)?;
+                let now = self.now();
+                let key = tokio::task::spawn_blocking(move || OurKey::load(&bytes, &passphrase, now))
+                    .await
+                    .expect("opening a key does not panic")?;
+                Ok::<_, OfficeError>(Arc::new(key))
+            })
+            .await?;
+        Ok(Arc::clone(key))
+    }
+
+    /// Takes a worker's lock and recovers what dead workers left behind.
+    ///
+    /// # Errors
+    /// The lock's folder cannot be used, or the store fails.
+    pub async fn sign_on(&self, kind: WorkerKind) -> Result<Worker, OfficeError> {
+        let folder = self.home.workers_dir();
+        let worker = Worker::sign_on(&folder, kind).map_err(|source| OfficeError::SignOn {
+            path: folder.display().to_string(),
+            source,
+        })?;
+        self.recover().await?;
+        worker::sweep(&folder);
+        Ok(worker)
+    }
+
+    /// Gives back what dead workers held, and puts what they had on the wire in doubt. Returns how many deliveries moved.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn recover(&self) -> Result<u64, OfficeError> {
+        let folder = self.home.workers_dir();
+        let dead: Vec<WorkerId> = self
+            .store
+            .lease_holders()
+            .await?
+            .into_iter()
+            .filter(|id| !worker::is_alive(&folder, *id))
+            .collect();
+        let moved = self.store.recover(&dead, &self.retry(), self.now()).await?;
+        if moved > 0 {
+            tracing::warn!(deliveries = moved, "recovered deliveries of a worker that died");
+        }
+        Ok(moved)
+    }
+
+    /// Whether a daemon on this home will carry what is queued.
+    pub fn daemon_runs(&self) -> bool {
+        worker::daemon_runs(&self.home.workers_dir())
+    }
+
+    /// Us as the sender of mail to authorities.
+    pub fn sender(&self) -> Mailbox {
+        let sender = &self.config.sender;
+        Mailbox {
+            name: Some(self.config.name_of(sender).to_owned()),
+            address: sender.address.as_str().to_owned(),
+        }
+    }
+
+    /// The organisation's contact, for records that name none.
+    pub fn usual_contact(&self) -> Option<Contact> {
+        let usual = self.config.organisation.contact.as_ref()?;
+        Some(Contact {
+            kind: usual.kind,
+            name: Some(usual.name.as_str().to_owned()),
+            email: usual.email.as_ref().map(|email| email.as_str().to_owned()),
+            phone: usual.phone.as_ref().map(|phone| phone.as_str().to_owned()),
+            postal: usual.postal.as_ref().map(|postal| postal.as_str().to_owned()),
+        })
+    }
+
+    /// How deliveries are tried again.
+    pub fn retry(&self) -> RetryPolicy {
+        self.config.relay.retry.policy(None)
+    }
+
+    /// The configured relay, ready to be connected to.
+    ///
+    /// # Errors
+    /// The password or the trust roots cannot be read.
+    pub fn connector(&self) -> Result<Connector, OfficeError> {
+        let settings = &self.config.relay;
+        let login = settings
+            .login(&self.home)?
+            .map(|(user, password)| Login { user, password });
+        let waits = &settings.timeouts;
+        let reply = waits.reply_seconds.duration();
+        Ok(Connector::new(Relay {
+            host: settings.url.host.clone(),
+            port: settings.url.port,
+            tls: match settings.url.security {
+                RelaySecurity::Tls => TlsMode::Implicit,
+                RelaySecurity::StartTls => TlsMode::StartTls,
+                RelaySecurity::None => TlsMode::None,
+            },
+            login,
+            ca_file: settings.tls.ca_file.as_ref().map(|path| self.home.resolve(path)),
+            helo: None,
+            timeouts: Timeouts {
+                connect: waits.connect_seconds.duration(),
+                greeting: reply,
+                command: reply,
+                data: reply,
+                final_dot: waits.final_dot_seconds.duration(),
+            },
+        })?)
+    }
+
+    /// The actor for a loop of the daemon.
+    pub fn as_loop(name: &str) -> Actor {
+        Actor::Loop(name.to_owned())
+    }
+}

@@ -1,0 +1,131 @@
+//! Who is alive: each process that claims work holds an OS lock on a file in the home while it runs. A lease whose
+//! lock is free belongs to a process that died, and is recovered at once.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::model::id::WorkerId;
+
+/// What a worker is there for. Only a daemon may be left a queue; a command carries its own deliveries and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerKind {
+    Daemon,
+    Command,
+}
+impl WorkerKind {
+    fn suffix(self) -> &'static str {
+        match self {
+            WorkerKind::Daemon => "daemon",
+            WorkerKind::Command => "command",
+        }
+    }
+}
+
+/// A worker's sign of life; the file goes when it is dropped, the lock when the process ends in whatever way.
+#[derive(Debug)]
+pub struct Worker {
+    id: WorkerId,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Worker {
+    /// Takes a fresh id and its lock in `folder` (the home's `workers/`, made if missing).
+    ///
+    /// # Errors
+    /// The folder or the file cannot be made or locked.
+    pub fn sign_on(folder: &Path, kind: WorkerKind) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let id = WorkerId::fresh();
+        let path = folder.join(format!("{id}.{}", kind.suffix()));
+        // Locked before it has its name: no other process ever sees it free, or sweeps it away, while we live.
+        let unnamed = folder.join(format!(".{id}"));
+        let lock = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&unnamed)?;
+        lock.lock()?;
+        fs::rename(&unnamed, &path)?;
+        Ok(Self { id, path, _lock: lock })
+    }
+
+    pub fn id(&self) -> WorkerId {
+        self.id
+    }
+}
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // A file left behind is harmless: its lock is free, so its owner counts as dead.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn is_locked(path: &Path) -> bool {
+    match File::open(path) {
+        Ok(file) => matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)),
+        Err(_) => false,
+    }
+}
+
+/// Whether the worker still runs.
+pub fn is_alive(folder: &Path, id: WorkerId) -> bool {
+    [WorkerKind::Daemon, WorkerKind::Command]
+        .iter()
+        .any(|kind| is_locked(&folder.join(format!("{id}.{}", kind.suffix()))))
+}
+
+/// Whether a daemon runs on this home, so that a command may leave its work to it.
+pub fn daemon_runs(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return false;
+    };
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == WorkerKind::Daemon.suffix()))
+        .any(|path| is_locked(&path))
+}
+
+/// Removes the files of workers that died, whose leases were recovered before.
+pub fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let named = entry.file_name().to_string_lossy().starts_with("wrk_");
+        if named && !is_locked(&entry.path()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alive_while_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let worker = Worker::sign_on(dir.path(), WorkerKind::Daemon).unwrap();
+        let id = worker.id();
+        assert!(is_alive(dir.path(), id));
+        assert!(daemon_runs(dir.path()));
+        drop(worker);
+        assert!(!is_alive(dir.path(), id));
+        assert!(!daemon_runs(dir.path()));
+    }
+
+    #[test]
+    fn a_command_is_no_daemon_and_a_stale_file_is_no_life() {
+        let dir = tempfile::tempdir().unwrap();
+        let _command = Worker::sign_on(dir.path(), WorkerKind::Command).unwrap();
+        assert!(!daemon_runs(dir.path()));
+        let dead = WorkerId::fresh();
+        std::fs::write(dir.path().join(format!("{dead}.daemon")), "").unwrap();
+        assert!(!is_alive(dir.path(), dead));
+        assert!(!daemon_runs(dir.path()));
+        sweep(dir.path());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
