@@ -9,6 +9,8 @@ mod ledger;
 mod notices;
 mod outbox;
 mod pins;
+#[cfg(test)]
+mod plans;
 mod register;
 mod rows;
 mod writer;
@@ -28,6 +30,8 @@ use writer::{Threads, Tx};
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_start.sql")];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
+/// SQLCipher's page; each is encrypted and authenticated on its own.
+const PAGE_BYTES: u64 = 4096;
 /// Statements kept compiled for each connection; there are some 70.
 const STATEMENTS_KEPT: usize = 128;
 
@@ -90,6 +94,11 @@ impl Sqlite {
         })?;
         if !exists {
             create(path, key)?;
+        }
+        if ends_in_a_part_page(path) {
+            return Err(StoreError::Damaged {
+                path: path.display().to_string(),
+            });
         }
         let writer = connect(path, key)?;
         migrate(&writer, path, false)?;
@@ -161,6 +170,9 @@ fn connect(path: &Path, key: &StoreKey) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(|e| not_opened(path, e))?;
     conn.busy_timeout(BUSY_WAIT).map_err(|e| not_opened(path, e))?;
+    // SQLCipher writes to stderr by itself otherwise; what it has to say comes back as an error too.
+    conn.execute_batch("PRAGMA cipher_log_level = NONE")
+        .map_err(|e| not_opened(path, e))?;
     let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", key.to_hex().expose()));
     // An error of this statement would quote it, and with it the key.
     conn.execute_batch(&pragma).map_err(|_| StoreError::WrongKey {
@@ -178,6 +190,15 @@ fn connect(path: &Path, key: &StoreKey) -> Result<Connection, StoreError> {
     .map_err(|e| not_opened(path, e))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(conn)
+}
+
+/// SQLite itself notices missing pages, but rounds a part page up and would fail only when it is read. With a log beside
+/// the file it may be legitimate: that page is copied again from there.
+fn ends_in_a_part_page(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    length(Path::new(&log)) == 0 && !length(path).is_multiple_of(PAGE_BYTES)
 }
 
 fn not_opened(path: &Path, source: rusqlite::Error) -> StoreError {

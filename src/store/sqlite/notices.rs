@@ -83,7 +83,7 @@ impl Notices for Sqlite {
 }
 
 /// A notice with the reference of the one before and its delivery.
-const NOTICE: &str = "SELECT n.*, p.reference AS prior_reference, d.id AS delivery
+pub(super) const NOTICE: &str = "SELECT n.*, p.reference AS prior_reference, d.id AS delivery
      FROM notices n LEFT JOIN notices p ON p.id = n.prior LEFT JOIN deliveries d ON d.notice = n.id";
 
 fn read_notice(row: &Row<'_>) -> rusqlite::Result<Notice> {

@@ -91,7 +91,8 @@ impl Outbox for Sqlite {
 
 /// Takes the oldest due of one scope: the notices (?3 is NULL) or one campaign. Each inner query walks one partial index
 /// in its order and stops at the limit; a claim of 500 among a million: MEASURE.
-const CLAIM: &str = "UPDATE deliveries SET state = 'leased', lease_by = ?1, lease_until = ?2, due = NULL, since = NULL
+pub(super) const CLAIM: &str =
+    "UPDATE deliveries SET state = 'leased', lease_by = ?1, lease_until = ?2, due = NULL, since = NULL
      WHERE id IN (
          SELECT id FROM (
              SELECT * FROM (SELECT id, due FROM deliveries
@@ -103,7 +104,7 @@ const CLAIM: &str = "UPDATE deliveries SET state = 'leased', lease_by = ?1, leas
      RETURNING id, campaign, message_id, tries, possibly_twice";
 
 /// Takes one delivery, on the same conditions.
-const CLAIM_ONE: &str =
+pub(super) const CLAIM_ONE: &str =
     "UPDATE deliveries SET state = 'leased', lease_by = ?1, lease_until = ?2, due = NULL, since = NULL
      WHERE id = ?3 AND state IN ('ready', 'in_doubt') AND due <= ?4
        AND (campaign IS NULL OR campaign IN (SELECT id FROM campaigns WHERE state = 'running'))
@@ -307,7 +308,7 @@ fn lease_holders(conn: &Connection) -> Result<Vec<WorkerId>, StoreError> {
 }
 
 /// All that is leased or on the wire: read from its own small index.
-const LEASES: &str = "SELECT id, lease_by, state, lease_until FROM deliveries WHERE lease_by IS NOT NULL";
+pub(super) const LEASES: &str = "SELECT id, lease_by, state, lease_until FROM deliveries WHERE lease_by IS NOT NULL";
 
 fn recover(tx: &mut Tx<'_>, dead: &[WorkerId], retry: &RetryPolicy, now: Time) -> Result<u64, StoreError> {
     let leases = all(tx.conn, "look for leases to recover", LEASES, [], |row| {
@@ -377,7 +378,7 @@ fn find_delivery(conn: &Connection, id: DeliveryId) -> Result<Option<StoredDeliv
 }
 
 /// The first due of one scope; each half reads one entry of one index.
-const DUE: &str = "SELECT min(due) FROM (
+pub(super) const DUE: &str = "SELECT min(due) FROM (
          SELECT * FROM (SELECT due FROM deliveries WHERE state = 'ready' AND campaign IS ?1 ORDER BY due LIMIT 1)
          UNION ALL
          SELECT * FROM (SELECT due FROM deliveries WHERE state = 'in_doubt' AND campaign IS ?1 AND due IS NOT NULL
