@@ -6,9 +6,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use breachpost::model::id::DeliveryId;
+use breachpost::model::id::{CampaignId, DeliveryId};
 use breachpost::store::sqlite::Sqlite;
-use breachpost::store::{Campaigns, Claim, Notices, Outbox};
+use breachpost::store::{Campaigns, Claim, Journal, Notices, Outbox};
+use serde_json::json;
 
 use crate::bed::{
     Bed, accepted, add_breach, anna, at, claim, done, intact, notice, retry, run_campaign, state, worker,
@@ -69,7 +70,9 @@ async fn killed_in_mid_work() {
     // Killed at different moments: after so many answers.
     for answers in [1, 40, 400] {
         let home = Home::new();
-        let campaign = run_campaign(&home.open(), PERSONS).await;
+        // Stays open and writes too: two processes share the file, and one of them is killed.
+        let store = home.open();
+        let campaign = run_campaign(&store, PERSONS).await;
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "crash::child", "--nocapture"])
             .env(STORE, home.path())
@@ -88,6 +91,9 @@ async fn killed_in_mid_work() {
                 // The last line may be half.
                 said.extend(id.parse().ok().map(|id| (word.to_owned(), id)));
             }
+            if said.len() % 20 == 1 {
+                store.append("test.parent", json!({}), &anna(), at(3)).await.unwrap();
+            }
             if said.len() >= answers && !killed {
                 child.kill().unwrap();
                 killed = true;
@@ -99,25 +105,26 @@ async fn killed_in_mid_work() {
             "ended by itself after {} answers",
             said.len()
         );
-        check(&home, campaign, &said).await;
+        check(&store, campaign, &said).await;
+        drop(store);
+        intact(&home.open()).await;
     }
 }
 
-async fn check(home: &Home, campaign: breachpost::model::id::CampaignId, said: &[(String, DeliveryId)]) {
-    let store = home.open();
+async fn check(store: &Sqlite, campaign: CampaignId, said: &[(String, DeliveryId)]) {
     let of =
         |word: &str| -> BTreeSet<DeliveryId> { said.iter().filter(|(w, _)| w == word).map(|(_, id)| *id).collect() };
     for id in of("filed") {
-        assert_eq!(state(&store, id).await, "ready", "{id}");
+        assert_eq!(state(store, id).await, "ready", "{id}");
     }
     for id in of("handed") {
-        assert_eq!(state(&store, id).await, "handed", "{id}");
+        assert_eq!(state(store, id).await, "handed", "{id}");
     }
     for id in of("wire").difference(&of("handed")) {
-        let state = state(&store, *id).await;
+        let state = state(store, *id).await;
         assert!(["on_wire", "handed"].contains(&state), "{id} is {state}");
     }
-    intact(&store).await;
+    intact(store).await;
 
     // Nobody is skipped, and doubt is bounded by what was on the wire: 4 connections of 3.
     let dead: Vec<_> = (1..=4).map(worker).collect();
@@ -128,5 +135,5 @@ async fn check(home: &Home, campaign: breachpost::model::id::CampaignId, said: &
         tally.in_doubt <= 12 && tally.possibly_twice == tally.in_doubt,
         "{tally:?}"
     );
-    intact(&store).await;
+    intact(store).await;
 }

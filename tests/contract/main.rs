@@ -11,6 +11,7 @@ mod notices;
 mod outbox;
 mod pins;
 mod register;
+mod scale;
 mod sqlite;
 
 /// Runs every scenario on one kind of bed.
@@ -48,6 +49,7 @@ macro_rules! suite {
                 doubt_is_never_forgotten
                 releasing_gives_back_at_once
                 a_step_is_all_or_nothing
+                a_failure_takes_nothing_with_it
                 steps_of_many_connections_keep_every_outcome
                 confirmed_never_leaves
                 a_person_decides_about_one_delivery

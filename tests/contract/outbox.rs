@@ -325,6 +325,36 @@ pub async fn a_step_is_all_or_nothing(bed: &impl Bed) {
     intact(&store).await;
 }
 
+/// Good and bad steps that wait together and share commits: the bad ones leave no trace, not even in the batch's hash.
+pub async fn a_failure_takes_nothing_with_it(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 40).await;
+    let claims = claim(&store, worker(1), 40, at(1)).await;
+    store.step(vec![], claims.clone(), at(1)).await.unwrap();
+    let steps: Vec<_> = claims
+        .chunks(2)
+        .enumerate()
+        .map(|(n, pair)| {
+            let mut outcomes: Vec<_> = pair.iter().map(|c| done(c, accepted())).collect();
+            if n % 2 == 1 {
+                outcomes[1].claim.delivery = DeliveryId::new(999);
+            }
+            let store = store.clone();
+            tokio::spawn(async move { store.step(outcomes, vec![], at(2)).await.is_ok() })
+        })
+        .collect();
+    for (n, step) in steps.into_iter().enumerate() {
+        assert_eq!(step.await.unwrap(), n % 2 == 0, "{n}");
+    }
+    let tally = store.tally(campaign).await.unwrap();
+    assert_eq!((tally.handed, tally.on_wire), (20, 20));
+    for claim in &claims {
+        let handed = state(&store, claim.delivery).await == "handed";
+        assert_eq!(outcomes(&store, claim.delivery).await.len(), usize::from(handed));
+    }
+    intact(&store).await;
+}
+
 pub async fn steps_of_many_connections_keep_every_outcome(bed: &impl Bed) {
     let store = bed.open();
     let campaign = run_campaign(&store, 64).await;

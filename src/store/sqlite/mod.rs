@@ -3,6 +3,7 @@
 //! processes may work on the same file. Holds the opening and the migrations; each noun's SQL lies in its own file.
 
 mod campaigns;
+mod decisions;
 mod intake;
 mod journal;
 mod ledger;
@@ -88,10 +89,7 @@ impl Sqlite {
     /// short, [`StoreError::TooNew`] when a newer program wrote it, [`StoreError::Folder`] and [`StoreError::Open`] when
     /// the system does not let us.
     pub fn open(path: &Path, key: &StoreKey) -> Result<Self, StoreError> {
-        let exists = path.try_exists().map_err(|source| StoreError::Folder {
-            path: path.display().to_string(),
-            source,
-        })?;
+        let exists = path.try_exists().map_err(|source| folder_error(path, source))?;
         if !exists {
             create(path, key)?;
         }
@@ -106,10 +104,7 @@ impl Sqlite {
         reader
             .pragma_update(None, "query_only", true)
             .map_err(|e| not_opened(path, e))?;
-        let threads = Threads::start(writer, reader).map_err(|source| StoreError::Folder {
-            path: path.display().to_string(),
-            source,
-        })?;
+        let threads = Threads::start(writer, reader).map_err(|source| StoreError::Threads { source })?;
         Ok(Self {
             threads: Arc::new(threads),
         })
@@ -135,14 +130,8 @@ impl Sqlite {
 /// Makes the whole store beside its place and then gives it its name, so that a file of that name is always complete,
 /// and one that is empty can be called damaged.
 fn create(path: &Path, key: &StoreKey) -> Result<(), StoreError> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let folder = |source| StoreError::Folder {
-        path: parent.display().to_string(),
-        source,
-    };
+    let parent = folder_of(path);
+    let folder = |source| folder_error(path, source);
     // A folder of its own (0700), because SQLite puts its log beside the file, and both must go if this fails.
     let beside = tempfile::Builder::new()
         .prefix(".new-store-")
@@ -163,6 +152,21 @@ fn create(path: &Path, key: &StoreKey) -> Result<(), StoreError> {
     std::fs::File::open(parent)
         .and_then(|dir| dir.sync_all())
         .map_err(folder)
+}
+
+/// The folder a file lies in; the current one for a bare name.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn folder_error(path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Folder {
+        path: folder_of(path).display().to_string(),
+        source,
+    }
 }
 
 /// A connection with the key given and proven, and all settings made.
