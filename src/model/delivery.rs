@@ -701,26 +701,22 @@ mod tests {
             let mut state = S::Ready { not_before: at(0) };
             for event in events {
                 let Ok(next) = state.clone().on(event.clone(), &retry()) else { continue };
-                match &state {
-                    S::Confirmed { .. } | S::Cancelled { .. } => prop_assert!(false, "{state:?} left by {event:?}"),
-                    S::Failed { .. } => prop_assert!(matches!(event, E::Retry { .. } | E::Confirm { .. })),
-                    S::Held { .. } => {
-                        prop_assert!(matches!(event, E::Unhold { .. } | E::Cancel { .. } | E::Confirm { .. }));
-                    }
-                    S::Handed { .. } => prop_assert!(matches!(event, E::Confirm { .. } | E::Bounce { .. })),
-                    S::OnWire { .. } => {
-                        prop_assert!(matches!(event, E::Tried { .. } | E::Recover { .. } | E::Confirm { .. }));
-                    }
-                    _ => {}
-                }
-                match &next {
-                    S::OnWire { by, .. } => {
-                        prop_assert!(matches!(&state, S::Leased { by: me, .. } if me == by), "on the wire without a lease");
-                    }
-                    S::Handed { .. } => prop_assert!(matches!(state, S::OnWire { .. }), "handed without the wire"),
-                    S::Leased { .. } => prop_assert!(!state.is_final(), "claimed what was final"),
-                    _ => {}
-                }
+                let may_leave = match &state {
+                    S::Confirmed { .. } | S::Cancelled { .. } => false,
+                    S::Failed { .. } => matches!(event, E::Retry { .. } | E::Confirm { .. }),
+                    S::Held { .. } => matches!(event, E::Unhold { .. } | E::Cancel { .. } | E::Confirm { .. }),
+                    S::Handed { .. } => matches!(event, E::Confirm { .. } | E::Bounce { .. }),
+                    S::OnWire { .. } => matches!(event, E::Tried { .. } | E::Recover { .. } | E::Confirm { .. }),
+                    S::Ready { .. } | S::Leased { .. } | S::InDoubt { .. } => true,
+                };
+                prop_assert!(may_leave, "{:?} was left by {:?}", state, event);
+                let may_enter = match &next {
+                    S::OnWire { by, .. } => matches!(&state, S::Leased { by: holder, .. } if holder == by),
+                    S::Handed { .. } => matches!(state, S::OnWire { .. }),
+                    S::Leased { .. } => !state.is_final(),
+                    _ => true,
+                };
+                prop_assert!(may_enter, "{:?} was entered from {:?}", next, state);
                 state = next;
             }
         }

@@ -64,6 +64,11 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    #[error("cannot start the store's threads")]
+    Threads {
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the store's thread has ended")]
     Gone,
 }
@@ -391,7 +396,8 @@ pub trait Notices: Send + Sync {
 /// The deliveries: outbox and ledger in one table.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Takes up to `most` due deliveries (ready or in doubt, oldest due first) under a lease. `only` limits it to one delivery.
+    /// Takes up to `most` due deliveries (ready or in doubt) under a lease: first the notices, then the running campaigns
+    /// in the order of their start, each oldest due first. `only` limits it to one delivery.
     async fn claim(
         &self,
         by: WorkerId,

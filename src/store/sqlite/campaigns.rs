@@ -181,7 +181,8 @@ fn start(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) -> Result
 }
 
 /// Read from a covering index: the rows themselves are not touched.
-const TALLY: &str = "SELECT state, count(*), sum(possibly_twice) FROM deliveries WHERE campaign = ?1 GROUP BY state";
+pub(super) const TALLY: &str =
+    "SELECT state, count(*), sum(possibly_twice) FROM deliveries WHERE campaign = ?1 GROUP BY state";
 
 fn tally(conn: &Connection, campaign: CampaignId) -> Result<Tally, StoreError> {
     let counts = all(conn, "count the deliveries", TALLY, [campaign.row()], |row| {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
 use super::rows::{Json, Micros, all, one, only, run};
-use super::{Sqlite, Tx, journal, notices, outbox};
+use super::{Sqlite, Tx, decisions, journal, notices};
 use crate::model::Time;
 use crate::model::id::{Actor, MailId};
 use crate::model::notice::Acknowledgement;
@@ -163,7 +163,7 @@ fn understood(
             let (_, notice) = notices::get(tx.conn, reference)?;
             match notice.delivery {
                 Some(delivery) => {
-                    outbox::confirm_where_allowed(tx, delivery, &Proof::DsnDelivered { mail: id }, by, now)
+                    decisions::confirm_where_allowed(tx, delivery, &Proof::DsnDelivered { mail: id }, by, now)
                 }
                 None => Ok(()),
             }

@@ -55,7 +55,7 @@ impl Journal for Sqlite {
         let mut walk = Walk {
             length: 0,
             head: NOTHING_BEFORE,
-            last_attempt: 0,
+            last_attempt: i64::MIN,
             checkpoints,
         };
         loop {
@@ -195,7 +195,7 @@ struct Walk {
     /// Entries found good so far, and the hash of the last.
     length: u64,
     head: [u8; 32],
-    /// Row of the last attempt that a good entry covers.
+    /// Row of the last attempt that a good entry covers; below all rows at first.
     last_attempt: i64,
     /// Those not passed yet, in order of length.
     checkpoints: Vec<Checkpoint>,

@@ -3,12 +3,15 @@
 //! processes may work on the same file. Holds the opening and the migrations; each noun's SQL lies in its own file.
 
 mod campaigns;
+mod decisions;
 mod intake;
 mod journal;
 mod ledger;
 mod notices;
 mod outbox;
 mod pins;
+#[cfg(test)]
+mod plans;
 mod register;
 mod rows;
 mod writer;
@@ -28,6 +31,8 @@ use writer::{Threads, Tx};
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_start.sql")];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
+/// SQLCipher's page; each is encrypted and authenticated on its own.
+const PAGE_BYTES: u64 = 4096;
 /// Statements kept compiled for each connection; there are some 70.
 const STATEMENTS_KEPT: usize = 128;
 
@@ -84,12 +89,14 @@ impl Sqlite {
     /// short, [`StoreError::TooNew`] when a newer program wrote it, [`StoreError::Folder`] and [`StoreError::Open`] when
     /// the system does not let us.
     pub fn open(path: &Path, key: &StoreKey) -> Result<Self, StoreError> {
-        let exists = path.try_exists().map_err(|source| StoreError::Folder {
-            path: path.display().to_string(),
-            source,
-        })?;
+        let exists = path.try_exists().map_err(|source| folder_error(path, source))?;
         if !exists {
             create(path, key)?;
+        }
+        if ends_in_a_part_page(path) {
+            return Err(StoreError::Damaged {
+                path: path.display().to_string(),
+            });
         }
         let writer = connect(path, key)?;
         migrate(&writer, path, false)?;
@@ -97,10 +104,7 @@ impl Sqlite {
         reader
             .pragma_update(None, "query_only", true)
             .map_err(|e| not_opened(path, e))?;
-        let threads = Threads::start(writer, reader).map_err(|source| StoreError::Folder {
-            path: path.display().to_string(),
-            source,
-        })?;
+        let threads = Threads::start(writer, reader).map_err(|source| StoreError::Threads { source })?;
         Ok(Self {
             threads: Arc::new(threads),
         })
@@ -126,14 +130,8 @@ impl Sqlite {
 /// Makes the whole store beside its place and then gives it its name, so that a file of that name is always complete,
 /// and one that is empty can be called damaged.
 fn create(path: &Path, key: &StoreKey) -> Result<(), StoreError> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let folder = |source| StoreError::Folder {
-        path: parent.display().to_string(),
-        source,
-    };
+    let parent = folder_of(path);
+    let folder = |source| folder_error(path, source);
     // A folder of its own (0700), because SQLite puts its log beside the file, and both must go if this fails.
     let beside = tempfile::Builder::new()
         .prefix(".new-store-")
@@ -156,11 +154,29 @@ fn create(path: &Path, key: &StoreKey) -> Result<(), StoreError> {
         .map_err(folder)
 }
 
+/// The folder a file lies in; the current one for a bare name.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn folder_error(path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Folder {
+        path: folder_of(path).display().to_string(),
+        source,
+    }
+}
+
 /// A connection with the key given and proven, and all settings made.
 fn connect(path: &Path, key: &StoreKey) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(|e| not_opened(path, e))?;
     conn.busy_timeout(BUSY_WAIT).map_err(|e| not_opened(path, e))?;
+    // SQLCipher writes to stderr by itself otherwise; what it has to say comes back as an error too.
+    conn.execute_batch("PRAGMA cipher_log_level = NONE")
+        .map_err(|e| not_opened(path, e))?;
     let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", key.to_hex().expose()));
     // An error of this statement would quote it, and with it the key.
     conn.execute_batch(&pragma).map_err(|_| StoreError::WrongKey {
@@ -178,6 +194,15 @@ fn connect(path: &Path, key: &StoreKey) -> Result<Connection, StoreError> {
     .map_err(|e| not_opened(path, e))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(conn)
+}
+
+/// SQLite itself notices missing pages, but rounds a part page up and would fail only when it is read. With a log beside
+/// the file it may be legitimate: that page is copied again from there.
+fn ends_in_a_part_page(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    length(Path::new(&log)) == 0 && !length(path).is_multiple_of(PAGE_BYTES)
 }
 
 fn not_opened(path: &Path, source: rusqlite::Error) -> StoreError {

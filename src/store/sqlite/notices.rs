@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
 use super::rows::{Json, Micros, Text, Word, all, one, only, run};
-use super::{Sqlite, Tx, journal, ledger, outbox, register};
+use super::{Sqlite, Tx, decisions, journal, ledger, register};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState};
 use crate::model::id::{Actor, BreachId, DeliveryId, MailId, Reference};
@@ -83,7 +83,7 @@ impl Notices for Sqlite {
 }
 
 /// A notice with the reference of the one before and its delivery.
-const NOTICE: &str = "SELECT n.*, p.reference AS prior_reference, d.id AS delivery
+pub(super) const NOTICE: &str = "SELECT n.*, p.reference AS prior_reference, d.id AS delivery
      FROM notices n LEFT JOIN notices p ON p.id = n.prior LEFT JOIN deliveries d ON d.notice = n.id";
 
 fn read_notice(row: &Row<'_>) -> rusqlite::Result<Notice> {
@@ -358,7 +358,7 @@ pub(super) fn acknowledge(
         add_file(tx, row, file, by, now)?;
     }
     if let Some(delivery) = notice.delivery {
-        outbox::confirm_where_allowed(tx, delivery, &given.proof, by, now)?;
+        decisions::confirm_where_allowed(tx, delivery, &given.proof, by, now)?;
     }
     if first || adds_reference {
         let kind = if first {
@@ -373,7 +373,7 @@ pub(super) fn acknowledge(
         register::add_line(tx, notice.breach, kind, &text, by, given.at)?;
     }
     if first || adds_reference || proof_file.is_some() {
-        let mut facts = outbox::proof_facts(&given.proof);
+        let mut facts = decisions::proof_facts(&given.proof);
         facts["notice"] = json!(reference);
         facts["first"] = json!(first);
         facts["has_reference"] = json!(given.authority_reference.is_some());

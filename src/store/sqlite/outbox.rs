@@ -1,15 +1,15 @@
-//! The outbox: claims under a lease, outcomes, recovery, and what a person decides about one delivery.
+//! The outbox: claims under a lease, outcomes, and recovery. What is decided about one delivery is in `decisions`.
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::ledger::{self, Beside, Current};
+use super::ledger::{self, Beside};
 use super::rows::{Json, Micros, Text, all, one, only};
-use super::{Sqlite, Tx, journal};
+use super::{Sqlite, Tx, decisions, journal};
 use crate::model::Time;
-use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, FaultCause, HoldReason, Outcome, RetryPolicy};
+use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, HoldReason, Outcome, RetryPolicy};
 use crate::model::id::{Actor, CampaignId, DeliveryId, WorkerId};
 use crate::model::proof::Proof;
 use crate::store::{Claim, Done, LeaseLost, Outbox, StoreError, StoredDelivery, Work};
@@ -70,28 +70,30 @@ impl Outbox for Sqlite {
 
     async fn retry_now(&self, id: DeliveryId, by: &Actor, now: Time) -> Result<(), StoreError> {
         let by = by.clone();
-        self.write(move |tx| retry_now(tx, id, &by, now)).await
+        self.write(move |tx| decisions::retry_now(tx, id, &by, now)).await
     }
 
     async fn hold(&self, id: DeliveryId, why: HoldReason, by: &Actor, now: Time) -> Result<(), StoreError> {
         let by = by.clone();
-        self.write(move |tx| hold(tx, id, why, &by, now)).await
+        self.write(move |tx| decisions::hold(tx, id, why, &by, now)).await
     }
 
     async fn bounce(&self, id: DeliveryId, fault: Fault, by: &Actor, now: Time) -> Result<(), StoreError> {
         let by = by.clone();
-        self.write(move |tx| bounce(tx, id, fault, &by, now)).await
+        self.write(move |tx| decisions::bounce(tx, id, fault, &by, now)).await
     }
 
     async fn confirm(&self, id: DeliveryId, proof: Proof, by: &Actor, now: Time) -> Result<(), StoreError> {
         let by = by.clone();
-        self.write(move |tx| confirm(tx, id, &proof, &by, now)).await
+        self.write(move |tx| decisions::confirm(tx, id, &proof, &by, now)).await
     }
 }
 
 /// Takes the oldest due of one scope: the notices (?3 is NULL) or one campaign. Each inner query walks one partial index
-/// in its order and stops at the limit; a claim of 500 among a million: MEASURE.
-const CLAIM: &str = "UPDATE deliveries SET state = 'leased', lease_by = ?1, lease_until = ?2, due = NULL, since = NULL
+/// in its order and stops at the limit. 500 of 1,000,000 rows claimed, marked and finished: 24 ms, p99 36 ms, in an
+/// unoptimised build on 2 cores (`tests/contract/scale.rs`).
+pub(super) const CLAIM: &str =
+    "UPDATE deliveries SET state = 'leased', lease_by = ?1, lease_until = ?2, due = NULL, since = NULL
      WHERE id IN (
          SELECT id FROM (
              SELECT * FROM (SELECT id, due FROM deliveries
@@ -103,7 +105,7 @@ const CLAIM: &str = "UPDATE deliveries SET state = 'leased', lease_by = ?1, leas
      RETURNING id, campaign, message_id, tries, possibly_twice";
 
 /// Takes one delivery, on the same conditions.
-const CLAIM_ONE: &str =
+pub(super) const CLAIM_ONE: &str =
     "UPDATE deliveries SET state = 'leased', lease_by = ?1, lease_until = ?2, due = NULL, since = NULL
      WHERE id = ?3 AND state IN ('ready', 'in_doubt') AND due <= ?4
        AND (campaign IS NULL OR campaign IN (SELECT id FROM campaigns WHERE state = 'running'))
@@ -307,7 +309,7 @@ fn lease_holders(conn: &Connection) -> Result<Vec<WorkerId>, StoreError> {
 }
 
 /// All that is leased or on the wire: read from its own small index.
-const LEASES: &str = "SELECT id, lease_by, state, lease_until FROM deliveries WHERE lease_by IS NOT NULL";
+pub(super) const LEASES: &str = "SELECT id, lease_by, state, lease_until FROM deliveries WHERE lease_by IS NOT NULL";
 
 fn recover(tx: &mut Tx<'_>, dead: &[WorkerId], retry: &RetryPolicy, now: Time) -> Result<u64, StoreError> {
     let leases = all(tx.conn, "look for leases to recover", LEASES, [], |row| {
@@ -377,7 +379,7 @@ fn find_delivery(conn: &Connection, id: DeliveryId) -> Result<Option<StoredDeliv
 }
 
 /// The first due of one scope; each half reads one entry of one index.
-const DUE: &str = "SELECT min(due) FROM (
+pub(super) const DUE: &str = "SELECT min(due) FROM (
          SELECT * FROM (SELECT due FROM deliveries WHERE state = 'ready' AND campaign IS ?1 ORDER BY due LIMIT 1)
          UNION ALL
          SELECT * FROM (SELECT due FROM deliveries WHERE state = 'in_doubt' AND campaign IS ?1 AND due IS NOT NULL
@@ -392,108 +394,4 @@ fn next_due(conn: &Connection) -> Result<Option<Time>, StoreError> {
         first = first.into_iter().chain(due).min();
     }
     Ok(first)
-}
-
-fn retry_now(tx: &mut Tx<'_>, id: DeliveryId, by: &Actor, now: Time) -> Result<(), StoreError> {
-    let current = ledger::get(tx.conn, id)?;
-    let event = match current.state {
-        DeliveryState::Held { .. } => DeliveryEvent::Unhold { now },
-        _ => DeliveryEvent::Retry { now },
-    };
-    ledger::move_on(tx, &current, event, "another try")?;
-    ledger::tell(tx, &current, "notice_retried", "", by, now)?;
-    note(
-        tx,
-        "delivery.retried",
-        &current,
-        json!({ "was": current.state.name() }),
-        by,
-        now,
-    )
-}
-
-fn hold(tx: &mut Tx<'_>, id: DeliveryId, why: HoldReason, by: &Actor, now: Time) -> Result<(), StoreError> {
-    let current = ledger::get(tx.conn, id)?;
-    let (word, words) = match &why {
-        HoldReason::Revoked => ("revoked", "the certificate was revoked"),
-        HoldReason::PinChanged => ("pin_changed", "another certificate was pinned"),
-        HoldReason::Asked(reason) => ("asked", reason.as_str()),
-    };
-    let event = DeliveryEvent::Hold { why: why.clone() };
-    ledger::move_on(tx, &current, event, "holding it")?;
-    ledger::add_attempt(tx, &current, "held", (None, None, None), by, now)?;
-    ledger::tell(tx, &current, "notice_held", words, by, now)?;
-    note(tx, "delivery.held", &current, json!({ "why": word }), by, now)
-}
-
-fn bounce(tx: &mut Tx<'_>, id: DeliveryId, fault: Fault, by: &Actor, now: Time) -> Result<(), StoreError> {
-    let current = ledger::get(tx.conn, id)?;
-    let words = fault.to_string();
-    let code = match &fault.cause {
-        FaultCause::Reply(reply) => json!(reply.code),
-        _ => Value::Null,
-    };
-    let event = DeliveryEvent::Bounce { now, fault };
-    ledger::move_on(tx, &current, event, "a bounce")?;
-    ledger::tell(tx, &current, "notice_bounced", &words, by, now)?;
-    note(tx, "delivery.bounced", &current, json!({ "code": code }), by, now)
-}
-
-/// Books a proof of arrival; the first is kept.
-pub(super) fn confirm(tx: &mut Tx<'_>, id: DeliveryId, proof: &Proof, by: &Actor, now: Time) -> Result<(), StoreError> {
-    let current = ledger::get(tx.conn, id)?;
-    if matches!(current.state, DeliveryState::Confirmed { .. }) {
-        return Ok(());
-    }
-    let event = DeliveryEvent::Confirm {
-        now,
-        proof: proof.clone(),
-    };
-    ledger::move_on(tx, &current, event, "a confirmation")?;
-    if matches!(proof, Proof::DsnDelivered { .. }) {
-        ledger::tell(tx, &current, "notice_delivered", "", by, now)?;
-    }
-    note(tx, "delivery.confirmed", &current, proof_facts(proof), by, now)
-}
-
-/// As [`confirm`], but what was called off stays so without an error: the proof is kept elsewhere.
-pub(super) fn confirm_where_allowed(
-    tx: &mut Tx<'_>,
-    id: DeliveryId,
-    proof: &Proof,
-    by: &Actor,
-    now: Time,
-) -> Result<(), StoreError> {
-    match confirm(tx, id, proof, by, now) {
-        Err(StoreError::Conflict { .. }) => Ok(()),
-        done => done,
-    }
-}
-
-/// What the journal keeps of a proof: its kind and what identifies it.
-pub(super) fn proof_facts(proof: &Proof) -> Value {
-    match proof {
-        Proof::Signed { by, mail } => json!({ "proof": "signed", "fingerprint": by, "mail": mail }),
-        Proof::Threaded { mail } => json!({ "proof": "threaded", "mail": mail }),
-        Proof::DsnDelivered { mail } => json!({ "proof": "dsn_delivered", "mail": mail }),
-        Proof::Attested { by, file_sha256 } => {
-            json!({ "proof": "attested", "by": by.to_string(), "file_sha256": file_sha256 })
-        }
-    }
-}
-
-/// A journal entry about one delivery.
-pub(super) fn note(
-    tx: &mut Tx<'_>,
-    event: &str,
-    current: &Current,
-    more: Value,
-    by: &Actor,
-    now: Time,
-) -> Result<(), StoreError> {
-    let mut facts = current.facts();
-    if let Value::Object(more) = more {
-        facts.extend(more);
-    }
-    journal::append(tx, event, &Value::Object(facts), by, now).map(drop)
 }

@@ -148,14 +148,19 @@ fn serve_reads(conn: Connection, mut reads: mpsc::Receiver<Read>) {
 
 fn serve_writes(conn: Connection, mut writes: mpsc::Receiver<Box<dyn Write>>) {
     while let Some(first) = writes.blocking_recv() {
-        let mut requests = vec![first];
-        let failure = commit_together(&conn, &mut requests, &mut writes).err().map(Arc::new);
-        for request in requests {
-            request.answer(failure.clone());
-        }
+        write_together(&conn, first, &mut writes);
     }
     // Leaves one file behind instead of three. Another process may be reading: then it will do so when it closes.
     let _ = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+}
+
+/// Runs and commits the first request and those that wait behind it, then answers them all.
+fn write_together(conn: &Connection, first: Box<dyn Write>, more: &mut mpsc::Receiver<Box<dyn Write>>) {
+    let mut requests = vec![first];
+    let failure = commit_together(conn, &mut requests, more).err().map(Arc::new);
+    for request in requests {
+        request.answer(failure.clone());
+    }
 }
 
 /// One transaction: the first request, then those that came while it ran. Each has its savepoint, so that one that
@@ -209,4 +214,76 @@ fn run_together(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table whose second rule is looked at only when all is committed.
+    fn store() -> Connection {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "PRAGMA foreign_keys = ON;
+             CREATE TABLE t (n INTEGER PRIMARY KEY, before INTEGER REFERENCES t (n) DEFERRABLE INITIALLY DEFERRED);",
+        )
+        .unwrap();
+        conn
+    }
+    /// Adds `n` and then fails if `n` is 13; `before` must be there at the commit.
+    fn request(n: i64, before: Option<i64>) -> (Box<dyn Write>, oneshot::Receiver<Result<i64, StoreError>>) {
+        let (caller, answer) = oneshot::channel();
+        let work = move |tx: &mut Tx<'_>| {
+            let added = tx.conn.execute("INSERT INTO t VALUES (?1, ?2)", (n, before));
+            added.map_err(failed("add"))?;
+            if n == 13 { Err(StoreError::Gone) } else { Ok(n) }
+        };
+        let request = Request {
+            work: Some(work),
+            result: None,
+            caller,
+        };
+        (Box::new(request), answer)
+    }
+    /// Commits the requests as they would be when all waited; returns the answers and what is stored.
+    fn commit(requests: &[(i64, Option<i64>)]) -> (Vec<Result<i64, StoreError>>, Vec<i64>) {
+        let conn = store();
+        let (queue, mut waiting) = mpsc::channel(9);
+        let mut answers = Vec::new();
+        for (n, before) in requests {
+            let (request, answer) = request(*n, *before);
+            queue.try_send(request).map_err(|_| "full").unwrap();
+            answers.push(answer);
+        }
+        let first = waiting.try_recv().unwrap();
+        write_together(&conn, first, &mut waiting);
+        assert!(waiting.try_recv().is_err(), "all share one commit");
+        assert!(conn.is_autocommit(), "nothing is left open");
+        let answers = answers.into_iter().map(|mut a| a.try_recv().unwrap()).collect();
+        let mut statement = conn.prepare("SELECT n FROM t ORDER BY n").unwrap();
+        let stored = statement.query_map([], |row| row.get(0)).unwrap();
+        (answers, stored.map(Result::unwrap).collect())
+    }
+
+    #[test]
+    fn one_that_fails_takes_nothing_with_it() {
+        let (answers, stored) = commit(&[(1, None), (13, None), (2, Some(1))]);
+        assert!(
+            matches!(answers[..], [Ok(1), Err(StoreError::Gone), Ok(2)]),
+            "{answers:?}"
+        );
+        assert_eq!(stored, [1, 2]);
+    }
+
+    #[test]
+    fn when_the_commit_fails_all_are_told() {
+        let (answers, stored) = commit(&[(1, None), (13, None), (2, Some(99))]);
+        let told = |answer: &Result<i64, StoreError>| matches!(answer, Err(StoreError::NotCommitted { .. }));
+        assert!(told(&answers[0]) && told(&answers[2]), "{answers:?}");
+        assert!(
+            matches!(answers[1], Err(StoreError::Gone)),
+            "its own reason comes first"
+        );
+        assert_eq!(stored, [0_i64; 0]);
+    }
 }

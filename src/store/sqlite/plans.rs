@@ -1,0 +1,90 @@
+//! How SQLite means to run the queries of the ledger: none may walk a table of millions.
+
+use rusqlite::Connection;
+
+use super::{MIGRATIONS, campaigns, notices, outbox};
+
+fn empty_store() -> Connection {
+    let conn = Connection::open_in_memory().unwrap();
+    for migration in MIGRATIONS {
+        conn.execute_batch(migration).unwrap();
+    }
+    conn
+}
+
+fn plan(conn: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    for i in 1..=statement.parameter_count() {
+        statement.raw_bind_parameter(i, 1).unwrap();
+    }
+    let mut rows = statement.raw_query();
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        lines.push(row.get("detail").unwrap());
+    }
+    lines
+}
+
+#[test]
+fn ledger_queries_use_their_indexes() {
+    let conn = empty_store();
+    let by_reference = format!("{} WHERE n.reference = ?1", notices::NOTICE);
+    let by_message_id = format!("{} WHERE n.message_id = ?1", notices::NOTICE);
+    let tables: [(&str, &str, &[&str]); 7] = [
+        (
+            "claim",
+            outbox::CLAIM,
+            &[
+                "SEARCH deliveries USING COVERING INDEX deliveries_ready (campaign=? AND due<?)",
+                "SEARCH deliveries USING COVERING INDEX deliveries_in_doubt (campaign=? AND due<?)",
+                "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)",
+            ],
+        ),
+        (
+            "claim one",
+            outbox::CLAIM_ONE,
+            &["SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)"],
+        ),
+        (
+            "next due",
+            outbox::DUE,
+            &[
+                "SEARCH deliveries USING COVERING INDEX deliveries_ready (campaign=?)",
+                "SEARCH deliveries USING COVERING INDEX deliveries_in_doubt (campaign=? AND due>?)",
+            ],
+        ),
+        (
+            "leases",
+            outbox::LEASES,
+            &["SEARCH deliveries USING COVERING INDEX deliveries_leased (lease_by>?)"],
+        ),
+        (
+            "tally",
+            campaigns::TALLY,
+            &["SEARCH deliveries USING COVERING INDEX deliveries_counted (campaign=?)"],
+        ),
+        (
+            "notice by reference",
+            &by_reference,
+            &["SEARCH d USING COVERING INDEX deliveries_of_notice (notice=?) LEFT-JOIN"],
+        ),
+        (
+            "notice by Message-ID",
+            &by_message_id,
+            &[
+                "SEARCH n USING INDEX notices_by_message_id (message_id=?)",
+                "SEARCH d USING COVERING INDEX deliveries_of_notice (notice=?) LEFT-JOIN",
+            ],
+        ),
+    ];
+    for (name, sql, wanted) in tables {
+        let plan = plan(&conn, sql);
+        for line in wanted {
+            assert!(plan.iter().any(|l| l == line), "{name}: no `{line}` in {plan:#?}");
+        }
+        let scans = plan
+            .iter()
+            .filter(|l| l.starts_with("SCAN deliveries") || l.starts_with("SCAN d"));
+        assert_eq!(scans.count(), 0, "{name}: {plan:#?}");
+    }
+}

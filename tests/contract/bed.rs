@@ -1,0 +1,187 @@
+//! What a store is tested on: a home of its own, and the facts that the scenarios share.
+
+use breachpost::model::Time;
+use breachpost::model::delivery::{Fault, FaultCause, Outcome, RetryPolicy, SmtpReply, SmtpStep, TlsFacts};
+use breachpost::model::id::{Actor, BreachId, CampaignId, DeliveryId, Reference, WorkerId};
+use breachpost::model::notice::{NoticeChannel, NoticeKind, Protection};
+use breachpost::store::{Claim, Done, JournalVerdict, NewMailOut, NewNotice, NewPerson, Store};
+use chrono::TimeDelta;
+use serde_json::json;
+use uuid::Uuid;
+
+/// A place for one store. [`Bed::open`] opens it as another process would: with connections of its own.
+pub trait Bed {
+    type Store: Store + Clone + 'static;
+    fn new() -> Self;
+    fn open(&self) -> Self::Store;
+}
+
+/// Seconds after the start of every test.
+pub fn at(seconds: i64) -> Time {
+    "2026-11-21T10:00:00.123456Z".parse::<Time>().unwrap() + TimeDelta::seconds(seconds)
+}
+pub fn anna() -> Actor {
+    Actor::Os("anna".into())
+}
+pub fn worker(n: u128) -> WorkerId {
+    WorkerId(Uuid::from_u128(n))
+}
+pub fn lease() -> TimeDelta {
+    TimeDelta::minutes(5)
+}
+pub fn retry() -> RetryPolicy {
+    RetryPolicy {
+        first: TimeDelta::seconds(60),
+        max: TimeDelta::hours(1),
+        until: None,
+    }
+}
+
+/// Reference number `n`.
+pub fn reference(n: u8) -> Reference {
+    Reference::from_bits([1, 2, 3, 4, n])
+}
+pub fn notice(breach: BreachId, n: u8) -> NewNotice {
+    NewNotice {
+        reference: reference(n),
+        breach,
+        authority: "lu-cnpd".into(),
+        kind: NoticeKind::Preliminary,
+        channel: NoticeChannel::Email,
+        language: "fr".into(),
+        prior: None,
+        message_id: Some(format!("<{n}@example.lu>")),
+        protection: Some(Protection::PgpMime {
+            recipient: "A".repeat(40),
+            signer: "B".repeat(40),
+            verified: "phone".into(),
+        }),
+        content: format!("content {n}").into_bytes(),
+        content_sha256: "c".repeat(64),
+        mail: Some(NewMailOut {
+            envelope_from: "breach@example.lu".into(),
+            recipient: "violations@authority.example".into(),
+            sealed: format!("sealed {n}\r\n").into_bytes(),
+        }),
+        outside_reference: None,
+        proof_file: None,
+        handed_at: None,
+        decision: None,
+    }
+}
+pub fn person(n: usize) -> NewPerson {
+    NewPerson {
+        address: format!("person{n}@example.org"),
+        language: "de".into(),
+        fields: json!({ "name": format!("Person {n}") }),
+    }
+}
+
+pub async fn add_breach(store: &impl Store) -> BreachId {
+    store
+        .add_breach(json!({ "title": "lost laptop" }), &anna(), at(0))
+        .await
+        .unwrap()
+}
+/// A breach with one notice that is ready.
+pub async fn file_notice(store: &impl Store) -> DeliveryId {
+    let breach = add_breach(store).await;
+    let filed = store.file_notice(notice(breach, 1), &anna(), at(0)).await;
+    filed.unwrap().unwrap()
+}
+/// A running campaign of `persons`.
+pub async fn run_campaign(store: &impl Store, persons: usize) -> CampaignId {
+    let breach = add_breach(store).await;
+    let campaign = store.add_campaign(breach, json!({}), &anna(), at(0)).await.unwrap();
+    let list = (0..persons).map(person).collect();
+    assert_eq!(
+        store.add_persons(campaign, list, &anna(), at(0)).await.unwrap(),
+        persons as u64
+    );
+    store.start(campaign, &anna(), at(0)).await.unwrap();
+    campaign
+}
+
+pub async fn claim(store: &impl Store, by: WorkerId, most: u32, now: Time) -> Vec<Claim> {
+    store.claim(by, most, None, now, lease()).await.unwrap()
+}
+/// Claims one delivery and puts it on the wire.
+pub async fn put_on_wire(store: &impl Store, by: WorkerId, now: Time) -> Claim {
+    let claim = claim(store, by, 1, now).await.remove(0);
+    assert_eq!(store.step(vec![], vec![claim.clone()], now).await.unwrap(), []);
+    claim
+}
+
+pub fn done(claim: &Claim, outcome: Outcome) -> Done {
+    Done {
+        claim: claim.clone(),
+        outcome,
+        message_id: claim.message_id.clone(),
+        retry: retry(),
+        jitter: 0.0,
+    }
+}
+pub fn accepted() -> Outcome {
+    Outcome::Accepted {
+        reply: SmtpReply {
+            code: 250,
+            enhanced: Some("2.0.0".into()),
+            text: "queued as 4F2".into(),
+        },
+        tls: Some(TlsFacts {
+            version: "TLSv1.3".into(),
+            cipher: "TLS_AES_256_GCM_SHA384".into(),
+            server_name: "relay.example".into(),
+            certificate_sha256: "d".repeat(64),
+        }),
+    }
+}
+pub fn refusal() -> Fault {
+    Fault {
+        step: SmtpStep::Rcpt,
+        cause: FaultCause::Reply(SmtpReply {
+            code: 550,
+            enhanced: Some("5.1.1".into()),
+            text: "no such user violations@authority.example".into(),
+        }),
+    }
+}
+pub fn deferred() -> Outcome {
+    Outcome::Deferred {
+        fault: Fault {
+            step: SmtpStep::Connect,
+            cause: FaultCause::Network("connection refused".into()),
+        },
+    }
+}
+pub fn in_doubt() -> Outcome {
+    Outcome::InDoubt {
+        fault: Fault {
+            step: SmtpStep::FinalDot,
+            cause: FaultCause::Timeout { seconds: 600 },
+        },
+    }
+}
+
+/// The name of a delivery's state now.
+pub async fn state(store: &impl Store, id: DeliveryId) -> &'static str {
+    store.find_delivery(id).await.unwrap().unwrap().state.name()
+}
+/// The outcomes of a delivery's attempts, oldest first.
+pub async fn outcomes(store: &impl Store, id: DeliveryId) -> Vec<String> {
+    let delivery = store.find_delivery(id).await.unwrap().unwrap();
+    delivery.attempts.into_iter().map(|a| a.outcome).collect()
+}
+/// Every scenario ends here: whatever happened, the journal must be whole, and hold nothing personal.
+pub async fn intact(store: &impl Store) {
+    let verdict = store.verify_journal().await.unwrap();
+    assert!(matches!(verdict, JournalVerdict::Intact { .. }), "{verdict:?}");
+    for entry in store.list_journal(0, 1000).await.unwrap() {
+        let text = entry.details.to_string();
+        for personal in ["@", "Person", "laptop", "person"] {
+            let found = text.replace("\"persons\"", "").contains(personal);
+            assert!(!found, "{} says {text}", entry.event);
+        }
+        assert_eq!(entry.expected_hash(), Some(entry.hash), "{}", entry.sequence);
+    }
+}

@@ -1,0 +1,157 @@
+//! Mail as it came in.
+
+use breachpost::model::id::MailId;
+use breachpost::model::notice::Acknowledgement;
+use breachpost::model::proof::Proof;
+use breachpost::model::receipt::ReceiptKind;
+use breachpost::store::{Intake, Notices, Outbox, StoreError, Understanding};
+
+use crate::bed::{Bed, accepted, anna, at, done, file_notice, intact, put_on_wire, reference, state, worker};
+
+const RAW: &[u8] = b"From: x@authority.example\r\nSubject: received\r\n\r\nWe have it.\r\n";
+
+fn understanding(kind: ReceiptKind) -> Understanding {
+    Understanding {
+        kind,
+        notice: Some(reference(1)),
+        why: "carries our reference".into(),
+        in_tray: false,
+        authority_reference: Some("CNPD-12".into()),
+        signed_by: None,
+        encrypted: false,
+    }
+}
+fn acknowledgement(mail: MailId) -> Acknowledgement {
+    Acknowledgement {
+        at: at(9),
+        proof: Proof::Threaded { mail },
+        authority_reference: Some("CNPD-12".into()),
+        mail: Some(mail),
+    }
+}
+
+pub async fn a_mail_is_stored_once(bed: &impl Bed) {
+    let store = bed.open();
+    assert!(!store.seen("maildir:1").await.unwrap());
+    let (id, new) = store.add_mail(RAW, "maildir:1", at(1)).await.unwrap();
+    assert!(new);
+    assert_eq!(bed.open().add_mail(RAW, "maildir:2", at(2)).await.unwrap(), (id, false));
+    assert_eq!(store.add_mail(RAW, "maildir:1", at(3)).await.unwrap(), (id, false));
+    for (source, seen) in [("maildir:1", true), ("maildir:2", true), ("maildir:3", false)] {
+        assert_eq!(store.seen(source).await.unwrap(), seen, "{source}");
+    }
+    let mail = store.find_mail(id).await.unwrap().unwrap();
+    assert_eq!(
+        (mail.raw.as_slice(), mail.source.as_str(), mail.received_at),
+        (RAW, "maildir:1", at(1))
+    );
+    assert_eq!(store.find_mail(MailId::new(99)).await.unwrap(), None);
+    intact(&store).await;
+}
+
+pub async fn what_was_not_understood_is_found_again(bed: &impl Bed) {
+    let store = bed.open();
+    let (first, _) = store.add_mail(b"one", "ingest", at(1)).await.unwrap();
+    let (second, _) = store.add_mail(b"two", "ingest", at(1)).await.unwrap();
+    assert_eq!(store.list_unread().await.unwrap(), [first, second]);
+    let other = Understanding {
+        notice: None,
+        ..understanding(ReceiptKind::Other)
+    };
+    store
+        .understood(first, other.clone(), None, &anna(), at(2))
+        .await
+        .unwrap();
+    assert_eq!(store.list_unread().await.unwrap(), [second]);
+    let missing = store.understood(MailId::new(99), other, None, &anna(), at(2)).await;
+    assert!(matches!(missing, Err(StoreError::NotFound { .. })), "{missing:?}");
+    intact(&store).await;
+}
+
+pub async fn the_tray_keeps_what_waits_for_a_person(bed: &impl Bed) {
+    let store = bed.open();
+    let (id, _) = store.add_mail(RAW, "ingest", at(1)).await.unwrap();
+    let waits = Understanding {
+        in_tray: true,
+        notice: None,
+        ..understanding(ReceiptKind::Reply)
+    };
+    store.understood(id, waits.clone(), None, &anna(), at(2)).await.unwrap();
+    let tray = store.list_tray().await.unwrap();
+    assert_eq!((tray.len(), tray[0].id, tray[0].raw.len()), (1, id, 0));
+    assert_eq!(tray[0].understanding, Some(waits.clone()));
+    // A person has matched it.
+    let matched = Understanding {
+        in_tray: false,
+        ..waits
+    };
+    store.understood(id, matched, None, &anna(), at(3)).await.unwrap();
+    assert!(store.list_tray().await.unwrap().is_empty());
+    intact(&store).await;
+}
+
+pub async fn an_acknowledgement_moves_its_notice(bed: &impl Bed) {
+    let store = bed.open();
+    let delivery = file_notice(&store).await;
+    let sent = put_on_wire(&store, worker(1), at(1)).await;
+    store.step(vec![done(&sent, accepted())], vec![], at(2)).await.unwrap();
+    let (mail, _) = store.add_mail(RAW, "ingest", at(9)).await.unwrap();
+    for now in [at(10), at(11)] {
+        // Twice, as after a crash in between.
+        let understood = understanding(ReceiptKind::Acknowledgement);
+        store
+            .understood(mail, understood, Some(acknowledgement(mail)), &anna(), now)
+            .await
+            .unwrap();
+    }
+    let notice = store.find_notice(&reference(1)).await.unwrap().unwrap();
+    assert_eq!(notice.acknowledgement, Some(acknowledgement(mail)));
+    assert_eq!(state(&store, delivery).await, "confirmed");
+    intact(&store).await;
+}
+
+pub async fn a_delivery_report_confirms(bed: &impl Bed) {
+    let store = bed.open();
+    let delivery = file_notice(&store).await;
+    let sent = put_on_wire(&store, worker(1), at(1)).await;
+    store.step(vec![done(&sent, accepted())], vec![], at(2)).await.unwrap();
+    let (mail, _) = store.add_mail(RAW, "ingest", at(9)).await.unwrap();
+    let doubted = Understanding {
+        in_tray: true,
+        ..understanding(ReceiptKind::Delivered)
+    };
+    store.understood(mail, doubted, None, &anna(), at(10)).await.unwrap();
+    assert_eq!(
+        state(&store, delivery).await,
+        "handed",
+        "what waits for a person proves nothing yet"
+    );
+    store
+        .understood(mail, understanding(ReceiptKind::Delivered), None, &anna(), at(11))
+        .await
+        .unwrap();
+    assert_eq!(state(&store, delivery).await, "confirmed");
+    let notice = store.find_notice(&reference(1)).await.unwrap().unwrap();
+    assert_eq!(notice.acknowledgement, None, "delivered is not acknowledged");
+    intact(&store).await;
+}
+
+pub async fn an_acknowledgement_of_nothing_changes_nothing(bed: &impl Bed) {
+    let store = bed.open();
+    let (mail, _) = store.add_mail(RAW, "ingest", at(1)).await.unwrap();
+    let unmatched = Understanding {
+        notice: None,
+        ..understanding(ReceiptKind::Acknowledgement)
+    };
+    let refused = store
+        .understood(mail, unmatched, Some(acknowledgement(mail)), &anna(), at(2))
+        .await;
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+    let unknown = understanding(ReceiptKind::Acknowledgement);
+    let refused = store
+        .understood(mail, unknown, Some(acknowledgement(mail)), &anna(), at(2))
+        .await;
+    assert!(matches!(refused, Err(StoreError::NotFound { .. })), "{refused:?}");
+    assert_eq!(store.list_unread().await.unwrap(), [mail]);
+    intact(&store).await;
+}

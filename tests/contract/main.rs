@@ -1,0 +1,89 @@
+//! What any store must do. The scenarios know only the traits; each backend runs them all by one line at the end.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod bed;
+mod campaigns;
+mod crash;
+mod intake;
+mod journal;
+mod notices;
+mod outbox;
+mod pins;
+mod register;
+mod scale;
+mod sqlite;
+
+/// Runs every scenario on one kind of bed.
+macro_rules! suite {
+    ($backend:ident, $bed:ty) => {
+        mod $backend {
+            suite!(@ $bed, register:
+                breaches_are_numbered_within_their_year
+                racing_openers_never_share_a_number
+                each_version_of_a_record_counts
+                the_timeline_is_in_order
+                a_breach_that_is_not_there_is_named);
+            suite!(@ $bed, notices:
+                filing_stores_all_at_once
+                drafts_are_replaced
+                a_reference_is_used_once
+                notices_are_numbered_for_each_authority
+                another_channel_needs_no_delivery
+                the_first_acknowledgement_stands
+                an_acknowledgement_may_overtake_the_outcome
+                an_acknowledgement_ends_the_retries
+                withdrawing_ends_what_has_not_left
+                the_timeline_tells_the_story);
+            suite!(@ $bed, outbox:
+                two_workers_never_claim_the_same
+                two_processes_never_claim_the_same
+                notices_are_claimed_before_persons
+                nothing_is_claimed_before_it_is_due
+                one_delivery_can_be_claimed_alone
+                retried_until_handed
+                a_message_id_survives_the_worker
+                a_dead_worker_is_recovered
+                a_lease_ends
+                a_lost_lease_skips_nobody
+                doubt_is_never_forgotten
+                releasing_gives_back_at_once
+                a_step_is_all_or_nothing
+                a_failure_takes_nothing_with_it
+                steps_of_many_connections_keep_every_outcome
+                confirmed_never_leaves
+                a_person_decides_about_one_delivery
+                a_late_bounce_is_kept);
+            suite!(@ $bed, campaigns:
+                nobody_is_due_before_the_start
+                the_same_address_counts_once
+                a_started_campaign_takes_no_more_persons
+                every_person_is_counted_once);
+            suite!(@ $bed, pins:
+                the_last_pin_counts);
+            suite!(@ $bed, intake:
+                a_mail_is_stored_once
+                what_was_not_understood_is_found_again
+                the_tray_keeps_what_waits_for_a_person
+                an_acknowledgement_moves_its_notice
+                a_delivery_report_confirms
+                an_acknowledgement_of_nothing_changes_nothing);
+            suite!(@ $bed, journal:
+                entries_form_a_chain
+                details_have_one_spelling
+                checkpoints_bind_the_chain
+                one_entry_covers_the_attempts_of_a_commit
+                a_long_journal_is_walked_in_pages);
+        }
+    };
+    (@ $bed:ty, $noun:ident: $($scenario:ident)+) => {
+        mod $noun {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $scenario() {
+                crate::$noun::$scenario(&<$bed as crate::bed::Bed>::new()).await;
+            })+
+        }
+    };
+}
+
+suite!(on_sqlite, crate::sqlite::Home);
