@@ -13,7 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("reading", &[]),
     ("model", &["reading"]),
     ("directory", &["model", "reading"]),
-    ("message", &["directory", "model", "secret"]),
+    ("message", &["directory", "model", "reading", "secret"]),
     ("store", &["model", "secret"]),
     ("mail", &["message", "model", "secret"]),
     ("config", &["reading", "secret", "model"]),
