@@ -304,7 +304,12 @@ impl NoticeFacts {
         let next_update_due = context.next_update_due.or(record.next_update_due);
         Self {
             language: labels.code.clone(),
-            unknown: if is_final { &standing.not_known } else { &standing.will_follow }.clone(),
+            unknown: if is_final {
+                &standing.not_known
+            } else {
+                &standing.will_follow
+            }
+            .clone(),
             reference: context.reference.to_string(),
             sequence: context.sequence,
             first: context.sequence <= 1,
@@ -509,7 +514,9 @@ impl SubjectFacts {
             categories: write.set(&labels.subject_category, subjects.categories.iter().map(|c| c.name())),
             vulnerable: write.known_set(&labels.vulnerable_group, vulnerable),
             persons: write.count(subjects.persons),
-            per_country: per_country.filter_map(|(code, n)| write.country_count(code, *n)).collect(),
+            per_country: per_country
+                .filter_map(|(code, n)| write.country_count(code, *n))
+                .collect(),
         }
     }
 }

@@ -98,9 +98,17 @@ impl fmt::Display for Finding {
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     #[error("no {audience} template in language `{language}`; there are: {have}")]
-    Language { audience: &'static str, language: String, have: String },
+    Language {
+        audience: &'static str,
+        language: String,
+        have: String,
+    },
     #[error("cannot read the template folder or file {path}")]
-    Read { path: String, #[source] source: std::io::Error },
+    Read {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("{path} is larger than the {} KiB a template may have", MAX_FILE_BYTES / 1024)]
     TooLarge { path: String },
     /// The first finding, and how many more there are.
@@ -194,7 +202,9 @@ impl Templates {
             for item in std::fs::read_dir(&part_folder).map_err(failed(&part_folder))? {
                 let path = item.map_err(failed(&part_folder))?.path();
                 let shown = path.display().to_string();
-                let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
+                let Some(name) = path.file_name().and_then(|n| n.to_str()) else {
+                    continue;
+                };
                 if name.starts_with('.') || !path.is_file() {
                     continue;
                 }
@@ -203,7 +213,8 @@ impl Templates {
                 }
                 let source = std::fs::read_to_string(&path).map_err(failed(&path))?;
                 if !self.place(&format!("{part}/{name}"), shown.clone(), source) {
-                    let problem = "is not used; a template is named by its language, such as `fr.hbs`, labels `fr.yaml`";
+                    let problem =
+                        "is not used; a template is named by its language, such as `fr.hbs`, labels `fr.yaml`";
                     self.strays.push(Finding::whole(&shown, problem));
                 }
             }
@@ -213,15 +224,20 @@ impl Templates {
 
     /// Takes a file by its place in the folder; false if it is neither template nor labels.
     fn place(&mut self, name: &str, file: String, source: String) -> bool {
-        let Some((folder, name)) = name.split_once('/') else { return false };
-        let Some((language, ending)) = name.split_once('.') else { return false };
+        let Some((folder, name)) = name.split_once('/') else {
+            return false;
+        };
+        let Some((language, ending)) = name.split_once('.') else {
+            return false;
+        };
         if !(2..=3).contains(&language.len()) || !language.bytes().all(|b| b.is_ascii_lowercase()) {
             return false;
         }
         let audience = Audience::ALL.into_iter().find(|a| a.name() == folder);
         match (audience, folder, ending) {
             (Some(audience), _, "hbs") => {
-                self.templates.insert((audience, language.to_owned()), Entry::new(file, source));
+                self.templates
+                    .insert((audience, language.to_owned()), Entry::new(file, source));
                 true
             }
             (None, "labels", "yaml") => {
@@ -249,7 +265,9 @@ impl Templates {
             language: language.to_owned(),
             have: self.labels.keys().cloned().collect::<Vec<_>>().join(", "),
         })?;
-        entry.get(|file, source| read_labels(language, file, source)).map_err(faulty)
+        entry
+            .get(|file, source| read_labels(language, file, source))
+            .map_err(faulty)
     }
 
     /// The text of a notice to an authority, in the language of the facts.
@@ -281,8 +299,12 @@ impl Templates {
             language: language.to_owned(),
             have: self.languages(audience).join(", "),
         })?;
-        let compiled = entry.get(|file, source| compile(audience, file, source)).map_err(faulty)?;
-        compiled.render(&entry.file, facts, unknown).map_err(|finding| faulty(&[finding]))
+        let compiled = entry
+            .get(|file, source| compile(audience, file, source))
+            .map_err(faulty)?;
+        compiled
+            .render(&entry.file, facts, unknown)
+            .map_err(|finding| faulty(&[finding]))
     }
 
     /// Everything that is wrong: files that cannot be used, words that are missing, facts that do not exist. Each template
@@ -369,9 +391,17 @@ fn split(file: &str, source: &str) -> Result<Parts, Finding> {
     }
     let lines: Vec<&str> = source.split('\n').collect();
     let Some(at) = lines.iter().position(|l| l.starts_with(SUBJECT)) else {
-        return Err(Finding::whole(file, format!("has no line that starts with `{SUBJECT}`")));
+        return Err(Finding::whole(
+            file,
+            format!("has no line that starts with `{SUBJECT}`"),
+        ));
     };
-    let subject = format!("{}{}{}", "\n".repeat(at), " ".repeat(SUBJECT.len()), &lines[at][SUBJECT.len()..]);
+    let subject = format!(
+        "{}{}{}",
+        "\n".repeat(at),
+        " ".repeat(SUBJECT.len()),
+        &lines[at][SUBJECT.len()..]
+    );
     let mut text = "\n".repeat(at + 1);
     for line in &lines[at + 1..] {
         let hashes = line.bytes().take_while(|b| *b == b'#').count();
@@ -392,9 +422,19 @@ fn compile(audience: Audience, file: &str, source: &str) -> Result<Compiled, Vec
     let parts = split(file, source).map_err(|f| vec![f])?;
     let parse = |source: &str| {
         Template::compile(source).map_err(|e| {
-            let (line, column) = e.pos().unwrap_or_default();
-            let problem = e.reason().to_string();
-            vec![Finding { file: file.to_owned(), line, column, problem }]
+            let parsers_view = || {
+                let (line, column) = e.pos().unwrap_or_default();
+                let problem = "cannot be understood; compare it with templates/README.md".to_owned();
+                (line, column, problem)
+            };
+            let (line, column, problem) = check::left_open(source).unwrap_or_else(parsers_view);
+            let file = file.to_owned();
+            vec![Finding {
+                file,
+                line,
+                column,
+                problem,
+            }]
         })
     };
     let only_comments = |t: &Template| {
@@ -405,7 +445,10 @@ fn compile(audience: Audience, file: &str, source: &str) -> Result<Compiled, Vec
         })
     };
     if !only_comments(&parse(&parts.head)?) {
-        return Err(vec![Finding::whole(file, format!("only comments may stand before `{SUBJECT}`"))]);
+        return Err(vec![Finding::whole(
+            file,
+            format!("only comments may stand before `{SUBJECT}`"),
+        )]);
     }
     let (subject, text) = (parse(&parts.subject)?, parse(&parts.text)?);
     let mut found = check::walk(file, &subject, shape(audience));
@@ -447,11 +490,15 @@ impl Compiled {
 /// notice must get through.
 fn clean(value: &mut Value) {
     fn odd(c: char) -> bool {
-        c.is_control() && c != '\n' || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+        c.is_control() && c != '\n'
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
     }
     match value {
         Value::String(text) if text.contains(odd) => {
-            *text = text.replace("\r\n", "\n").replace(['\r', '\u{2028}', '\u{2029}'], "\n").replace('\t', " ");
+            *text = text
+                .replace("\r\n", "\n")
+                .replace(['\r', '\u{2028}', '\u{2029}'], "\n")
+                .replace('\t', " ");
             *text = text.replace(odd, "\u{FFFD}");
         }
         Value::Array(items) => items.iter_mut().for_each(clean),

@@ -110,7 +110,10 @@ impl PersonFacts {
             found_at: detected.or(aware).map(|at| write.day(at)),
             your_data: named(&data),
             not_affected: named(&context.not_affected),
-            consequences: context.consequences.clone().or_else(|| record.consequences.text.clone()),
+            consequences: context
+                .consequences
+                .clone()
+                .or_else(|| record.consequences.text.clone()),
             harms: write.set(&labels.your_harm, record.consequences.harms.iter().map(|h| h.name())),
             measures_taken: texts(&record.measures.taken),
             measures_planned: texts(&record.measures.planned),

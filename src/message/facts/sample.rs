@@ -21,7 +21,9 @@ fn record() -> Record {
 /// The facts of a late follow-up of the sample breach. Nothing in them is missing.
 pub fn notice(kind: NoticeKind, labels: &Labels) -> NoticeFacts {
     let record = record();
-    let deadline = record.strict_deadline().expect("the sample record says when we were aware");
+    let deadline = record
+        .strict_deadline()
+        .expect("the sample record says when we were aware");
     let context = NoticeContext {
         reference: Reference::from_bits([7; 5]),
         kind,
@@ -91,7 +93,9 @@ mod tests {
 
     fn empty_ones(at: &str, value: &Value, found: &mut Vec<String>) {
         match value {
-            Value::Object(fields) => fields.iter().for_each(|(k, v)| empty_ones(&format!("{at}.{k}"), v, found)),
+            Value::Object(fields) => fields
+                .iter()
+                .for_each(|(k, v)| empty_ones(&format!("{at}.{k}"), v, found)),
             Value::Array(items) if !items.is_empty() => items.iter().for_each(|v| empty_ones(at, v, found)),
             Value::Bool(_) | Value::Number(_) => {}
             Value::String(text) if !text.is_empty() => {}

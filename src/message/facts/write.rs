@@ -70,7 +70,11 @@ impl<'a> Writer<'a> {
                 fill(format, &[("n", &number(min))])
             }
             (Some(min), Some(max)) => {
-                let format = if about { &formats.approximately_between } else { &formats.between };
+                let format = if about {
+                    &formats.approximately_between
+                } else {
+                    &formats.between
+                };
                 fill(format, &[("min", &number(min)), ("max", &number(max))])
             }
         })
@@ -83,7 +87,10 @@ impl<'a> Writer<'a> {
             _ => self.count(count)?,
         };
         let country = words(&self.labels.country, code);
-        Some(fill(&self.labels.formats.per_country, &[("country", country), ("count", &number)]))
+        Some(fill(
+            &self.labels.formats.per_country,
+            &[("country", country), ("count", &number)],
+        ))
     }
 
     /// A measure with its date and state.

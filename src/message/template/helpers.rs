@@ -88,12 +88,24 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 type Engine<'a> = Handlebars<'a>;
 
 /// A row of two columns; a value that is not known is said to be so.
-fn field(h: &Helper<'_>, _: &Engine<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
+fn field(
+    h: &Helper<'_>,
+    _: &Engine<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
     row(h, out, &UNKNOWN.to_string())
 }
 
 /// A row of two columns, left out if its value is not known.
-fn optional(h: &Helper<'_>, _: &Engine<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
+fn optional(
+    h: &Helper<'_>,
+    _: &Engine<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
     match texts(h.param(1).map(|p| p.value())).is_empty() {
         true => Ok(out.write(&NO_LINE.to_string())?),
         false => row(h, out, ""),
@@ -118,7 +130,13 @@ fn row(h: &Helper<'_>, out: &mut dyn Output, unknown: &str) -> HelperResult {
 }
 
 /// A text of several lines as it was written.
-fn paragraph(h: &Helper<'_>, _: &Engine<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
+fn paragraph(
+    h: &Helper<'_>,
+    _: &Engine<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
     let texts = texts(h.param(0).map(|p| p.value()));
     match texts.is_empty() {
         true => Ok(out.write(&UNKNOWN.to_string())?),
@@ -127,7 +145,13 @@ fn paragraph(h: &Helper<'_>, _: &Engine<'_>, _: &Context, _: &mut RenderContext<
 }
 
 /// One line with a dash for each value.
-fn list(h: &Helper<'_>, _: &Engine<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
+fn list(
+    h: &Helper<'_>,
+    _: &Engine<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
     let mut texts = texts(h.param(0).map(|p| p.value()));
     if texts.is_empty() {
         texts.push(UNKNOWN.to_string());

@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use crate::model::Time;
 use crate::model::breach::{
-    ContactKind, DataCategory, Decision, Exemption, Harm, IncidentKind, Intent, KeyState, Nature, Origin, RiskLevel, Role,
-    SpecialCategory, SubjectCategory, VulnerableGroup, YesNo,
+    ContactKind, DataCategory, Decision, Exemption, Harm, IncidentKind, Intent, KeyState, Nature, Origin, RiskLevel,
+    Role, SpecialCategory, SubjectCategory, VulnerableGroup, YesNo,
 };
 use crate::model::notice::NoticeKind;
 
@@ -192,7 +192,14 @@ impl Labels {
         fill(
             &self.formats.date,
             &[
-                ("day", if day.day() == 1 { &self.formats.first_day } else { &number }),
+                (
+                    "day",
+                    if day.day() == 1 {
+                        &self.formats.first_day
+                    } else {
+                        &number
+                    },
+                ),
                 ("month", month.map_or("?", String::as_str)),
                 ("year", &day.year().to_string()),
             ],
@@ -240,7 +247,10 @@ impl Labels {
         let minutes = u64::try_from(length.num_seconds().max(0)).map_or(0, |s| s.div_ceil(60));
         fill(
             &self.formats.duration,
-            &[("hours", &self.number(minutes / 60)), ("minutes", &(minutes % 60).to_string())],
+            &[
+                ("hours", &self.number(minutes / 60)),
+                ("minutes", &(minutes % 60).to_string()),
+            ],
         )
     }
 
@@ -249,7 +259,9 @@ impl Labels {
     pub fn flaws(&self) -> Vec<String> {
         let mut flaws = Vec::new();
         for (name, map, wanted) in self.wanted() {
-            let missing = wanted.iter().filter(|w| map.get(**w).is_none_or(|text| text.trim().is_empty()));
+            let missing = wanted
+                .iter()
+                .filter(|w| map.get(**w).is_none_or(|text| text.trim().is_empty()));
             flaws.extend(missing.map(|w| format!("`{name}.{w}` is missing")));
             let odd = map.keys().filter(|k| !wanted.contains(&k.as_str()));
             flaws.extend(odd.map(|k| format!("`{name}.{k}` names no value that exists")));
@@ -265,7 +277,10 @@ impl Labels {
         let categories = names(DataCategory::ALL, DataCategory::name);
         let special = names(SpecialCategory::ALL, SpecialCategory::name);
         for advice in &self.advice {
-            let odd = advice.for_data.iter().find(|d| !categories.contains(&d.as_str()) && !special.contains(&d.as_str()));
+            let odd = advice
+                .for_data
+                .iter()
+                .find(|d| !categories.contains(&d.as_str()) && !special.contains(&d.as_str()));
             flaws.extend(odd.map(|d| format!("`advice` is given for `{d}`, which is no category of data")));
         }
         flaws
@@ -279,18 +294,34 @@ impl Labels {
             ("kind", &self.kind, kinds),
             ("role", &self.role, names(Role::ALL, Role::name)),
             ("nature", &self.nature, names(Nature::ALL, Nature::name)),
-            ("incident_kind", &self.incident_kind, names(IncidentKind::ALL, IncidentKind::name)),
+            (
+                "incident_kind",
+                &self.incident_kind,
+                names(IncidentKind::ALL, IncidentKind::name),
+            ),
             ("origin", &self.origin, names(Origin::ALL, Origin::name)),
             ("intent", &self.intent, names(Intent::ALL, Intent::name)),
             ("known", &self.known, names(YesNo::ALL, YesNo::name)),
             ("data_category", &self.data_category, categories.clone()),
             ("special_category", &self.special_category, special.clone()),
-            ("subject_category", &self.subject_category, names(SubjectCategory::ALL, SubjectCategory::name)),
-            ("vulnerable_group", &self.vulnerable_group, names(VulnerableGroup::ALL, VulnerableGroup::name)),
+            (
+                "subject_category",
+                &self.subject_category,
+                names(SubjectCategory::ALL, SubjectCategory::name),
+            ),
+            (
+                "vulnerable_group",
+                &self.vulnerable_group,
+                names(VulnerableGroup::ALL, VulnerableGroup::name),
+            ),
             ("key_state", &self.key_state, names(KeyState::ALL, KeyState::name)),
             ("harm", &self.harm, names(Harm::ALL, Harm::name)),
             ("risk_level", &self.risk_level, names(RiskLevel::ALL, RiskLevel::name)),
-            ("contact_kind", &self.contact_kind, names(ContactKind::ALL, ContactKind::name)),
+            (
+                "contact_kind",
+                &self.contact_kind,
+                names(ContactKind::ALL, ContactKind::name),
+            ),
             ("decision", &self.decision, names(Decision::ALL, Decision::name)),
             ("exemption", &self.exemption, names(Exemption::ALL, Exemption::name)),
             ("gap", &self.gap, GAPS.to_vec()),
@@ -309,7 +340,11 @@ impl Labels {
             ("formats.count.exact", &count.exact, &["n"]),
             ("formats.count.approximate", &count.approximate, &["n"]),
             ("formats.count.between", &count.between, &["min", "max"]),
-            ("formats.count.approximately_between", &count.approximately_between, &["min", "max"]),
+            (
+                "formats.count.approximately_between",
+                &count.approximately_between,
+                &["min", "max"],
+            ),
             ("formats.count.at_least", &count.at_least, &["n"]),
             ("formats.count.at_most", &count.at_most, &["n"]),
             ("formats.per_country", &f.per_country, &["country", "count"]),
@@ -346,9 +381,24 @@ mod tests {
         let night: Time = "2026-07-31T22:59:59Z".parse().unwrap();
         let cases = [
             ("en", winter, zone, "18 November 2026, 10:20 (UTC+1; 09:20 UTC)"),
-            ("en", night, zone, "1 August 2026, 00:59:59 (UTC+2; 2026-07-31 22:59:59 UTC)"),
-            ("en", winter, Tz::Asia__Kathmandu, "18 November 2026, 15:05 (UTC+5:45; 09:20 UTC)"),
-            ("en", winter, Tz::America__Caracas, "18 November 2026, 05:20 (UTC-4; 09:20 UTC)"),
+            (
+                "en",
+                night,
+                zone,
+                "1 August 2026, 00:59:59 (UTC+2; 2026-07-31 22:59:59 UTC)",
+            ),
+            (
+                "en",
+                winter,
+                Tz::Asia__Kathmandu,
+                "18 November 2026, 15:05 (UTC+5:45; 09:20 UTC)",
+            ),
+            (
+                "en",
+                winter,
+                Tz::America__Caracas,
+                "18 November 2026, 05:20 (UTC-4; 09:20 UTC)",
+            ),
             ("fr", winter, zone, "18 novembre 2026 à 10 h 20 (UTC+1 ; 09 h 20 UTC)"),
             ("de", winter, zone, "18. November 2026, 10:20 Uhr (UTC+1; 09:20 UTC)"),
         ];
@@ -366,8 +416,16 @@ mod tests {
         for (n, wanted) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(en.number(n), wanted);
         }
-        assert_eq!((fr.number(12_345).as_str(), de.number(12_345).as_str()), ("12\u{a0}345", "12.345"));
-        for (seconds, wanted) in [(1, "0 h 1 min"), (3_600, "1 h 0 min"), (90_061, "25 h 2 min"), (-5, "0 h 0 min")] {
+        assert_eq!(
+            (fr.number(12_345).as_str(), de.number(12_345).as_str()),
+            ("12\u{a0}345", "12.345")
+        );
+        for (seconds, wanted) in [
+            (1, "0 h 1 min"),
+            (3_600, "1 h 0 min"),
+            (90_061, "25 h 2 min"),
+            (-5, "0 h 0 min"),
+        ] {
             assert_eq!(en.duration(TimeDelta::seconds(seconds)), wanted);
         }
     }

@@ -97,7 +97,10 @@ fn row(page: &mut String, label: &str, values: &str) {
                 let label = label.unwrap_or_default();
                 page.push_str(label);
                 if !value.is_empty() {
-                    page.extend(std::iter::repeat_n(' ', VALUE_COLUMN - width(label).min(VALUE_COLUMN - 1)));
+                    page.extend(std::iter::repeat_n(
+                        ' ',
+                        VALUE_COLUMN - width(label).min(VALUE_COLUMN - 1),
+                    ));
                     page.push_str(value);
                 }
             }
@@ -115,7 +118,11 @@ fn wrap(page: &mut String, line: &str, most: usize) {
         return;
     }
     let spaces = line.len() - line.trim_start_matches(' ').len();
-    let lead = if line[spaces..].starts_with("- ") { spaces + 2 } else { spaces };
+    let lead = if line[spaces..].starts_with("- ") {
+        spaces + 2
+    } else {
+        spaces
+    };
     page.push_str(&line[..lead]);
     let mut at = lead;
     for piece in pieces(&line[lead..]) {
@@ -134,21 +141,36 @@ fn wrap(page: &mut String, line: &str, most: usize) {
     page.push('\n');
 }
 
-/// The parts of a text between which a line may break: words, but French punctuation stays with its word
-/// (`délai :`, `« mot »`).
+/// The parts of a text between which a line may break: words, but French punctuation stays with its word (`délai :`,
+/// `« mot »`), and a number with what it counts (`Art. 33`, `point b)`).
 fn pieces(text: &str) -> Vec<&str> {
+    const LEADS: [&str; 10] = [
+        "Art.",
+        "article",
+        "articles",
+        "paragraphe",
+        "point",
+        "Abs.",
+        "Buchst.",
+        "Satz",
+        "Nr.",
+        "«",
+    ];
+    const TRAILS: [&str; 7] = [":", ";", "?", "!", "»", "»,", "»."];
     let mut pieces: Vec<&str> = Vec::new();
-    let mut start = None;
+    let mut start = 0;
+    let mut before = "";
     for word in text.split(' ').filter(|w| !w.is_empty()) {
         let at = word.as_ptr().addr() - text.as_ptr().addr();
-        let glued = matches!(word, ":" | ";" | "?" | "!" | "»" | "»," | "».") || pieces.last().is_some_and(|p| p.ends_with('«'));
-        match (start, pieces.last_mut()) {
-            (Some(from), Some(last)) if glued => *last = &text[from..at + word.len()],
+        let glued = TRAILS.contains(&word) || LEADS.contains(&before.trim_start_matches('('));
+        match pieces.last_mut() {
+            Some(last) if glued => *last = &text[start..at + word.len()],
             _ => {
-                start = Some(at);
+                start = at;
                 pieces.push(word);
             }
         }
+        before = word;
     }
     pieces
 }
@@ -169,7 +191,10 @@ mod tests {
     fn pages() {
         for (marked, page) in [
             ("\n\na  \n\n\n\nb\n\n", "a\n\nb\n"),
-            ("\u{2} Title\n\u{2}\u{2} Part\n\u{2}\u{2}\u{2} Piece", "Title\n=====\nPart\n----\nPiece\n"),
+            (
+                "\u{2} Title\n\u{2}\u{2} Part\n\u{2}\u{2}\u{2} Piece",
+                "Title\n=====\nPart\n----\nPiece\n",
+            ),
             ("# no heading", "# no heading\n"),
             ("a\n\u{18}\nb", "a\nb\n"),
             ("it is \u{1a}.", "it is not yet known.\n"),
@@ -178,7 +203,10 @@ mod tests {
                 "Data\u{1f}names\u{1e}salaries",
                 "Data                        - names\n                            - salaries\n",
             ),
-            ("Post\u{1f}1, rue A\u{1d}L-1", "Post                        1, rue A\n                            L-1\n"),
+            (
+                "Post\u{1f}1, rue A\u{1d}L-1",
+                "Post                        1, rue A\n                            L-1\n",
+            ),
             ("", "\n"),
         ] {
             assert_eq!(laid_out(marked), page, "{marked:?}");
@@ -201,19 +229,33 @@ mod tests {
 
     #[test]
     fn long_labels_wrap_beside_their_values() {
-        let page = laid_out(&format!("Special categories (Art. 9) and criminal data (Art. 10)\u{1f}{}", "word ".repeat(30)));
+        let page = laid_out(&format!(
+            "Special categories (Art. 9) and criminal data (Art. 10)\u{1f}{}",
+            "word ".repeat(30)
+        ));
         assert!(page.lines().all(|l| width(l) <= WIDTH), "{page}");
         assert_eq!(page.matches("word").count(), 30);
-        assert!(page.starts_with("Special categories (Art.    word"), "{page}");
+        assert!(page.starts_with("Special categories          word"), "{page}");
     }
 
     #[test]
     fn french_punctuation_does_not_start_a_line() {
         for n in 60..80 {
-            let page = laid_out(&format!("{} mot : « autre » ; fin de la ligne qui est bien trop longue", "x".repeat(n)));
+            let page = laid_out(&format!(
+                "{} mot : « autre » ; fin de la ligne qui est bien trop longue",
+                "x".repeat(n)
+            ));
             for line in page.lines() {
                 assert!(!line.starts_with([':', ';', '»']) && !line.ends_with('«'), "{page}");
             }
+        }
+    }
+
+    #[test]
+    fn article_and_number_stay_together() {
+        for n in 60..80 {
+            let page = laid_out(&format!("{} gemäß (Art. 33 Abs. 3 Buchst. b DSGVO)", "x".repeat(n)));
+            assert!(page.lines().all(|l| !l.ends_with('.')), "{page}");
         }
     }
 
