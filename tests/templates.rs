@@ -353,6 +353,51 @@ fn a_withdrawal_without_words_says_why_if_the_record_does() {
 }
 
 #[test]
+fn a_final_notice_says_what_could_not_be_established() {
+    let templates = Templates::load(None).unwrap();
+    let record = minimal();
+    let context = context(&templates, "en", NoticeKind::Complete, &record);
+    let rendered = templates.render_notice(&NoticeFacts::new(&record, &context)).unwrap();
+    well_formed(&rendered);
+    let text = flat(&rendered);
+    assert!(
+        text.contains("Information that could not be established - the time at which"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("will follow") && text.contains("no information available"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_processor_says_for_whom_it_writes() {
+    let templates = Templates::load(None).unwrap();
+    for (language, says) in [
+        ("en", "as processor, on behalf of and as mandated by the controller"),
+        (
+            "fr",
+            "en qualité de sous-traitant, au nom et sur mandat du responsable du traitement",
+        ),
+        ("de", "als Auftragsverarbeiter im Namen und Auftrag"),
+    ] {
+        let facts = sample::notice(NoticeKind::Supplementary, templates.labels(language).unwrap());
+        let rendered = templates.render_notice(&facts).unwrap();
+        well_formed(&rendered);
+        golden(&format!("notice-{language}-processor"), &rendered);
+        let text = flat(&rendered);
+        assert!(text.contains(says) && text.contains("Example Processing Ltd"), "{text}");
+        assert!(!flat(&notice(language, NoticeKind::Supplementary)).contains(says));
+    }
+}
+
+#[test]
+fn couriers_may_share_templates() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Templates>();
+}
+
+#[test]
 fn messages_to_persons() {
     let templates = Templates::load(None).unwrap();
     for language in LANGUAGES {
