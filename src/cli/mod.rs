@@ -16,6 +16,7 @@ mod notice;
 pub mod output;
 mod serve;
 mod status;
+mod templates;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ enum Command {
     Mailbox(mailbox::MailboxCommand),
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    #[command(subcommand)]
+    Templates(templates::TemplatesCommand),
 }
 
 /// What every command is given.
@@ -193,5 +196,6 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Notice(command) => notice::run(command, context).await,
         Command::Mailbox(command) => mailbox::run(command, context).await,
         Command::Journal(command) => journal::run(command, context).await,
+        Command::Templates(command) => templates::run(command, context),
     }
 }

@@ -31,21 +31,21 @@ pub enum Exit {
 pub struct Failure {
     pub exit: Exit,
     pub error: anyhow::Error,
+    way: Box<Way>,
+}
+
+/// How it can go on after a failure.
+#[derive(Debug, Default)]
+struct Way {
     /// A command that leads on.
-    pub hint: Option<String>,
-    pub ladder: Option<Ladder>,
+    hint: Option<String>,
+    ladder: Option<Ladder>,
     /// What stands beside the error in JSON, such as the state of a draft.
-    pub context: serde_json::Map<String, serde_json::Value>,
+    context: serde_json::Map<String, serde_json::Value>,
 }
 impl Failure {
     pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self {
-            exit,
-            error: error.into(),
-            hint: None,
-            ladder: None,
-            context: serde_json::Map::new(),
-        }
+        Self { exit, error: error.into(), way: Box::default() }
     }
     pub fn usage(text: impl Into<String>) -> Self {
         Self::new(Exit::Usage, anyhow::Error::msg(text.into()))
@@ -53,8 +53,12 @@ impl Failure {
     pub fn person(text: impl Into<String>) -> Self {
         Self::new(Exit::Person, anyhow::Error::msg(text.into()))
     }
+    fn hinted(mut self, hint: Option<String>) -> Self {
+        self.way.hint = hint;
+        self
+    }
     pub fn hint(mut self, command: impl Into<String>) -> Self {
-        self.hint = Some(command.into());
+        self.way.hint = Some(command.into());
         self
     }
 }
@@ -81,31 +85,20 @@ impl From<DeskError> for Failure {
             }
             context.insert("attempts".to_owned(), serde_json::json!([]));
         }
-        Self {
-            exit,
-            hint,
-            ladder: error.ladder().cloned(),
-            error: error.into(),
-            context,
-        }
+        let ladder = error.ladder().cloned();
+        Self { exit, error: error.into(), way: Box::new(Way { hint, ladder, context }) }
     }
 }
 impl From<OfficeError> for Failure {
     fn from(error: OfficeError) -> Self {
         let hint = hint_of(&error);
-        Self {
-            hint,
-            ..Self::new(Exit::Ours, error)
-        }
+        Self::new(Exit::Ours, error).hinted(hint)
     }
 }
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let hint = error.hint();
-        Self {
-            hint,
-            ..Self::new(Exit::Ours, error)
-        }
+        Self::new(Exit::Ours, error).hinted(hint)
     }
 }
 impl From<IntakeError> for Failure {
@@ -204,7 +197,7 @@ impl Out {
                 said.push(text);
             }
         }
-        if let Some(ladder) = &failure.ladder {
+        if let Some(ladder) = &failure.way.ladder {
             lines.push(String::new());
             lines.push(match &ladder.left {
                 Some(left) => format!("What can be done now ({left}):"),
@@ -217,19 +210,19 @@ impl Out {
                 }
             }
         }
-        if let Some(hint) = &failure.hint {
+        if let Some(hint) = &failure.way.hint {
             lines.push(format!("hint: {hint}"));
         }
         let _ = writeln!(anstream::stderr().lock(), "{}", lines.join("\n"));
         if self.json {
-            let mut document = failure.context.clone();
+            let mut document = failure.way.context.clone();
             document.insert(
                 "error".to_owned(),
                 serde_json::json!({
                     "message": failure.error.to_string(),
                     "because": said[1..],
-                    "hint": failure.hint,
-                    "ladder": failure.ladder,
+                    "hint": failure.way.hint,
+                    "ladder": failure.way.ladder,
                 }),
             );
             let _ = self.data(&document, String::new);

@@ -422,10 +422,15 @@ fn compile(audience: Audience, file: &str, source: &str) -> Result<Compiled, Vec
     let parts = split(file, source).map_err(|f| vec![f])?;
     let parse = |source: &str| {
         Template::compile(source).map_err(|e| {
-            let (line, column) = e.pos().unwrap_or_default();
-            let problem = e.reason().to_string();
+            let parsers_view = || {
+                let (line, column) = e.pos().unwrap_or_default();
+                let problem = "cannot be understood; compare it with templates/README.md".to_owned();
+                (line, column, problem)
+            };
+            let (line, column, problem) = check::left_open(source).unwrap_or_else(parsers_view);
+            let file = file.to_owned();
             vec![Finding {
-                file: file.to_owned(),
+                file,
                 line,
                 column,
                 problem,

@@ -35,7 +35,7 @@ pub fn notice(kind: NoticeKind, labels: &Labels) -> NoticeFacts {
             authority_reference: Some("2026/0001".to_owned()),
         }],
         authority_name: "Example Data Protection Authority".to_owned(),
-        lead_authority_name: None,
+        lead_authority_name: Some("Example Lead Authority".to_owned()),
         timezone: Tz::Europe__Luxembourg,
         labels,
         filed_at: deadline + TimeDelta::hours(20),

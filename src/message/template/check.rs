@@ -23,6 +23,47 @@ pub(super) fn walk(file: &str, template: &Template, shape: &Value) -> Vec<Findin
     walk.found
 }
 
+/// What a template that cannot be parsed lacks, in words for the person who edits it: a brace or a block without its end.
+/// `None` if neither is the matter. The place is that of what stays open.
+pub(super) fn left_open(source: &str) -> Option<(usize, usize, String)> {
+    let mut blocks: Vec<(&str, usize)> = Vec::new();
+    let place = |at: usize| {
+        let line_start = source[..at].rfind('\n').map_or(0, |i| i + 1);
+        (
+            source[..at].matches('\n').count() + 1,
+            source[line_start..at].chars().count() + 1,
+        )
+    };
+    let found = |at: usize, problem: String| {
+        let (line, column) = place(at);
+        Some((line, column, problem))
+    };
+    let mut from = 0;
+    while let Some(at) = source[from..].find("{{").map(|i| from + i) {
+        let inside = source[at + 2..].trim_start_matches('~');
+        // As the parser does: a comment that never ends with `--}}` ends with the first `}}`.
+        let long_comment = inside.starts_with("!--") && source[at..].contains("--}}");
+        let end = if long_comment { "--}}" } else { "}}" };
+        let Some(length) = source[at..].find(end) else {
+            return found(at, "`{{` without `}}`".to_owned());
+        };
+        from = at + length + end.len();
+        let name = |text: &'_ str| text.len() - text.trim_start_matches(char::is_alphanumeric).len();
+        if let Some(opened) = inside.strip_prefix('#') {
+            blocks.push((&opened[..name(opened)], at));
+        } else if let Some(closed) = inside.strip_prefix('/') {
+            let closed = &closed[..name(closed)];
+            match blocks.pop() {
+                Some((opened, _)) if opened == closed => {}
+                Some((opened, _)) => return found(at, format!("`/{closed}` stands where `/{opened}` is expected")),
+                None => return found(at, format!("`/{closed}` closes nothing")),
+            }
+        }
+    }
+    let (name, at) = blocks.pop()?;
+    found(at, format!("`#{name}` has no `{{{{/{name}}}}}`"))
+}
+
 /// Every path of the facts that a template may name, with `[]` for the elements of a list.
 pub fn paths(shape: &Value) -> Vec<String> {
     fn collect(at: &str, value: &Value, into: &mut Vec<String>) {
@@ -148,20 +189,18 @@ impl<'a> Walk<'a> {
                 None
             }
         };
-        if let Some(template) = &b.template {
-            let known = inside.or((!matches!(name, "each" | "with")).then_some(&Value::Null));
-            match (inside, known) {
-                (Some(scope), _) => {
-                    self.scopes.push(scope);
-                    self.loops += usize::from(name == "each");
-                    self.template(template);
-                    self.loops -= usize::from(name == "each");
-                    self.scopes.pop();
-                }
-                // What stands inside a loop over nothing known cannot be judged; the loop itself was reported.
-                (None, None) => {}
-                (None, Some(_)) => self.template(template),
+        match (&b.template, inside) {
+            (Some(template), Some(scope)) => {
+                self.scopes.push(scope);
+                self.loops += usize::from(name == "each");
+                self.template(template);
+                self.loops -= usize::from(name == "each");
+                self.scopes.pop();
             }
+            // What stands inside a loop over nothing known cannot be judged; the loop itself was reported.
+            (Some(_), None) if matches!(name, "each" | "with") => {}
+            (Some(template), None) => self.template(template),
+            (None, _) => {}
         }
         self.at = place;
         if let Some(otherwise) = &b.inverse {
@@ -251,21 +290,16 @@ fn is_text(parameter: &Parameter) -> bool {
 }
 
 fn no_such(path: &str, segment: &str, inside: &Value) -> String {
-    let mut problem = format!("there is no fact `{path}`");
     let near = inside.as_object().and_then(|fields| {
         let by_distance = fields.keys().map(|k| (strsim::damerau_levenshtein(k, segment), k));
         by_distance.filter(|(distance, _)| *distance <= 3).min()
     });
-    if let Some((_, name)) = near {
-        problem.push_str(&format!(
-            "; did you mean `{}{name}`?",
-            &path[..path.len() - segment_tail(path, segment)]
-        ));
+    match near {
+        Some((_, name)) => {
+            let from = segment.as_ptr().addr() - path.as_ptr().addr();
+            let (before, after) = (&path[..from], &path[from + segment.len()..]);
+            format!("there is no fact `{path}`; did you mean `{before}{name}{after}`?")
+        }
+        None => format!("there is no fact `{path}`"),
     }
-    problem
-}
-
-/// How many bytes of `path` stand from the first `segment` on.
-fn segment_tail(path: &str, segment: &str) -> usize {
-    path.find(segment).map_or(path.len(), |at| path.len() - at)
 }

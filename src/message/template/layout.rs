@@ -141,22 +141,36 @@ fn wrap(page: &mut String, line: &str, most: usize) {
     page.push('\n');
 }
 
-/// The parts of a text between which a line may break: words, but French punctuation stays with its word
-/// (`délai :`, `« mot »`).
+/// The parts of a text between which a line may break: words, but French punctuation stays with its word (`délai :`,
+/// `« mot »`), and a number with what it counts (`Art. 33`, `point b)`).
 fn pieces(text: &str) -> Vec<&str> {
+    const LEADS: [&str; 10] = [
+        "Art.",
+        "article",
+        "articles",
+        "paragraphe",
+        "point",
+        "Abs.",
+        "Buchst.",
+        "Satz",
+        "Nr.",
+        "«",
+    ];
+    const TRAILS: [&str; 7] = [":", ";", "?", "!", "»", "»,", "»."];
     let mut pieces: Vec<&str> = Vec::new();
-    let mut start = None;
+    let mut start = 0;
+    let mut before = "";
     for word in text.split(' ').filter(|w| !w.is_empty()) {
         let at = word.as_ptr().addr() - text.as_ptr().addr();
-        let glued = matches!(word, ":" | ";" | "?" | "!" | "»" | "»," | "».")
-            || pieces.last().is_some_and(|p| p.ends_with('«'));
-        match (start, pieces.last_mut()) {
-            (Some(from), Some(last)) if glued => *last = &text[from..at + word.len()],
+        let glued = TRAILS.contains(&word) || LEADS.contains(&before.trim_start_matches('('));
+        match pieces.last_mut() {
+            Some(last) if glued => *last = &text[start..at + word.len()],
             _ => {
-                start = Some(at);
+                start = at;
                 pieces.push(word);
             }
         }
+        before = word;
     }
     pieces
 }
@@ -221,7 +235,7 @@ mod tests {
         ));
         assert!(page.lines().all(|l| width(l) <= WIDTH), "{page}");
         assert_eq!(page.matches("word").count(), 30);
-        assert!(page.starts_with("Special categories (Art.    word"), "{page}");
+        assert!(page.starts_with("Special categories          word"), "{page}");
     }
 
     #[test]
@@ -234,6 +248,14 @@ mod tests {
             for line in page.lines() {
                 assert!(!line.starts_with([':', ';', '»']) && !line.ends_with('«'), "{page}");
             }
+        }
+    }
+
+    #[test]
+    fn article_and_number_stay_together() {
+        for n in 60..80 {
+            let page = laid_out(&format!("{} gemäß (Art. 33 Abs. 3 Buchst. b DSGVO)", "x".repeat(n)));
+            assert!(page.lines().all(|l| !l.ends_with('.')), "{page}");
         }
     }
 
