@@ -4,6 +4,8 @@
 //! each with an error of its own that says what to do next. Must not know of mail, profiles or the store; reads no
 //! file and no clock.
 
+mod facts;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -15,12 +17,12 @@ use openpgp::cert::amalgamation::ValidateAmalgamation;
 use openpgp::packet::key::{KeyParts, KeyRole, PublicParts, UnspecifiedRole};
 use openpgp::packet::{Key, UserID};
 use openpgp::parse::Parse;
-use openpgp::policy::{Policy, StandardPolicy};
+use openpgp::policy::{AsymmetricAlgorithm, Policy, StandardPolicy};
 use openpgp::types::{HashAlgorithm, PublicKeyAlgorithm, RevocationStatus};
-use serde::Serialize;
 
 use crate::model::Time;
 
+pub use facts::{CertificateFacts, SubkeyFacts, describe, pretty_fingerprint};
 pub use openpgp::Cert;
 
 /// What OpenPGP code of the library answers with.
@@ -117,9 +119,7 @@ pub fn read_one(bytes: &[u8]) -> Result<Cert, CertificateError> {
         hint: what_it_looks_like(bytes),
         source,
     };
-    let certs = CertParser::from_bytes(bytes)
-        .and_then(Iterator::collect::<openpgp::Result<Vec<Cert>>>)
-        .map_err(|e| unparsable(Some(e.into())))?;
+    let certs = read_all(bytes).map_err(|e| unparsable(Some(e.into())))?;
     if let Some(secret) = certs.iter().find(|c| c.is_tsk()) {
         return Err(CertificateError::SecretKey {
             fingerprint: secret.fingerprint().to_hex(),
@@ -138,6 +138,25 @@ pub fn read_one(bytes: &[u8]) -> Result<Cert, CertificateError> {
                 .join(", "),
         }),
     }
+}
+
+/// All certificates and keys in `bytes`, in each of its armored blocks: the library stops after the first.
+pub(crate) fn read_all(bytes: &[u8]) -> openpgp::Result<Vec<Cert>> {
+    const BEGIN: &[u8] = b"-----BEGIN PGP ";
+    let mut starts: Vec<usize> = (0..bytes.len())
+        .filter(|at| bytes[*at..].starts_with(BEGIN))
+        .skip(1)
+        .collect();
+    starts.push(bytes.len());
+    let mut certs = Vec::new();
+    let mut from = 0;
+    for to in starts {
+        for cert in CertParser::from_bytes(&bytes[from..to])? {
+            certs.push(cert?);
+        }
+        from = to;
+    }
+    Ok(certs)
 }
 
 /// A word on what people give instead of a certificate.
@@ -272,7 +291,7 @@ fn judge_as_of(cert: &Cert, address: Option<&str>, as_of: Time, now: Time) -> Re
         });
     }
     let valid = cert.with_policy(&policy, SystemTime::from(as_of)).map_err(|source| {
-        if cert.with_policy(&accepting_sha1(now), SystemTime::from(as_of)).is_ok() {
+        if cert.with_policy(&lenient(now), SystemTime::from(as_of)).is_ok() {
             CertificateError::Weak {
                 fingerprint: fingerprint(),
                 what: "it is held together by SHA-1 signatures".to_owned(),
@@ -366,23 +385,33 @@ fn is_revoked<P: KeyParts, R: KeyRole>(cert: &Cert, key: &Key<P, R>, policy: &dy
         })
 }
 
-/// The standard policy, but for SHA-1: tells "too weak" from "broken".
-fn accepting_sha1(now: Time) -> StandardPolicy<'static> {
-    let mut lax = StandardPolicy::at(SystemTime::from(now));
-    lax.accept_hash(HashAlgorithm::SHA1);
-    lax
+/// The standard policy without its rules on age: tells "too weak" from "broken".
+fn lenient(now: Time) -> StandardPolicy<'static> {
+    let mut policy = StandardPolicy::at(SystemTime::from(now));
+    policy.accept_hash(HashAlgorithm::SHA1);
+    for old in [
+        AsymmetricAlgorithm::RSA1024,
+        AsymmetricAlgorithm::ElGamal1024,
+        AsymmetricAlgorithm::ElGamal2048,
+        AsymmetricAlgorithm::ElGamal3072,
+        AsymmetricAlgorithm::ElGamal4096,
+        AsymmetricAlgorithm::DSA1024,
+    ] {
+        policy.accept_asymmetric_algo(old);
+    }
+    policy
 }
 
 /// The most telling reason why no encryption key was left.
 fn why_no_key(cert: &Cert, policy: &dyn Policy, as_of: Time, now: Time) -> CertificateError {
     let at = SystemTime::from(as_of);
-    let lax = accepting_sha1(now);
+    let lenient = lenient(now);
     let fingerprint = cert.fingerprint().to_hex();
     let mut expired: Option<Time> = None;
     let mut weak: Option<String> = None;
     let mut why = "it has no encryption subkey";
     for ka in cert.keys() {
-        let Ok(valid) = ka.clone().with_policy(&lax, at) else {
+        let Ok(valid) = ka.clone().with_policy(&lenient, at) else {
             continue;
         };
         if !(valid.for_transport_encryption() || valid.for_storage_encryption()) {
@@ -438,154 +467,14 @@ fn weakness<P: KeyParts, R: KeyRole>(key: &Key<P, R>) -> Option<String> {
     #[expect(deprecated, reason = "the old algorithms are named in order to be refused")]
     match key.pk_algo() {
         PublicKeyAlgorithm::DSA | PublicKeyAlgorithm::ElGamalEncrypt | PublicKeyAlgorithm::ElGamalEncryptSign => {
-            Some(format!("it uses {}", algorithm(key)))
+            Some(format!("it uses {}", facts::algorithm(key)))
         }
         PublicKeyAlgorithm::RSAEncryptSign | PublicKeyAlgorithm::RSAEncrypt | PublicKeyAlgorithm::RSASign => key
             .mpis()
             .bits()
             .is_none_or(|bits| bits < MIN_RSA_BITS)
-            .then(|| format!("{} is below {MIN_RSA_BITS} bits", algorithm(key))),
+            .then(|| format!("{} is below {MIN_RSA_BITS} bits", facts::algorithm(key))),
         _ => None,
-    }
-}
-
-/// The algorithm as people name it: `RSA 4096`, `Ed25519`, `NIST P-256`.
-fn algorithm<P: KeyParts, R: KeyRole>(key: &Key<P, R>) -> String {
-    use openpgp::crypto::mpi::PublicKey;
-    let bits = key.mpis().bits().unwrap_or(0);
-    match key.mpis() {
-        PublicKey::RSA { .. } => format!("RSA {bits}"),
-        PublicKey::DSA { .. } => format!("DSA {bits}"),
-        PublicKey::ElGamal { .. } => format!("ElGamal {bits}"),
-        PublicKey::EdDSA { curve, .. } | PublicKey::ECDSA { curve, .. } | PublicKey::ECDH { curve, .. } => {
-            use openpgp::types::Curve;
-            match curve {
-                Curve::NistP256 => "NIST P-256".to_owned(),
-                Curve::NistP384 => "NIST P-384".to_owned(),
-                Curve::NistP521 => "NIST P-521".to_owned(),
-                Curve::BrainpoolP256 => "brainpoolP256r1".to_owned(),
-                Curve::BrainpoolP384 => "brainpoolP384r1".to_owned(),
-                Curve::BrainpoolP512 => "brainpoolP512r1".to_owned(),
-                Curve::Ed25519 => "Ed25519".to_owned(),
-                Curve::Cv25519 => "Cv25519".to_owned(),
-                other => other.to_string(),
-            }
-        }
-        PublicKey::X25519 { .. } => "X25519".to_owned(),
-        PublicKey::Ed25519 { .. } => "Ed25519".to_owned(),
-        PublicKey::X448 { .. } => "X448".to_owned(),
-        PublicKey::Ed448 { .. } => "Ed448".to_owned(),
-        _ => key.pk_algo().to_string(),
-    }
-}
-
-/// A fingerprint in groups of four, as it is read out on the telephone.
-pub fn pretty_fingerprint(fingerprint: &str) -> String {
-    let digits: Vec<char> = fingerprint
-        .chars()
-        .filter(|c| !c.is_whitespace())
-        .map(|c| c.to_ascii_uppercase())
-        .collect();
-    digits
-        .chunks(4)
-        .map(|group| group.iter().collect::<String>())
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// A certificate in words, for `cert show`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CertificateFacts {
-    /// Upper-case hex.
-    pub fingerprint: String,
-    /// 4 or 6.
-    pub version: u8,
-    pub user_ids: Vec<String>,
-    pub algorithm: String,
-    pub created: Time,
-    /// `None`: never.
-    pub expires: Option<Time>,
-    /// The expiry in words; says that having none is fine.
-    pub expiry: String,
-    pub subkeys: Vec<SubkeyFacts>,
-    /// Why it cannot be encrypted to now; empty if it can.
-    pub problems: Vec<String>,
-}
-
-/// A subkey in words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SubkeyFacts {
-    pub fingerprint: String,
-    pub algorithm: String,
-    /// Of `signing`, `encryption`, `authentication`, `certification`.
-    pub uses: Vec<&'static str>,
-    pub created: Time,
-    pub expires: Option<Time>,
-    pub revoked: bool,
-}
-
-/// Tells what `cert` is and whether it could be used at `now`; never fails, so that a bad one can be shown too.
-pub fn describe(cert: &Cert, now: Time) -> CertificateFacts {
-    let lax = accepting_sha1(now);
-    let at = SystemTime::from(now);
-    let primary = cert.primary_key();
-    let expires = primary
-        .with_policy(&lax, at)
-        .ok()
-        .and_then(|valid| valid.key_expiration_time())
-        .map(Time::from);
-    let subkeys = cert
-        .keys()
-        .subkeys()
-        .map(|ka| {
-            let valid = ka.clone().with_policy(&lax, at).ok();
-            let uses = valid.as_ref().map_or_else(Vec::new, |k| {
-                [
-                    (k.for_signing(), "signing"),
-                    (k.for_transport_encryption() || k.for_storage_encryption(), "encryption"),
-                    (k.for_authentication(), "authentication"),
-                    (k.for_certification(), "certification"),
-                ]
-                .into_iter()
-                .filter_map(|(can, word)| can.then_some(word))
-                .collect()
-            });
-            SubkeyFacts {
-                fingerprint: ka.key().fingerprint().to_hex(),
-                algorithm: algorithm(ka.key()),
-                uses,
-                created: ka.key().creation_time().into(),
-                expires: valid.and_then(|k| k.key_expiration_time()).map(Time::from),
-                revoked: matches!(ka.revocation_status(&lax, at), RevocationStatus::Revoked(_)),
-            }
-        })
-        .collect();
-    CertificateFacts {
-        fingerprint: cert.fingerprint().to_hex(),
-        version: cert.primary_key().key().version(),
-        user_ids: cert
-            .userids()
-            .map(|id| {
-                String::from_utf8_lossy(id.userid().value())
-                    .chars()
-                    .filter(|c| !c.is_control())
-                    .collect()
-            })
-            .collect(),
-        algorithm: algorithm(primary.key()),
-        created: primary.key().creation_time().into(),
-        expires,
-        expiry: match expires {
-            None => "does not expire, which is fine".to_owned(),
-            Some(on) if on <= now => format!("expired on {}", day(&on)),
-            Some(on) => format!("expires on {}, in {} days", day(&on), (on - now).num_days()),
-        },
-        subkeys,
-        problems: judge(cert, None, now)
-            .err()
-            .map(|e| e.to_string())
-            .into_iter()
-            .collect(),
     }
 }
 

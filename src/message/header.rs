@@ -278,7 +278,7 @@ mod tests {
         write(
             &mut out,
             "Subject",
-            &unstructured("Subject", &"word ".repeat(40).trim_end().to_owned()).unwrap(),
+            &unstructured("Subject", "word ".repeat(40).trim_end()).unwrap(),
         );
         let parts = parameter("Content-Disposition", "filename", &"Überlänge ".repeat(20)).unwrap();
         write_with(&mut out, "Content-Disposition", "attachment", &parts);

@@ -11,7 +11,7 @@ use sequoia_openpgp as openpgp;
 
 use openpgp::armor;
 use openpgp::cert::amalgamation::key::{PrimaryKey, ValidErasedKeyAmalgamation};
-use openpgp::cert::{CertBuilder, CertParser, CipherSuite, ValidCert};
+use openpgp::cert::{CertBuilder, CipherSuite, ValidCert};
 use openpgp::crypto::{KeyPair, Password};
 use openpgp::packet::key::{PublicParts, SecretKeyMaterial, UnspecifiedRole};
 use openpgp::packet::{Key, UserID};
@@ -382,20 +382,19 @@ fn alive<'a>(cert: &'a Cert, policy: &'a StandardPolicy<'_>, now: Time) -> Resul
     }
 }
 
+/// The one secret key in `bytes`. Some programs export the public certificate along with it.
 fn read_secret(bytes: &[u8]) -> Result<Cert, KeyError> {
-    let certs = CertParser::from_bytes(bytes)
-        .and_then(Iterator::collect::<openpgp::Result<Vec<Cert>>>)
-        .map_err(|e| KeyError::Unparsable { source: Some(e.into()) })?;
-    let cert = match <[Cert; 1]>::try_from(certs) {
-        Ok([cert]) => cert,
-        Err(none) if none.is_empty() => return Err(KeyError::Unparsable { source: None }),
-        Err(several) => return Err(KeyError::Several { count: several.len() }),
+    let certs = match bytes.trim_ascii().is_empty() {
+        true => Vec::new(),
+        false => certificate::read_all(bytes).map_err(|e| KeyError::Unparsable { source: Some(e.into()) })?,
     };
-    match cert.is_tsk() {
-        true => Ok(cert),
-        false => Err(KeyError::NotSecret {
-            fingerprint: cert.fingerprint().to_hex(),
-        }),
+    let public = certs.first().map(|cert| cert.fingerprint().to_hex());
+    let secret: Vec<Cert> = certs.into_iter().filter(Cert::is_tsk).collect();
+    match (<[Cert; 1]>::try_from(secret), public) {
+        (Ok([cert]), _) => Ok(cert),
+        (Err(several), _) if !several.is_empty() => Err(KeyError::Several { count: several.len() }),
+        (Err(_), Some(fingerprint)) => Err(KeyError::NotSecret { fingerprint }),
+        (Err(_), None) => Err(KeyError::Unparsable { source: None }),
     }
 }
 

@@ -109,6 +109,7 @@ pub fn open(raw: &[u8], our: Option<&OurKey>, pinned: &[Cert], now: Time) -> Ope
         parts_left: MAX_PARTS,
         ciphertexts_left: MAX_CIPHERTEXTS,
         plain_left: MAX_PLAIN_BYTES,
+        inside: false,
         defects: Vec::new(),
     };
     if raw.len() > MAX_MAIL_BYTES {
@@ -268,6 +269,9 @@ struct Reader<'k> {
     parts_left: usize,
     ciphertexts_left: usize,
     plain_left: usize,
+    /// Reading what was decrypted: inside it, OpenPGP in a text or a file is left as it is, or a message could be made
+    /// that decrypts to itself.
+    inside: bool,
     defects: Vec<String>,
 }
 
@@ -301,13 +305,13 @@ impl Reader<'_> {
             }
         }
         match media_type.as_str() {
-            "application/pkcs7-mime" | "application/x-pkcs7-mime" => {
+            "application/pkcs7-mime" | "application/x-pkcs7-mime" if !self.inside => {
                 let mut found = Found::file(entity.file_name(), media_type, entity.decoded().into_owned());
                 found.protection = Protection::SMime;
                 found
             }
             // "Version: 1" says nothing.
-            "application/pgp-encrypted" if !is_ciphertext => Found::default(),
+            "application/pgp-encrypted" if !is_ciphertext && !entity.is_attachment() => Found::default(),
             _ if is_ciphertext => self.read_file(&entity, depth, true),
             "text/plain" if !entity.is_attachment() => self.read_text(&entity.text(), depth),
             "text/html" if !entity.is_attachment() => {
@@ -377,13 +381,14 @@ impl Reader<'_> {
 
     /// Text may carry OpenPGP inline.
     fn read_text(&mut self, text: &str, depth: usize) -> Found {
+        if self.inside {
+            return Found::text(text.to_owned(), true);
+        }
         if let Some(block) = armored_block(text, BEGIN_MESSAGE, END_MESSAGE) {
             return match self.decrypt(block.as_bytes()) {
+                Ok(plain) if looks_like_mime(&plain.bytes) => self.read_decrypted(&plain, depth),
                 Ok(plain) => {
-                    let mut found = match looks_like_mime(&plain.bytes) {
-                        true => self.read(&plain.bytes, depth + 1, false),
-                        false => Found::text(text_of_unknown_charset(&plain.bytes), true),
-                    };
+                    let mut found = Found::text(text_of_unknown_charset(&plain.bytes), true);
                     shield(&mut found, &plain);
                     found
                 }
@@ -415,16 +420,11 @@ impl Reader<'_> {
         let media_type = entity.media_type();
         let armored = bytes.trim_ascii_start().starts_with(BEGIN_MESSAGE.as_bytes());
         let binary = lower.ends_with(".pgp") || lower.ends_with(".gpg");
-        if !(is_ciphertext || armored || binary) {
+        if !is_ciphertext && (self.inside || !(armored || binary)) {
             return Found::file(name, media_type, bytes.into_owned());
         }
         match self.decrypt(&bytes) {
-            Ok(plain) if is_ciphertext || looks_like_mime(&plain.bytes) => {
-                let mut found = self.read(&plain.bytes, depth + 1, false);
-                found.inner = protected_headers(&plain.bytes).or(found.inner);
-                shield(&mut found, &plain);
-                found
-            }
+            Ok(plain) if is_ciphertext || looks_like_mime(&plain.bytes) => self.read_decrypted(&plain, depth),
             Ok(plain) => {
                 // A file encrypted on its own says nothing about the protection of the text beside it.
                 let name = name.map(|n| n.rsplit_once('.').map_or(n.clone(), |(stem, _)| stem.to_owned()));
@@ -436,6 +436,16 @@ impl Reader<'_> {
                 found
             }
         }
+    }
+
+    /// A whole MIME entity that had been encrypted.
+    fn read_decrypted(&mut self, plain: &Plain, depth: usize) -> Found {
+        let outside = std::mem::replace(&mut self.inside, true);
+        let mut found = self.read(&plain.bytes, depth + 1, false);
+        self.inside = outside;
+        found.inner = protected_headers(&plain.bytes).or(found.inner);
+        shield(&mut found, plain);
+        found
     }
 
     fn decrypt(&mut self, ciphertext: &[u8]) -> Result<Plain, String> {
