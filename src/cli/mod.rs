@@ -61,7 +61,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Drill(drill::DrillArgs),
-    Init(init::InitArgs),
+    Init(Box<init::InitArgs>),
     Doctor(doctor::DoctorArgs),
     Serve(serve::ServeArgs),
     Status(status::StatusArgs),
@@ -185,7 +185,7 @@ fn init_home(args: init::InitArgs, context: &Context) -> Result<Exit, Failure> {
 async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Drill(args) => drill::run(args, context).await,
-        Command::Init(args) => init_home(args, context),
+        Command::Init(args) => init_home(*args, context),
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Serve(args) => serve::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,

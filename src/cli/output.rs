@@ -45,7 +45,11 @@ struct Way {
 }
 impl Failure {
     pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self { exit, error: error.into(), way: Box::default() }
+        Self {
+            exit,
+            error: error.into(),
+            way: Box::default(),
+        }
     }
     pub fn usage(text: impl Into<String>) -> Self {
         Self::new(Exit::Usage, anyhow::Error::msg(text.into()))
@@ -86,7 +90,11 @@ impl From<DeskError> for Failure {
             context.insert("attempts".to_owned(), serde_json::json!([]));
         }
         let ladder = error.ladder().cloned();
-        Self { exit, error: error.into(), way: Box::new(Way { hint, ladder, context }) }
+        Self {
+            exit,
+            error: error.into(),
+            way: Box::new(Way { hint, ladder, context }),
+        }
     }
 }
 impl From<OfficeError> for Failure {

@@ -51,12 +51,17 @@ pub fn run(command: TemplatesCommand, context: &Context) -> Result<Exit, Failure
                 .flat_map(|audience| {
                     let audience_name = audience.name();
                     let languages = templates.languages(audience).into_iter();
-                    languages.map(move |language| Line { audience: audience_name, language })
+                    languages.map(move |language| Line {
+                        audience: audience_name,
+                        language,
+                    })
                 })
                 .collect();
             context.out.data(&lines, || {
-                let rows: Vec<Vec<String>> =
-                    lines.iter().map(|line| vec![line.audience.to_owned(), line.language.to_owned()]).collect();
+                let rows: Vec<Vec<String>> = lines
+                    .iter()
+                    .map(|line| vec![line.audience.to_owned(), line.language.to_owned()])
+                    .collect();
                 table(&rows)
             })?;
             Ok(Exit::Done)
@@ -73,7 +78,9 @@ pub fn run(command: TemplatesCommand, context: &Context) -> Result<Exit, Failure
             let source = templates
                 .source(audience.into(), &language)
                 .map_err(|error| Failure::new(Exit::Usage, error).hint("breachpost templates list"))?;
-            context.out.data(&serde_json::json!({ "template": source }), || source.to_owned())?;
+            context
+                .out
+                .data(&serde_json::json!({ "template": source }), || source.to_owned())?;
             Ok(Exit::Done)
         }
     }

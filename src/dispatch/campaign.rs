@@ -88,6 +88,7 @@ pub async fn import(
         })
         .expect("plain data");
         chunk.push(NewPerson {
+            key: format!("{}\n{}", person.address, person.name),
             address: person.address,
             language: person.language,
             fields,

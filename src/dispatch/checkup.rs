@@ -247,7 +247,7 @@ fn disk(home: &Home) -> Finding {
             "look at it yourself: df -h",
         ),
         Ok(facts) => {
-            let free = facts.blocks_available() as u64 * facts.fragment_size() as u64;
+            let free = facts.blocks_available() * facts.fragment_size();
             let text = format!("{} MB free", free / 1024 / 1024);
             if free < LOW_DISK_BYTES {
                 Finding::bad("disk", text, "make room: nothing can be filed on a full disk")

@@ -270,6 +270,25 @@ impl Templates {
             .map_err(faulty)
     }
 
+    /// A template's text as it is used, comments included.
+    ///
+    /// # Errors
+    /// [`TemplateError::Language`].
+    pub fn source(&self, audience: Audience, language: &str) -> Result<&str, TemplateError> {
+        let entry = self.templates.get(&(audience, language.to_owned()));
+        entry
+            .map(|entry| entry.source.as_str())
+            .ok_or_else(|| self.no_language(audience, language))
+    }
+
+    fn no_language(&self, audience: Audience, language: &str) -> TemplateError {
+        TemplateError::Language {
+            audience: audience.name(),
+            language: language.to_owned(),
+            have: self.languages(audience).join(", "),
+        }
+    }
+
     /// The text of a notice to an authority, in the language of the facts.
     ///
     /// # Errors
@@ -294,11 +313,10 @@ impl Templates {
         unknown: &str,
     ) -> Result<Rendered, TemplateError> {
         let key = (audience, language.to_owned());
-        let entry = self.templates.get(&key).ok_or_else(|| TemplateError::Language {
-            audience: audience.name(),
-            language: language.to_owned(),
-            have: self.languages(audience).join(", "),
-        })?;
+        let entry = self
+            .templates
+            .get(&key)
+            .ok_or_else(|| self.no_language(audience, language))?;
         let compiled = entry
             .get(|file, source| compile(audience, file, source))
             .map_err(faulty)?;

@@ -143,6 +143,9 @@ pub struct NewMailOut {
 /// One person of a campaign, one row of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPerson {
+    /// What makes this person one in the campaign: a number of the controller's, or address and name. Two persons may
+    /// share an address, and one person is written to once.
+    pub key: String,
     pub address: String,
     pub language: String,
     /// Merge fields as a JSON object; erased after the retention time.
@@ -446,7 +449,7 @@ pub trait Campaigns: Send + Sync {
         now: Time,
     ) -> Result<CampaignId, StoreError>;
     /// One chunk of persons in one transaction; called until the list ends. Not due before [`Campaigns::start`]. Returns
-    /// how many were new: an address that the campaign has already (compared byte by byte) is left out.
+    /// how many were new: a person whose key the campaign has already (compared byte by byte) is left out.
     async fn add_persons(
         &self,
         campaign: CampaignId,

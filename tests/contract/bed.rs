@@ -71,6 +71,7 @@ pub fn notice(breach: BreachId, n: u8) -> NewNotice {
 }
 pub fn person(n: usize) -> NewPerson {
     NewPerson {
+        key: format!("person {n}"),
         address: format!("person{n}@example.org"),
         language: "de".into(),
         fields: json!({ "name": format!("Person {n}") }),

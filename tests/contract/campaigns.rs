@@ -43,7 +43,7 @@ pub async fn nobody_is_due_before_the_start(bed: &impl Bed) {
     intact(&store).await;
 }
 
-pub async fn the_same_address_counts_once(bed: &impl Bed) {
+pub async fn the_same_person_counts_once(bed: &impl Bed) {
     let store = bed.open();
     let breach = add_breach(&store).await;
     let campaign = store.add_campaign(breach, json!({}), &anna(), at(0)).await.unwrap();
@@ -53,13 +53,17 @@ pub async fn the_same_address_counts_once(bed: &impl Bed) {
     };
     assert_eq!(added(&[1, 2, 1], campaign).await, 2);
     assert_eq!(added(&[2, 3], campaign).await, 1);
+    let mut spouse = person(9);
+    spouse.address = person(1).address;
+    let shared = store.add_persons(campaign, vec![spouse], &anna(), at(0)).await.unwrap();
+    assert_eq!(shared, 1, "two persons may share a mailbox");
     let other = store.add_campaign(breach, json!({}), &anna(), at(0)).await.unwrap();
     assert_eq!(
         added(&[1], other).await,
         1,
         "another campaign tells the same person something else"
     );
-    assert_eq!(store.tally(campaign).await.unwrap().ready, 3);
+    assert_eq!(store.tally(campaign).await.unwrap().ready, 4);
     intact(&store).await;
 }
 

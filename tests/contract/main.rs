@@ -56,7 +56,7 @@ macro_rules! suite {
                 a_late_bounce_is_kept);
             suite!(@ $bed, campaigns:
                 nobody_is_due_before_the_start
-                the_same_address_counts_once
+                the_same_person_counts_once
                 a_started_campaign_takes_no_more_persons
                 every_person_is_counted_once);
             suite!(@ $bed, pins:

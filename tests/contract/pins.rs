@@ -11,6 +11,7 @@ pub async fn the_last_pin_counts(bed: &impl Bed) {
         fingerprint: fingerprint.repeat(40),
         certificate: fingerprint.as_bytes().to_vec(),
         verified: "phone".into(),
+        accepted_user_id: None,
         imported_by: anna(),
         imported_at: at(1),
     };

@@ -33,14 +33,14 @@ pub enum DeskError {
     #[error("a notice cannot be sent without: {}", list(.0))]
     Blocked(Vec<Gap>),
     #[error("{authority} takes no breach notices by e-mail")]
-    NoEmail { authority: String, ladder: Ladder },
+    NoEmail { authority: String, ladder: Box<Ladder> },
     /// The draft is kept under this reference.
     #[error("the notice {reference} cannot be sealed, so it was not sent; it is kept as a draft")]
     NoCertificate {
         reference: Reference,
         #[source]
-        why: CertificateTrouble,
-        ladder: Ladder,
+        why: Box<CertificateTrouble>,
+        ladder: Box<Ladder>,
     },
     #[error(
         "the notice is too large: {size} bytes where {limit} are allowed ({whose}); leave attachments out or send them by another channel"

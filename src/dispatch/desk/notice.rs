@@ -103,7 +103,7 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
         let ladder = Ladder::for_other_channels(&profile, request.breach, deadline, now);
         return Err(DeskError::NoEmail {
             authority: name_of(&profile),
-            ladder,
+            ladder: Box::new(ladder),
         });
     };
     let blockers = record.blockers();
@@ -262,8 +262,8 @@ async fn keep_draft(office: &Office, prepared: Prepared, by: &Actor, now: Time) 
     let ladder = Ladder::for_certificate(&prepared.profile, prepared.breach, deadline, now);
     Ok(DeskError::NoCertificate {
         reference: prepared.reference,
-        why,
-        ladder,
+        why: Box::new(why),
+        ladder: Box::new(ladder),
     })
 }
 

@@ -128,17 +128,17 @@ fn add_persons(
     let step = failed("add the person");
     let mut known = tx
         .conn
-        .prepare_cached("SELECT 1 FROM persons WHERE campaign = ?1 AND address = ?2")
+        .prepare_cached("SELECT 1 FROM persons WHERE campaign = ?1 AND person = ?2")
         .map_err(&step)?;
     let mut insert = tx
         .conn
         .prepare_cached(
-            "INSERT INTO persons (delivery, campaign, address, language, fields) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO persons (delivery, campaign, person, address, language, fields) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )
         .map_err(&step)?;
     let mut added: u64 = 0;
     for person in persons {
-        if known.exists(params![campaign.row(), person.address]).map_err(&step)? {
+        if known.exists(params![campaign.row(), person.key]).map_err(&step)? {
             continue;
         }
         let delivery = ledger::add(tx.conn, None, Some(campaign), None, now)?;
@@ -146,6 +146,7 @@ fn add_persons(
             .execute(params![
                 delivery.row(),
                 campaign.row(),
+                person.key,
                 person.address,
                 person.language,
                 json_text(&person.fields)

@@ -163,10 +163,11 @@ CREATE TABLE sealed (
 CREATE TABLE persons (
     delivery INTEGER PRIMARY KEY REFERENCES deliveries (id),
     campaign INTEGER NOT NULL REFERENCES campaigns (id),
+    person   TEXT NOT NULL,                             -- what makes this person one: two may share an address
     address  TEXT NOT NULL,
     language TEXT NOT NULL,
     fields   TEXT NOT NULL,
-    UNIQUE (campaign, address)
+    UNIQUE (campaign, person)
 ) STRICT;
 
 -- How a connection to the relay was protected; the same few for millions of attempts.
