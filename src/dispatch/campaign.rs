@@ -82,16 +82,16 @@ pub async fn import(
     let id = office.store.add_campaign(breach, value, by, office.now()).await?;
     let mut chunk = Vec::with_capacity(CHUNK);
     for person in persons {
-        let fields = serde_json::to_value(Fields {
+        let key = format!("{}\n{}", person.address, person.name);
+        let fields = Fields {
             name: person.name,
             data: person.data,
-        })
-        .expect("plain data");
+        };
         chunk.push(NewPerson {
-            key: format!("{}\n{}", person.address, person.name),
+            key,
             address: person.address,
             language: person.language,
-            fields,
+            fields: serde_json::to_value(fields).expect("plain data"),
         });
         if chunk.len() == CHUNK {
             office
