@@ -347,6 +347,7 @@ fn judge_as_of(cert: &Cert, address: Option<&str>, as_of: Time, now: Time) -> Re
     })))
 }
 
+/// A revocation by a designated revoker counts only once its owner has merged it: anybody could attach a forged one.
 fn refuse_revoked(cert: &Cert, policy: &dyn Policy, now: Time) -> Result<(), CertificateError> {
     let RevocationStatus::Revoked(signatures) = cert.revocation_status(policy, SystemTime::from(now)) else {
         return Ok(());

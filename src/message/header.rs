@@ -67,10 +67,9 @@ pub(super) fn mailbox(header: &str, mailbox: &Mailbox) -> Result<String, MimeErr
         return Ok(address);
     };
     clean(header, name)?;
-    let atoms = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
     let name = if !survives_plain(name) {
         encoded_words(name)
-    } else if name.chars().all(atoms) {
+    } else if name.chars().all(|c| c == ' ' || is_atom(c)) {
         name.to_owned()
     } else {
         format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
@@ -78,8 +77,13 @@ pub(super) fn mailbox(header: &str, mailbox: &Mailbox) -> Result<String, MimeErr
     Ok(format!("{name} <{address}>"))
 }
 
+/// RFC 5322 §3.2.3.
+fn is_atom(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
+}
+
 /// Checks an address and turns its domain into A-labels.
-pub(super) fn address(header: &str, address: &str) -> Result<String, MimeError> {
+fn address(header: &str, address: &str) -> Result<String, MimeError> {
     clean(header, address)?;
     let refuse = |why| MimeError::Address {
         header: header.to_owned(),
@@ -91,12 +95,9 @@ pub(super) fn address(header: &str, address: &str) -> Result<String, MimeError> 
             "letters outside ASCII before the @ need SMTPUTF8, which is not supported",
         ));
     }
-    let dot_atom = local.split('.').all(|atom| {
-        !atom.is_empty()
-            && atom
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c))
-    });
+    let dot_atom = local
+        .split('.')
+        .all(|atom| !atom.is_empty() && atom.chars().all(is_atom));
     if !dot_atom || local.len() > MAX_LOCAL {
         return Err(refuse("the part before the @ is not usable"));
     }

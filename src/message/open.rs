@@ -365,11 +365,7 @@ impl Reader<'_> {
     /// RFC 3156 §5: the signature covers the first part's exact bytes, with CRLF as line end.
     fn read_signed(&mut self, signed: &[u8], signature: &[u8], depth: usize) -> Found {
         let signature = Entity::parse(signature).decoded();
-        let mut verdict = verify(&signature, signed, self.certs, self.now);
-        if verdict == Signature::Bad && has_bare_line_feed(signed) {
-            // Maildirs and pipes store lines with LF only.
-            verdict = verify(&signature, &with_crlf(signed), self.certs, self.now);
-        }
+        let verdict = verify(&signature, signed, self.certs, self.now);
         let mut found = self.read(signed, depth + 1, false);
         if found.signature == Signature::None {
             found.signature = verdict;
@@ -510,25 +506,4 @@ fn looks_like_mime(plain: &[u8]) -> bool {
         .position(|b| *b == b':')
         .is_some_and(|colon| colon > 0 && plain[..colon].iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-'));
     begins_like_a_header && Entity::parse(plain).has_content_type()
-}
-
-fn has_bare_line_feed(bytes: &[u8]) -> bool {
-    bytes
-        .iter()
-        .enumerate()
-        .any(|(i, b)| *b == b'\n' && (i == 0 || bytes[i - 1] != b'\r'))
-}
-
-fn with_crlf(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
-    for line in bytes.split_inclusive(|b| *b == b'\n') {
-        match line.strip_suffix(b"\n") {
-            Some(text) => {
-                out.extend_from_slice(text.strip_suffix(b"\r").unwrap_or(text));
-                out.extend_from_slice(b"\r\n");
-            }
-            None => out.extend_from_slice(line),
-        }
-    }
-    out
 }

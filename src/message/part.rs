@@ -242,18 +242,13 @@ mod tests {
         for (encoding, body, wanted) in [
             ("base64", "aGVsbG8=", "hello"),
             ("BASE64 ", "aGVs\r\nbG8", "hello"),
-            ("base64", "a!Gvsb*G8=z", "hello"),
+            ("base64", "aGVs!bG8=*", "hello"),
             ("quoted-printable", "a=C3=A4 =\r\nb  \r\nc", "aä b\r\nc"),
             ("quoted-printable", "100=% =ZZ", "100=% =ZZ"),
             ("8bit", "ä", "ä"),
         ] {
             let raw = format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{body}");
-            let text = Entity::parse(raw.as_bytes()).text();
-            if wanted == "hello" && body.contains('!') {
-                assert!(text.is_ascii() || !text.is_empty());
-            } else {
-                assert_eq!(text, wanted, "{body}");
-            }
+            assert_eq!(Entity::parse(raw.as_bytes()).text(), wanted, "{body}");
         }
     }
 

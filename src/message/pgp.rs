@@ -77,8 +77,36 @@ pub(super) fn decrypt(
     })
 }
 
-/// Checks a detached signature over `data`.
-pub(super) fn verify(signature: &[u8], data: &[u8], certs: &[Cert], now: Time) -> Signature {
+/// Checks a detached signature over a MIME part. Its lines were signed with CRLF (RFC 3156 §5); Maildirs and pipes keep
+/// them with LF, so that is tried too.
+pub(super) fn verify(signature: &[u8], part: &[u8], certs: &[Cert], now: Time) -> Signature {
+    match verify_exactly(signature, part, certs, now) {
+        Signature::Bad => {
+            let canonical = with_crlf(part);
+            match canonical == part {
+                true => Signature::Bad,
+                false => verify_exactly(signature, &canonical, certs, now),
+            }
+        }
+        verdict => verdict,
+    }
+}
+
+fn with_crlf(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        match line.strip_suffix(b"\n") {
+            Some(text) => {
+                out.extend_from_slice(text.strip_suffix(b"\r").unwrap_or(text));
+                out.extend_from_slice(b"\r\n");
+            }
+            None => out.extend_from_slice(line),
+        }
+    }
+    out
+}
+
+fn verify_exactly(signature: &[u8], data: &[u8], certs: &[Cert], now: Time) -> Signature {
     let at = SystemTime::from(now);
     let policy = StandardPolicy::at(at);
     let mut helper = Helper::new(None, certs);

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use breachpost::directory::certificate::{CertificateError, judge, read_one};
 use breachpost::message::key::{self, Algorithm, KeyError, OurKey};
 use breachpost::message::mime::Content;
@@ -211,6 +213,27 @@ fn answer_from(gpg: &Gpg, user: &str, cert: &Cert) {
             "{shape}: {closed:?}"
         );
     }
+
+    let arguments = [
+        "--trust-model",
+        "always",
+        "--encrypt",
+        "--recipient",
+        OUR_KEY.fingerprint(),
+    ];
+    let file = STANDARD.encode(gpg.ok(&arguments, b"%PDF"));
+    let beside = format!(
+        "{head}Content-Type: multipart/mixed; boundary=w\r\n\r\n--w\r\n\r\nSiehe Anlage\r\n--w\r\n\
+         Content-Type: application/octet-stream; name=\"bescheid.pdf.gpg\"\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+         {file}\r\n--w--\r\n"
+    );
+    let opened = open(beside.as_bytes(), Some(&OUR_KEY), &[], now());
+    assert_eq!(
+        (opened.text.as_str(), opened.protection),
+        ("Siehe Anlage", Protection::Clear)
+    );
+    assert_eq!(opened.attachments[0].name, "bescheid.pdf");
+    assert_eq!(opened.attachments[0].bytes, b"%PDF");
 
     let signature =
         String::from_utf8(gpg.ok(&["--armor", "--detach-sign", "--local-user", user], mime.as_bytes())).unwrap();

@@ -40,6 +40,8 @@ fn plain_mail_is_read_whatever_its_shape() {
     ] {
         assert_eq!(opened(&raw).text.trim(), wanted, "{shape}");
     }
+    let smime = opened("Content-Type: application/pkcs7-mime; name=smime.p7m\r\n\r\nMII=");
+    assert_eq!((smime.protection, smime.attachments.len()), (Protection::SMime, 1));
     let deep = opened(&nested(100_000));
     assert!(!deep.defects.is_empty() && deep.text.is_empty());
     let many = format!(
@@ -131,8 +133,9 @@ fn clear_mail_has_text_first() {
 }
 
 /// What foreign mail is made of, in any order.
-const SHAPED: &str = "(?s)(Content-Type: (multipart/(mixed|signed|encrypted|alternative); boundary=b|text/html; \
-    charset=[a-z0-9-]{0,9}|message/rfc822)\r?\n|--b(--)?\r?\n|\r?\n|-----BEGIN PGP (SIGNED )?MESSAGE-----\n|\
+const SHAPED: &str = "(?s)(Content-Type: (multipart/(mixed|signed|encrypted|alternative); boundary=b|text/(html|plain); \
+    charset=(utf-(7|8|16)|iso-(8859-(1|15)|2022-jp)|windows-125[0-9]|big5|[a-z0-9-]{0,9})|message/rfc822)\r?\n|Subject: =[?](utf-(7|16)|iso-2022-jp)[?][BQ][?][ -~ä]{0,9}[?]=\r?\n|\
+    Content-Transfer-Encoding: (base64|quoted-printable)\r?\n|From: [ -~ä]{0,20}\r?\n|--b(--)?\r?\n|\r?\n|-----BEGIN PGP (SIGNED )?MESSAGE-----\n|\
     <[a-z/!-]{0,9}>?|&[#x0-9a-zä]{0,8};|[ -~ä]{0,20}){0,30}";
 
 proptest! {
