@@ -147,7 +147,11 @@ struct Sink {
 impl Sink {
     fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new("smtp-sink")
+        let mut command = Command::new("smtp-sink");
+        if nix::unistd::geteuid().is_root() {
+            command.args(["-u", "nobody"]); // it insists
+        }
+        let process = command
             .args([&format!("127.0.0.1:{port}"), "100"])
             .spawn()
             .expect("smtp-sink is there: run tests/setup");

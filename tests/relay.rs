@@ -2,8 +2,9 @@
 //! leaks, and what arrives is what was sent. Time is paused, so that waits of minutes pass at once.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use breachpost::drill::receiver::{Account, Act, CertificateKind, Offers, Plan, Protection, Receiver, Step, Trouble};
@@ -13,6 +14,7 @@ use breachpost::secret::Secret;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 const MESSAGE: &[u8] = b"Subject: top-secret-marker\r\n\r\nHello\r\n.\r\n..two\r\nend\r\n";
@@ -814,6 +816,30 @@ async fn capabilities_are_those_of_the_protected_connection() {
     );
     assert!(offered.pipelining && offered.dsn && offered.eight_bit_mime && offered.smtp_utf8);
     assert!(offered.enhanced_status_codes && !offered.require_tls);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_connections_at_once() {
+    let scene = Arc::new(Scene::new(Plan::starttls()).await);
+    let mut couriers = JoinSet::new();
+    for courier in 0..8 {
+        let scene = Arc::clone(&scene);
+        couriers.spawn(async move {
+            let mut connection = scene.open().await;
+            for n in 0..20 {
+                let outcome = connection.carry(&to(&format!("{courier}-{n}@authority.example"))).await;
+                assert_eq!(describe(&outcome), "accepted, 250");
+            }
+            connection.quit().await;
+        });
+    }
+    couriers.join_all().await;
+    let mails = scene.receiver.wait_for(160).await;
+    let recipients: HashSet<_> = mails.iter().map(|m| m.recipients[0].address.as_str()).collect();
+    assert_eq!(
+        (mails.len(), recipients.len(), scene.receiver.connections()),
+        (160, 160, 8)
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! where its [`Plan`] says so. For the drill and the tests; it delivers nothing and listens nowhere but on 127.0.0.1.
 //!
 //! ```
-//! # tokio_test().block_on(async {
+//! # tokio::runtime::Runtime::new()?.block_on(async {
 //! use breachpost::drill::receiver::{Act, Plan, Receiver, Step, Trouble};
 //!
 //! let gone = Trouble::at(Step::Rcpt, Act::reply("550 5.1.1 no such user")).to(|address| address.starts_with("gone"));
@@ -10,8 +10,8 @@
 //! assert!(receiver.address().ip().is_loopback());
 //! assert!(receiver.mails().is_empty());
 //! # Ok::<(), std::io::Error>(())
-//! # }).unwrap();
-//! # fn tokio_test() -> tokio::runtime::Runtime { tokio::runtime::Runtime::new().unwrap() }
+//! # })?;
+//! # Ok::<(), std::io::Error>(())
 //! ```
 
 mod certificate;

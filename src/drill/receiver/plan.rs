@@ -59,10 +59,14 @@ impl Plan {
     }
 }
 
+/// How the receiver's connections are protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protection {
+    /// None: loopback makes up for it.
     Clear,
+    /// Offered after EHLO (RFC 3207).
     StartTls,
+    /// TLS from the first byte (RFC 8314).
     Implicit,
 }
 

@@ -14,6 +14,7 @@ const ENVID_MOST_CHARS: usize = 100;
 pub struct Mail<'a> {
     /// The return path; empty is the null sender `<>`.
     pub envelope_from: &'a str,
+    /// One address, never a list; its domain may hold letters of any script.
     pub recipient: &'a str,
     /// The whole message: lines of at most 998 bytes, each ended by CRLF, the last one too. Exactly these bytes are the
     /// message the relay gets.

@@ -40,6 +40,7 @@ pub enum TlsMode {
 /// Who we are to the relay.
 #[derive(Debug, Clone)]
 pub struct Login {
+    /// As the relay knows us; no NUL (RFC 4616 §2).
     pub user: String,
     pub password: Secret,
 }
