@@ -449,32 +449,18 @@ fn errors_in_the_file_name_the_file() {
 }
 
 #[test]
-fn a_home_or_key_that_others_may_read_is_refused_with_the_command_that_mends_it() {
+fn a_home_or_key_that_others_may_read_is_closed_to_them() {
     let (_folder, home) = home();
     let key = home.keys_dir().join("it's a key");
     private_file(&key, b"x");
-    fs::set_permissions(home.keys_dir(), fs::Permissions::from_mode(0o700)).unwrap();
-    home.check_private().unwrap();
     for (path, lax, strict) in [
-        (home.root(), 0o750, 0o700),
-        (&home.keys_dir(), 0o755, 0o700),
-        (&key, 0o640, 0o600),
+        (home.root(), 0o755, 0o700),
+        (&home.keys_dir(), 0o775, 0o700),
+        (&key, 0o644, 0o600),
     ] {
         fs::set_permissions(path, fs::Permissions::from_mode(lax)).unwrap();
-        let error = home.check_private().unwrap_err();
-        assert!(matches!(error, ConfigError::NotPrivate { .. }), "{error}");
-        let hint = error.hint().unwrap();
-        assert!(hint.starts_with(&format!("chmod {strict:o} ")), "{hint}");
-        // The hint is a command: run as it stands, it mends the fault.
-        assert!(
-            std::process::Command::new("sh")
-                .args(["-c", &hint])
-                .status()
-                .unwrap()
-                .success(),
-            "{hint}"
-        );
-        home.check_private().unwrap();
+        home.make_private().unwrap();
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, strict);
     }
 }
 
@@ -509,9 +495,15 @@ fn secrets_come_from_files() {
     private_file(&path, &[b'x'; 64 * 1024]);
     assert!(source.read(&home).is_ok());
 
+    // Inside the home, which is closed to others, the file's own mode does not matter; outside it does.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    let error = source.read(&home).unwrap_err();
-    assert_eq!(error.hint().unwrap(), format!("chmod 600 {}", path.display()));
+    assert!(source.read(&home).is_ok());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let outside = elsewhere.path().join("secret");
+    fs::write(&outside, "hunter2").unwrap();
+    fs::set_permissions(&outside, fs::Permissions::from_mode(0o644)).unwrap();
+    let error = SecretSource::File(outside.clone()).read(&home).unwrap_err();
+    assert_eq!(error.hint().unwrap(), format!("chmod 600 {}", outside.display()));
     for source in [SecretSource::File("none".into()), SecretSource::File(".".into())] {
         assert!(
             matches!(source.read(&home), Err(ConfigError::Secret { .. })),

@@ -429,7 +429,6 @@ mod tests {
         assert_eq!(config.organisation.name.as_str(), "Brasserie \"du\" Kirchberg: #1");
         assert_eq!(config.organisation.country.as_str(), "LU");
         assert!(config.relay.password.is_none() && config.mailbox.is_none());
-        Home::at(&folder).unwrap().check_private().unwrap();
         for (name, mode) in modes(&folder) {
             let private = if ["", "keys"].contains(&name.as_str()) {
                 0o700

@@ -1,7 +1,7 @@
 //! The folder of one installation: where its files lie, and that nobody else can read them. Knows the names of the
 //! files, not what is in them.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::{Config, ConfigError};
@@ -100,26 +100,14 @@ impl Home {
         self.resolve(&config.store.0)
     }
 
-    /// Takes the home's folder from the group and others.
+    /// Takes the home, its keys folder and the files in it from the group and others, so that nothing in the home can
+    /// be read by another account whatever the file modes say.
     ///
     /// # Errors
-    /// [`ConfigError::Write`].
+    /// [`ConfigError::NotPrivate`] with the command that mends it, where the modes are not ours to change;
+    /// [`ConfigError::Unreadable`].
     pub fn make_private(&self) -> Result<(), ConfigError> {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::set_permissions(&self.root, std::fs::Permissions::from_mode(0o700)).map_err(|source| {
-            ConfigError::Write {
-                path: self.root.clone(),
-                source,
-            }
-        })
-    }
-
-    /// Refuses a home, a keys folder or a file in it that the group or others may read or enter.
-    ///
-    /// # Errors
-    /// [`ConfigError::NotPrivate`] with the command that mends it, [`ConfigError::Unreadable`].
-    pub fn check_private(&self) -> Result<(), ConfigError> {
-        private(&self.root)?;
+        private(&self.root, 0o700)?;
         let keys = self.keys_dir();
         let unreadable = |source| ConfigError::Unreadable {
             path: keys.clone(),
@@ -130,23 +118,28 @@ impl Home {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(unreadable(error)),
         };
-        private(&keys)?;
+        private(&keys, 0o700)?;
         for entry in entries {
-            private(&entry.map_err(unreadable)?.path())?;
+            let path = entry.map_err(unreadable)?.path();
+            if path.is_file() {
+                private(&path, 0o600)?;
+            }
         }
         Ok(())
     }
 }
 
-fn private(path: &Path) -> Result<(), ConfigError> {
+/// Leaves what is private alone, whatever its exact mode.
+fn private(path: &Path, strict: u32) -> Result<(), ConfigError> {
     let mode = std::fs::metadata(path)
         .map_err(|source| ConfigError::Unreadable {
             path: path.to_owned(),
             source,
         })?
         .mode();
-    if mode & 0o077 != 0 {
-        return Err(ConfigError::not_private(path, mode));
+    if mode & 0o077 == 0 {
+        return Ok(());
     }
-    Ok(())
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(strict))
+        .map_err(|_| ConfigError::not_private(path, mode))
 }

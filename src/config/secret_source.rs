@@ -31,14 +31,19 @@ impl SecretSource {
     ///
     /// # Errors
     /// [`ConfigError::Secret`] when the place is missing, unreadable, empty, above 64 KiB or not UTF-8;
-    /// [`ConfigError::NotPrivate`] when a file could be read by others. No error holds any part of the secret.
+    /// [`ConfigError::NotPrivate`] when a file outside the home could be read by others. No error holds any part of the secret.
     pub fn read(&self, home: &Home) -> Result<Secret, ConfigError> {
         let bad = |why: SecretFault| ConfigError::Secret {
             place: self.clone(),
             why,
         };
         let bytes = match self {
-            SecretSource::File(path) => read_file(&home.resolve(path), true).map_err(|e| e.at(self))?,
+            SecretSource::File(path) => {
+                let path = home.resolve(path);
+                // The home itself is closed to others; outside it the file's own mode must do that.
+                let must_be_private = !path.starts_with(home.root());
+                read_file(&path, must_be_private).map_err(|e| e.at(self))?
+            }
             SecretSource::Env(name) => {
                 use std::os::unix::ffi::OsStringExt as _;
                 std::env::var_os(name)

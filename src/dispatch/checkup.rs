@@ -79,6 +79,7 @@ pub async fn look(home: &Home, opened: Result<&Office, &OfficeError>) -> Vec<Fin
     findings.push(relay(office).await);
     findings.push(mailbox(office, &office.config));
     findings.extend(certificates(office).await);
+    findings.extend(without_effect(&office.config));
     findings.push(disk(home));
     findings.push(if office.daemon_runs() {
         Finding::good("daemon", "runs")
@@ -237,6 +238,24 @@ async fn certificates(office: &Office) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Settings that are read and checked, and that nothing in this version acts upon: better said than assumed.
+fn without_effect(config: &Config) -> Option<Finding> {
+    let set = [
+        (
+            "alerts",
+            !config.alerts.emails.is_empty() || !config.alerts.webhooks.is_empty(),
+        ),
+        ("individuals", config.individuals != Default::default()),
+        ("relay.pace", config.relay.pace != Default::default()),
+        ("sender.verp", config.sender.verp != Default::default()),
+    ];
+    let named: Vec<&str> = set.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
+    (!named.is_empty()).then(|| {
+        let text = format!("{}: set, but this version does not act upon it yet", named.join(", "));
+        Finding::warning("settings", text, "do not rely on it; CHANGELOG.md says when it works")
+    })
 }
 
 fn disk(home: &Home) -> Finding {

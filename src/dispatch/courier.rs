@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::TimeDelta;
 use tokio::sync::{Mutex, mpsc};
@@ -14,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::mail::smtp::{Connection, Connector, Mail, Notify};
 use crate::message::token;
 use crate::model::delivery::{Fault, FaultCause, Outcome, RetryPolicy, SmtpStep};
-use crate::model::id::{Actor, CampaignId, DeliveryId, Reference, WorkerId};
+use crate::model::id::{CampaignId, DeliveryId, Reference, WorkerId};
 use crate::store::{Claim, Done, Work};
 
 use super::campaign::{self, Letter};
@@ -26,6 +25,10 @@ use super::worker::Worker;
 const LEASE: TimeDelta = TimeDelta::minutes(5);
 /// How often an idle daemon looks for due work; a wake-up hint comes sooner.
 const POLL: std::time::Duration = std::time::Duration::from_secs(1);
+/// A connection without work is closed after this long.
+const IDLE: std::time::Duration = std::time::Duration::from_secs(60);
+/// How often the leases of dead workers are looked for, busy or not.
+const RECOVER_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 /// Claims per connection and round: enough to keep a connection busy, few enough to give back quickly.
 const CLAIMS_PER_CONNECTION: u32 = 16;
 
@@ -34,37 +37,14 @@ const CLAIMS_PER_CONNECTION: u32 = 16;
 pub enum Scope {
     /// All that are due, until told to stop.
     Forever,
-    /// All that are due now or become due while it runs, then end.
-    UntilIdle,
     /// This one, once, whatever comes of it.
     Once(DeliveryId),
-}
-
-/// What a run has done so far; read by progress displays.
-#[derive(Debug, Default)]
-pub struct Progress {
-    pub accepted: AtomicU64,
-    pub deferred: AtomicU64,
-    pub refused: AtomicU64,
-    pub in_doubt: AtomicU64,
-}
-impl Progress {
-    fn count(&self, outcome: &Outcome) {
-        let counter = match outcome {
-            Outcome::Accepted { .. } => &self.accepted,
-            Outcome::Deferred { .. } => &self.deferred,
-            Outcome::Refused { .. } => &self.refused,
-            Outcome::InDoubt { .. } => &self.in_doubt,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 /// A message that is ready to go.
 struct Job {
     claim: Claim,
     envelope_from: String,
-    message_id: Option<String>,
     bytes: Vec<u8>,
     notice: Option<Reference>,
 }
@@ -75,7 +55,6 @@ pub struct Courier {
     worker: WorkerId,
     connector: Arc<Connector>,
     retry: RetryPolicy,
-    pub progress: Arc<Progress>,
     letters: Mutex<HashMap<CampaignId, Arc<Letter>>>,
 }
 
@@ -91,7 +70,6 @@ impl Courier {
             worker: worker.id(),
             connector: Arc::new(connector),
             retry: office.retry(),
-            progress: Arc::default(),
             letters: Mutex::default(),
         })
     }
@@ -103,7 +81,7 @@ impl Courier {
     pub async fn run(self: Arc<Self>, scope: Scope, stop: CancellationToken) -> Result<(), OfficeError> {
         let connections = match scope {
             Scope::Once(_) => 1,
-            Scope::Forever | Scope::UntilIdle => u32::from(self.office.config.relay.connections.max(1)),
+            Scope::Forever => u32::from(self.office.config.relay.connections.max(1)),
         };
         let (jobs, queue) = mpsc::channel::<Job>(connections as usize * 2);
         let queue = Arc::new(Mutex::new(queue));
@@ -128,7 +106,12 @@ impl Courier {
         stop: &CancellationToken,
     ) -> Result<(), OfficeError> {
         let most = connections * CLAIMS_PER_CONNECTION;
+        let mut recovered = tokio::time::Instant::now();
         loop {
+            if scope == Scope::Forever && recovered.elapsed() >= RECOVER_EVERY {
+                self.office.recover().await?;
+                recovered = tokio::time::Instant::now();
+            }
             let only = if let Scope::Once(id) = scope { Some(id) } else { None };
             let claims = self
                 .office
@@ -154,8 +137,6 @@ impl Courier {
             }
             match scope {
                 Scope::Once(_) => return Ok(()),
-                Scope::UntilIdle if !found => return Ok(()),
-                Scope::UntilIdle => {}
                 Scope::Forever if found => {}
                 Scope::Forever => {
                     tokio::select! {
@@ -163,14 +144,13 @@ impl Courier {
                         Some(ended) = lanes.join_next() => return ended.expect("a lane does not panic"),
                         () = tokio::time::sleep(POLL) => {}
                     }
-                    self.office.recover().await?;
                 }
             }
         }
     }
 
     /// Makes a claim's bytes. A message that cannot be made is an attempt that failed on our side, kept like any other.
-    async fn prepare(&self, claim: Claim) -> Result<Option<Job>, OfficeError> {
+    async fn prepare(&self, mut claim: Claim) -> Result<Option<Job>, OfficeError> {
         let (campaign, language, fields) = match &claim.work {
             Work::Notice {
                 reference,
@@ -179,7 +159,6 @@ impl Courier {
             } => {
                 return Ok(Some(Job {
                     envelope_from: envelope_from.clone(),
-                    message_id: claim.message_id.clone(),
                     bytes: sealed.clone(),
                     notice: Some(reference.clone()),
                     claim,
@@ -205,19 +184,22 @@ impl Courier {
                 .expect("rendering does not panic")
         };
         match made {
-            Ok(bytes) => Ok(Some(Job {
-                envelope_from: letter.sender.address.clone(),
-                message_id: Some(message_id),
-                bytes,
-                notice: None,
-                claim,
-            })),
+            Ok(bytes) => {
+                // Kept with the `on_wire` mark: a retry after a crash carries the same one.
+                claim.message_id = Some(message_id);
+                Ok(Some(Job {
+                    envelope_from: letter.sender.address.clone(),
+                    bytes,
+                    notice: None,
+                    claim,
+                }))
+            }
             Err(error) => {
                 let fault = Fault {
                     step: SmtpStep::Prepare,
                     cause: FaultCause::Unfit(campaign::why(&error)),
                 };
-                let done = self.done(claim, Outcome::Refused { fault }, None);
+                let done = self.done(claim, Outcome::Refused { fault });
                 self.office.store.step(vec![done], Vec::new(), now).await?;
                 Ok(None)
             }
@@ -241,6 +223,16 @@ impl Courier {
         let mut last: Option<Done> = None;
         loop {
             let next = match last {
+                None if connection.is_some() => {
+                    match tokio::time::timeout(IDLE, async { queue.lock().await.recv().await }).await {
+                        Ok(next) => next,
+                        Err(_) => {
+                            // Relays close idle connections themselves, some with a complaint in their log.
+                            connection.take().expect("just seen").quit().await;
+                            continue;
+                        }
+                    }
+                }
                 None => queue.lock().await.recv().await,
                 // Never let an outcome wait for work that may not come.
                 Some(_) => queue.try_lock().ok().and_then(|mut queue| queue.try_recv().ok()),
@@ -253,11 +245,12 @@ impl Courier {
                 continue;
             };
             if connection.as_ref().is_none_or(|c| !c.reusable()) {
+                // Connecting may take long: the last outcome does not wait for it.
+                self.commit(last.take(), None).await?;
                 match Connection::open(&self.connector).await {
                     Ok(open) => connection = Some(open),
                     Err(fault) => {
                         // Nothing was on the wire: the attempt ends in the state it was leased in.
-                        self.commit(last.take(), None).await?;
                         last = Some(self.finish(job, Outcome::Deferred { fault }));
                         continue;
                     }
@@ -310,14 +303,14 @@ impl Courier {
 
     fn finish(&self, job: Job, outcome: Outcome) -> Done {
         tracing::info!(delivery = %job.claim.delivery, outcome = outcome.name(), "tried a delivery");
-        self.done(job.claim, outcome, job.message_id)
+        self.done(job.claim, outcome)
     }
 
-    fn done(&self, claim: Claim, outcome: Outcome, message_id: Option<String>) -> Done {
+    fn done(&self, claim: Claim, outcome: Outcome) -> Done {
         Done {
+            message_id: claim.message_id.clone(),
             claim,
             outcome,
-            message_id,
             retry: self.retry.clone(),
             jitter: jitter(),
         }
@@ -328,30 +321,19 @@ impl Courier {
         if last.is_none() && next.is_none() {
             return Ok(false);
         }
-        let told = last.as_ref().map(|done| {
-            let accepted_notice = matches!(
+        let accepted_notice = last.as_ref().is_some_and(|done| {
+            matches!(
                 (&done.outcome, &done.claim.work),
                 (Outcome::Accepted { .. }, Work::Notice { .. })
-            );
-            (done.outcome.clone(), accepted_notice)
-        });
-        let lost = self
-            .office
-            .store
-            .step(
-                last.into_iter().collect(),
-                next.cloned().into_iter().collect(),
-                self.office.now(),
             )
-            .await?;
+        });
+        let (last, marks) = (last.into_iter().collect(), next.cloned().into_iter().collect());
+        let lost = self.office.store.step(last, marks, self.office.now()).await?;
         for lost in &lost {
             tracing::warn!(delivery = %lost.0, "lost the lease on a delivery");
         }
-        if let Some((outcome, accepted_notice)) = told {
-            self.progress.count(&outcome);
-            if accepted_notice && let Err(error) = checkpoint::write(&self.office).await {
-                tracing::error!(error = %error, "the journal's checkpoint could not be written");
-            }
+        if accepted_notice && let Err(error) = checkpoint::write(&self.office).await {
+            tracing::error!(error = %error, "the journal's checkpoint could not be written");
         }
         Ok(next.is_some_and(|claim| lost.iter().any(|l| l.0 == claim.delivery)))
     }
@@ -360,9 +342,4 @@ impl Courier {
 /// 0..1 from the operating system; a failing source of randomness only costs the spread.
 fn jitter() -> f64 {
     getrandom::u32().map_or(0.0, |n| f64::from(n) / f64::from(u32::MAX))
-}
-
-/// The courier's name in the journal.
-pub fn actor() -> Actor {
-    Office::as_loop("courier")
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::config::Persons;
 use crate::directory::certificate::{self, Usable};
 use crate::directory::profile::Profile;
 use crate::message::facts::{NoticeContext, NoticeFacts, PriorNotice};
@@ -204,6 +205,11 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
 /// # Errors
 /// [`DeskError::NoCertificate`] keeps the draft; [`DeskError::TooLarge`] and sealing errors change nothing.
 pub async fn file(office: &Office, prepared: Prepared, by: &Actor) -> Result<NoticeView, DeskError> {
+    if office.config.approval.notice == Persons::TwoPersons {
+        return Err(DeskError::Refused(
+            "approval.notice asks for two persons, which this version cannot ask yet; set it to one_person".to_owned(),
+        ));
+    }
     let now = office.now();
     let (pin, usable) = match &prepared.certificate {
         Ok((pin, usable)) => (pin.clone(), usable.clone()),
