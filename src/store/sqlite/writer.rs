@@ -78,7 +78,7 @@ impl Threads {
         let (write, writes) = mpsc::channel(WAITING_MOST);
         let (read, reads) = mpsc::channel(WAITING_MOST);
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        // The reader first: it must have closed before the writer's last checkpoint.
+        // In the order in which they are ended: see `drop`.
         let running = vec![
             named("store-reader").spawn(move || serve_reads(reader, reads))?,
             named("store-writer").spawn(move || serve_writes(writer, writes))?,
@@ -130,13 +130,13 @@ impl Threads {
 }
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.write = None;
+        let mut running = self.running.get_mut().map(std::mem::take).unwrap_or_default().into_iter();
+        // A thread that panicked has nothing left to close. The reader must have closed before the writer: the last one
+        // to close clears the log away, and a reader may not.
         self.read = None;
-        let running = self.running.get_mut().map(std::mem::take).unwrap_or_default();
-        for thread in running {
-            // A thread that panicked has nothing left to close.
-            let _ = thread.join();
-        }
+        let _ = running.next().map(std::thread::JoinHandle::join);
+        self.write = None;
+        let _ = running.next().map(std::thread::JoinHandle::join);
     }
 }
 
