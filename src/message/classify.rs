@@ -41,7 +41,7 @@ pub fn marks(mail: &Opened) -> Marks {
     let searched = format!("{}\n{}\n{}", mail.subject, mail.outer_subject, unquoted);
     let folded = fold(&searched);
     Marks {
-        references: token::references_in(&format!("{searched}\n{}", clip(&mail.text))),
+        references: token::references_in(&format!("{searched}\n{}\n{}", clip(&mail.text), returned(mail))),
         answers: mail
             .in_reply_to
             .iter()
@@ -183,6 +183,18 @@ fn delivery_report(mail: &Opened) -> Option<ReceiptKind> {
     } else {
         ReceiptKind::Bounce
     })
+}
+
+/// What a delivery status notification gives back of the message it is about (RFC 3462 §2), where our reference stands.
+fn returned(mail: &Opened) -> String {
+    let types = ["message/rfc822", "message/global", "text/rfc822-headers"];
+    let part = mail
+        .attachments
+        .iter()
+        .filter(|_| mail.report_type.as_deref() == Some("delivery-status"))
+        .find(|part| types.contains(&part.media_type.as_str()));
+    part.map(|part| clip(&String::from_utf8_lossy(&part.bytes)).to_owned())
+        .unwrap_or_default()
 }
 
 /// RFC 3834 §5, and the headers in common use beside it.
