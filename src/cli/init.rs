@@ -25,8 +25,11 @@ const RELAY_PASSWORD_FILE: &str = "keys/relay.password";
 /// What may be in a folder that becomes a home: what an earlier, interrupted run leaves.
 const OURS: [&str; 5] = ["config.yaml", "keys", "authorities", "templates", "workers"];
 
-/// Flags of `breachpost init`. On a terminal what is missing is asked for.
+/// Make an installation: settings, our OpenPGP key, the key of the store. On a terminal, asks for what no flag says.
 #[derive(Debug, Clone, Default, Args)]
+#[command(
+    after_help = "Examples:\n  breachpost init --home ~/breachpost\n  breachpost init --home ~/breachpost --organisation 'Example S.A.' --country LU --contact-name 'Dana Officer' --contact-email dpo@example.lu --sender breach@example.lu --relay 'smtp://127.0.0.1:25?tls=none'"
+)]
 pub struct InitArgs {
     /// Name of the organisation that notifies
     #[arg(long, value_name = "NAME")]

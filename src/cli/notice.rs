@@ -20,6 +20,7 @@ use crate::dispatch::worker::WorkerKind;
 use crate::message::mime::Attachment;
 use crate::model::id::{BreachId, Reference};
 use crate::model::notice::{NoticeChannel, NoticeKind, NoticeState};
+use crate::model::proof::Proof;
 use crate::model::time::parse_aware;
 
 /// A proof file or attachment read into memory; the sealed mail's own limit is checked before filing.
@@ -112,11 +113,12 @@ pub enum NoticeCommand {
 /// What to send and to whom.
 #[derive(Debug, Args)]
 pub struct WhatArgs {
+    /// The breach's number in the register, such as B-2026-001.
     breach: BreachId,
     /// The authority's id, such as lu-cnpd.
     #[arg(long = "to", value_name = "AUTHORITY")]
     authority: String,
-    /// Else: complete when nothing is missing and preliminary otherwise for the first, supplementary later.
+    /// The kind; else complete or, when something is missing, preliminary for the first, and supplementary for later ones.
     #[arg(long, value_enum)]
     kind: Option<KindArg>,
     /// The language; else the authority's.
@@ -528,6 +530,24 @@ impl<'a> Preview<'a> {
     }
 }
 
+/// What the acknowledgement rests on, as far as it goes: a From address proves nothing.
+fn proven_by(proof: &Proof) -> String {
+    match proof {
+        Proof::Signed { by, mail } => {
+            format!("in {mail}, signed by their certificate {}", pretty_fingerprint(by))
+        }
+        Proof::Threaded { mail } => format!(
+            "in {mail}, which answers our mail but is not signed: who wrote it is not proven (breachpost mailbox show {mail})"
+        ),
+        Proof::DsnDelivered { mail } => format!("their server's delivery report {mail}"),
+        Proof::Attested {
+            by,
+            file_sha256: Some(digest),
+        } => format!("attested by {by}, proof file SHA-256 {digest}"),
+        Proof::Attested { by, file_sha256: None } => format!("attested by {by}, without a proof file"),
+    }
+}
+
 fn row(view: &NoticeView) -> Vec<String> {
     vec![
         view.reference.to_string(),
@@ -557,6 +577,13 @@ fn human(view: &NoticeView) -> String {
     }
     if let Some(theirs) = &view.authority_reference {
         text.push_str(&format!("  the authority's reference: {theirs}\n"));
+    }
+    if let Some(acknowledgement) = &view.acknowledgement {
+        text.push_str(&format!(
+            "  acknowledged {}, {}\n",
+            acknowledgement.at.format("%Y-%m-%d %H:%M UTC"),
+            proven_by(&acknowledgement.proof)
+        ));
     }
     if let Some(prior) = &view.prior {
         text.push_str(&format!("  continues {prior}\n"));

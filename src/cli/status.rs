@@ -5,6 +5,8 @@ use clap::Args;
 use super::Context;
 use super::output::{Exit, Failure, table};
 use crate::dispatch::desk::overview::{self, Overview};
+use crate::model::id::BreachId;
+use crate::model::notice::NoticeState;
 
 /// Clocks, notices, campaigns and tray at a glance; status 2 when something needs a person.
 #[derive(Debug, Args)]
@@ -22,6 +24,26 @@ pub async fn run(StatusArgs {}: StatusArgs, context: &Context) -> Result<Exit, F
     })
 }
 
+/// How far the breach's notices have got at best: what is only handed over has not been proven to arrive.
+fn furthest(overview: &Overview, breach: BreachId) -> &'static str {
+    let states: Vec<NoticeState> = overview
+        .notices
+        .iter()
+        .filter(|notice| notice.breach == breach)
+        .map(|notice| notice.state)
+        .collect();
+    let has = |state| states.contains(&state);
+    if has(NoticeState::Acknowledged) {
+        "acknowledged"
+    } else if has(NoticeState::Delivered) {
+        "delivered, not acknowledged yet"
+    } else if has(NoticeState::Handed) {
+        "handed over, arrival not proven yet"
+    } else {
+        "not handed over yet"
+    }
+}
+
 fn human(overview: &Overview) -> String {
     let mut text = String::new();
     if overview.breaches.is_empty() {
@@ -35,7 +57,7 @@ fn human(overview: &Overview) -> String {
                 let clock = breach.clock.as_ref().map_or_else(
                     || "no clock: when you became aware is not recorded".to_owned(),
                     |clock| match breach.notified {
-                        true => format!("told; deadline {}", clock.strict_local),
+                        true => format!("{}; deadline {}", furthest(overview, breach.id), clock.strict_local),
                         false => format!("deadline {} ({})", clock.strict_local, clock.left),
                     },
                 );
