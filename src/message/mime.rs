@@ -4,12 +4,13 @@
 //! What is written is 7-bit clean and byte-exact: the text comes back as it was given, with line ends as CRLF. Knows
 //! nothing of keys (it gets armored bytes), templates or the wire.
 
+mod encode;
+
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use self::encode::{close_parts, open_part, quoted, write_attachment, write_lines, write_text};
 use super::header;
 use crate::model::Time;
 
@@ -109,7 +110,7 @@ pub struct Headers {
     pub from: Mailbox,
     pub reply_to: Option<Mailbox>,
     pub to: Mailbox,
-    /// What everybody on the way may read: neutral, with the reference. Not used by [`clear_mail`].
+    /// What everybody on the way may read: neutral, with the reference. Not used where the mail travels in clear.
     pub outer_subject: String,
     /// With its angle brackets.
     pub message_id: String,
@@ -167,6 +168,15 @@ pub(super) struct Envelope {
     fields: Vec<Field>,
     seed: String,
     language: String,
+}
+
+/// What protects a part: that decides how its header fields are marked (RFC 9788 §2.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shield {
+    /// Signed and encrypted.
+    Cipher,
+    /// Signed only.
+    Clear,
 }
 
 /// A file name and the armored certificate in it.
@@ -232,11 +242,16 @@ impl Envelope {
         boundary
     }
 
-    /// The part that is signed and encrypted: all headers as they are meant, the text, the files, our certificate.
-    pub(super) fn protected(&self, content: &Content, key: &KeyFile<'_>) -> Result<Vec<u8>, MimeError> {
+    /// The part that is signed, and encrypted where `shield` says so: all headers as they are meant, the text, the
+    /// files, our certificate.
+    pub(super) fn protected(&self, content: &Content, key: &KeyFile<'_>, shield: Shield) -> Result<Vec<u8>, MimeError> {
         let files: usize = content.attachments.iter().map(|a| a.bytes.len()).sum();
         let mut out = Vec::with_capacity(2 * content.text.len() + files / 57 * 79 + key.armored.len() + 4096);
         let boundary = self.boundary("mixed");
+        let mark = match shield {
+            Shield::Cipher => "cipher",
+            Shield::Clear => "clear",
+        };
         // Both marks: readers know either RFC 9788 or the older draft. They look for them on a multipart only.
         header::write_with(
             &mut out,
@@ -245,14 +260,14 @@ impl Envelope {
             &[
                 quoted("boundary", &boundary),
                 quoted("protected-headers", "v1"),
-                quoted("hp", "cipher"),
+                quoted("hp", mark),
             ],
         );
         for field in &self.fields {
             header::write(&mut out, &field.name, &field.inner);
         }
         // RFC 9788 §2.2: what stands outside, so that the reader knows which values were confidential.
-        for field in &self.fields {
+        for field in self.fields.iter().filter(|_| shield == Shield::Cipher) {
             header::write(&mut out, "HP-Outer", &format!("{}: {}", field.name, field.outer));
         }
         out.extend_from_slice(b"\r\n");
@@ -315,6 +330,64 @@ impl Envelope {
         out
     }
 
+    /// The mail around a signed part, in clear (RFC 3156 §5); `micalg` names the signature's digest as OpenPGP does.
+    pub(super) fn signed(&self, part: &[u8], signature: &str, micalg: &str) -> Vec<u8> {
+        let mut out = Vec::with_capacity(part.len() + signature.len() + 2048);
+        for field in &self.fields {
+            header::write(&mut out, &field.name, &field.inner);
+        }
+        let boundary = self.boundary("signed");
+        out.extend_from_slice(b"MIME-Version: 1.0\r\n");
+        header::write_with(
+            &mut out,
+            "Content-Type",
+            "multipart/signed",
+            &[
+                quoted("protocol", "application/pgp-signature"),
+                quoted("micalg", micalg),
+                quoted("boundary", &boundary),
+            ],
+        );
+        out.extend_from_slice(b"\r\nThis is an OpenPGP/MIME signed message (RFC 3156).\r\n");
+        open_part(&mut out, &boundary);
+        out.extend_from_slice(part);
+        open_part(&mut out, &boundary);
+        out.extend_from_slice(
+            b"Content-Type: application/pgp-signature; name=\"signature.asc\"\r\n\
+              Content-Description: OpenPGP digital signature\r\n\
+              Content-Disposition: attachment; filename=\"signature.asc\"\r\n\r\n",
+        );
+        write_lines(&mut out, signature.as_bytes());
+        close_parts(&mut out, &boundary);
+        out
+    }
+
+    /// The mail around files that protect themselves: `cover` in clear, then the files.
+    pub(super) fn with_files(&self, cover: &str, files: &[Attachment]) -> Result<Vec<u8>, MimeError> {
+        let size: usize = files.iter().map(|file| file.bytes.len()).sum();
+        let mut out = Vec::with_capacity(2 * cover.len() + size / 57 * 79 + 4096);
+        for field in &self.fields {
+            header::write(&mut out, &field.name, &field.outer);
+        }
+        out.extend_from_slice(b"MIME-Version: 1.0\r\n");
+        let boundary = self.boundary("mixed");
+        header::write_with(
+            &mut out,
+            "Content-Type",
+            "multipart/mixed",
+            &[quoted("boundary", &boundary)],
+        );
+        out.extend_from_slice(b"\r\n");
+        open_part(&mut out, &boundary);
+        write_text(&mut out, "text/plain", cover, &self.language);
+        for file in files {
+            open_part(&mut out, &boundary);
+            write_attachment(&mut out, file)?;
+        }
+        close_parts(&mut out, &boundary);
+        Ok(out)
+    }
+
     /// The text, or text and HTML as alternatives (plainest first, RFC 2046 §5.1.4).
     fn write_body(&self, out: &mut Vec<u8>, content: &Content) {
         let Some(html) = &content.html else {
@@ -367,114 +440,4 @@ fn check_extra(name: &str) -> Result<(), MimeError> {
         return Err(refuse("breachpost writes it, or must not"));
     }
     Ok(())
-}
-
-/// A parameter whose value is ours and needs no check.
-fn quoted(name: &str, value: &str) -> String {
-    format!("{name}=\"{value}\"")
-}
-
-fn open_part(out: &mut Vec<u8>, boundary: &str) {
-    out.extend_from_slice(format!("\r\n--{boundary}\r\n").as_bytes());
-}
-
-fn close_parts(out: &mut Vec<u8>, boundary: &str) {
-    out.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-}
-
-/// Copies lines with CRLF at their ends, without the last line end (it belongs to the boundary).
-fn write_lines(out: &mut Vec<u8>, text: &[u8]) {
-    for (i, line) in text.trim_ascii_end().split(|b| *b == b'\n').enumerate() {
-        if i > 0 {
-            out.extend_from_slice(b"\r\n");
-        }
-        out.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
-    }
-}
-
-fn write_text(out: &mut Vec<u8>, media_type: &str, text: &str, language: &str) {
-    out.extend_from_slice(
-        format!(
-            "Content-Type: {media_type}; charset=utf-8\r\nContent-Language: {language}\r\n\
-             Content-Transfer-Encoding: quoted-printable\r\n\r\n"
-        )
-        .as_bytes(),
-    );
-    write_quoted_printable(out, text);
-}
-
-fn write_attachment(out: &mut Vec<u8>, attachment: &Attachment) -> Result<(), MimeError> {
-    let token = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "!#$&^_.+-".contains(c));
-    match attachment.media_type.split_once('/') {
-        // RFC 2046 §5: the composite types must not be base64, which every attachment is.
-        Some((kind, subtype)) if token(kind) && token(subtype) && !matches!(kind, "multipart" | "message") => {}
-        _ => {
-            return Err(MimeError::MediaType {
-                attachment: attachment.name.chars().filter(|c| !c.is_control()).take(100).collect(),
-            });
-        }
-    }
-    let name = header::parameter("Content-Type", "name", &attachment.name)?;
-    let filename = header::parameter("Content-Disposition", "filename", &attachment.name)?;
-    header::write_with(out, "Content-Type", &attachment.media_type, &name);
-    header::write_with(out, "Content-Disposition", "attachment", &filename);
-    out.extend_from_slice(b"Content-Transfer-Encoding: base64\r\n\r\n");
-    write_base64(out, &attachment.bytes);
-    Ok(())
-}
-
-/// Base64 in lines of 76 columns (RFC 2045 §6.8).
-fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
-    for (i, chunk) in bytes.chunks(57).enumerate() {
-        if i > 0 {
-            out.extend_from_slice(b"\r\n");
-        }
-        let mut line = [0u8; 76];
-        let written = STANDARD
-            .encode_slice(chunk, &mut line)
-            .expect("57 bytes are 76 symbols");
-        out.extend_from_slice(&line[..written]);
-    }
-}
-
-/// Quoted-printable (RFC 2045 §6.7) with CRLF as canonical line end; a lone CR is kept as a character. Blanks at line
-/// ends, `From ` at line starts and a lone dot are encoded, since transports change them (RFC 2049 §3).
-fn write_quoted_printable(out: &mut Vec<u8>, text: &str) {
-    const WIDTH: usize = 75;
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let mut lines = text.split('\n').peekable();
-    while let Some(line) = lines.next() {
-        let more = lines.peek().is_some();
-        let line = if more {
-            line.strip_suffix('\r').unwrap_or(line)
-        } else {
-            line
-        }
-        .as_bytes();
-        let mut column = 0;
-        for (at, &byte) in line.iter().enumerate() {
-            let encode = match byte {
-                b'=' => true,
-                b' ' | b'\t' => at + 1 == line.len(),
-                b'.' => line.len() == 1,
-                b'F' => at == 0 && line.starts_with(b"From "),
-                b'!'..=b'~' => false,
-                _ => true,
-            };
-            let needs = if encode { 3 } else { 1 };
-            if column + needs > WIDTH {
-                out.extend_from_slice(b"=\r\n");
-                column = 0;
-            }
-            if encode {
-                out.extend_from_slice(&[b'=', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-            } else {
-                out.push(byte);
-            }
-            column += needs;
-        }
-        if more {
-            out.extend_from_slice(b"\r\n");
-        }
-    }
 }
