@@ -1,26 +1,28 @@
-//! `notice`: preview, send, book and show what authorities are told.
+//! `notice`: preview, send, seal, book and show what authorities are told.
 
-use std::path::PathBuf;
+mod preview;
+mod told;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use clap::{Args, Subcommand, ValueEnum};
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use self::preview::Preview;
+use self::told::{human, row, sheet};
 use super::ask::Terminal;
 use super::output::{Exit, Failure, table};
 use super::{Context, files};
-use crate::directory::certificate::pretty_fingerprint;
 use crate::dispatch::courier::{Courier, Scope};
-use crate::dispatch::desk::notice::{self, NoticeRequest, NoticeView, Prepared, Record};
+use crate::dispatch::desk::notice::{self, Bundle, NoticeRequest, NoticeView, Plan, Prepared, Record};
 use crate::dispatch::office::Office;
 use crate::dispatch::worker::Worker;
 use crate::dispatch::worker::WorkerKind;
 use crate::message::mime::Attachment;
 use crate::model::id::{BreachId, Reference};
-use crate::model::notice::{NoticeChannel, NoticeKind, NoticeState};
-use crate::model::proof::Proof;
+use crate::model::notice::{Decision, NoticeChannel, NoticeKind, NoticeState, Protection, Rung};
 use crate::model::time::parse_aware;
 
 /// A proof file or attachment read into memory; the sealed mail's own limit is checked before filing.
@@ -50,6 +52,20 @@ pub enum NoticeCommand {
         /// With a daemon running: follow until the first answer of the relay.
         #[arg(long)]
         wait: bool,
+        /// With --override tls: the authority's id once more, because the notice leaves in clear text.
+        #[arg(long, value_name = "AUTHORITY")]
+        confirm_clear: Option<String>,
+    },
+    /// Seal a notice into files, to be handed over in another way. Needs no relay.
+    #[command(
+        after_help = "Examples:\n  breachpost notice seal B-2026-001 --to lu-cnpd -o sealed\n  breachpost notice seal B-2026-001 --to lu-cnpd -o sealed --override passphrase --reason 'no certificate to be had'"
+    )]
+    Seal {
+        #[command(flatten)]
+        what: WhatArgs,
+        /// A folder that does not exist yet or is empty.
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
     },
     /// Book a notice that went by portal, form, telephone, post or hand.
     #[command(
@@ -104,7 +120,13 @@ pub enum NoticeCommand {
         /// Print the plain content as it was sealed (a MIME entity).
         #[arg(long)]
         content: bool,
+        /// Print what the person who telephones needs: the number, what to read out, what to note.
+        #[arg(long, conflicts_with = "content")]
+        call_sheet: bool,
     },
+    /// Try a held, failed, doubtful or waiting notice again: now, or with the daemon's next round.
+    #[command(after_help = "Examples:\n  breachpost notice retry BP-7K3M-Q2XR")]
+    Retry { reference: Reference },
     /// Call off a draft or a notice that has not been handed over.
     #[command(after_help = "Examples:\n  breachpost notice withdraw BP-7K3M-Q2XR")]
     Withdraw { reference: Reference },
@@ -130,6 +152,37 @@ pub struct WhatArgs {
     /// What changed, why it is withdrawn, or the answer: stands at the head of the notice.
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
+    /// A rung of the ladder, when the certificate cannot be used; journalled with --reason.
+    #[arg(long = "override", value_enum, value_name = "RUNG", requires = "reason")]
+    rung: Option<RungArg>,
+    /// Why.
+    #[arg(long, value_name = "TEXT", requires = "rung")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum RungArg {
+    /// Encrypt to the expired certificate all the same.
+    Expired,
+    /// Encrypt to the certificate whose fingerprint was not verified.
+    Unverified,
+    /// Encrypt with a passphrase, which you tell by telephone.
+    Passphrase,
+    /// Send a content-free mail that asks them to call; hand the notice over in another way.
+    Stub,
+    /// Send signed clear text over TLS, where the profile allows it.
+    Tls,
+}
+impl From<RungArg> for Rung {
+    fn from(rung: RungArg) -> Self {
+        match rung {
+            RungArg::Expired => Rung::Expired,
+            RungArg::Unverified => Rung::Unverified,
+            RungArg::Passphrase => Rung::Passphrase,
+            RungArg::Stub => Rung::Stub,
+            RungArg::Tls => Rung::Tls,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -189,7 +242,32 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
                 Exit::Done
             })
         }
-        NoticeCommand::Send { what, yes, wait } => send(&office, context, what, yes, wait).await,
+        NoticeCommand::Send {
+            what,
+            yes,
+            wait,
+            confirm_clear,
+        } => {
+            send(
+                &office,
+                context,
+                what,
+                Asked {
+                    yes,
+                    wait,
+                    confirm_clear,
+                },
+            )
+            .await
+        }
+        NoticeCommand::Seal { what, output } => {
+            free_folder(&output)?;
+            let prepared = notice::prepare(&office, request(what)?).await?;
+            let bundle = notice::seal_loose(&office, prepared, &context.actor()).await?;
+            let sealed = write_bundle(&output, &bundle)?;
+            context.out.data(&sealed, || sealed.human())?;
+            Ok(Exit::Done)
+        }
         NoticeCommand::Record {
             breach,
             authority,
@@ -249,6 +327,7 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
         NoticeCommand::Show {
             reference,
             content: true,
+            ..
         } => {
             let content = notice::content(&office, &reference).await?;
             let text = String::from_utf8_lossy(&content).into_owned();
@@ -261,11 +340,32 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
         }
         NoticeCommand::Show {
             reference,
-            content: false,
+            call_sheet: true,
+            ..
         } => {
+            let call = notice::call_sheet(&office, &reference).await?;
+            context.out.data(&call, || sheet(&call))?;
+            Ok(Exit::Done)
+        }
+        NoticeCommand::Show { reference, .. } => {
             let view = notice::show(&office, &reference).await?;
             context.out.data(&view, || human(&view))?;
             Ok(status(&view, false))
+        }
+        NoticeCommand::Retry { reference } => {
+            let view = notice::retry(&office, &reference, &context.actor()).await?;
+            let daemon = office.daemon_runs();
+            let view = match (daemon, view.delivery) {
+                (false, Some(delivery)) => {
+                    let worker = office.sign_on(WorkerKind::Command).await?;
+                    let courier = Arc::new(Courier::new(&office, &worker)?);
+                    courier.run(Scope::Once(delivery), CancellationToken::new()).await?;
+                    notice::show(&office, &reference).await?
+                }
+                _ => view,
+            };
+            context.out.data(&view, || human(&view))?;
+            Ok(status(&view, daemon))
         }
         NoticeCommand::Withdraw { reference } => {
             let view = notice::withdraw(&office, &reference, &context.actor()).await?;
@@ -275,24 +375,17 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
     }
 }
 
-async fn send(office: &Office, context: &Context, what: WhatArgs, yes: bool, wait: bool) -> Result<Exit, Failure> {
+/// What the person said about sending.
+struct Asked {
+    yes: bool,
+    wait: bool,
+    confirm_clear: Option<String>,
+}
+
+async fn send(office: &Office, context: &Context, what: WhatArgs, asked: Asked) -> Result<Exit, Failure> {
     let out = context.out;
     let prepared = notice::prepare(office, request(what)?).await?;
-    if prepared.certificate.is_ok() && !yes {
-        let Some(mut terminal) = Terminal::find().filter(|_| out.interactive()) else {
-            return Err(Failure::usage(
-                "nobody can be asked here: look at `notice preview` and add --yes",
-            ));
-        };
-        out.note(&Preview::of(&prepared).human());
-        let sure = terminal
-            .confirm("Send this now?", false)
-            .map_err(|error| Failure::new(Exit::Person, error))?;
-        if !sure {
-            out.note("Nothing was sent.");
-            return Ok(Exit::Person);
-        }
-    }
+    confirm(context, &prepared, &asked)?;
     for warning in prepared
         .warnings
         .iter()
@@ -318,14 +411,136 @@ async fn send(office: &Office, context: &Context, what: WhatArgs, yes: bool, wai
             drop(worker);
             notice::show(office, &filed.reference).await?
         }
-        None if wait => follow(office, &filed.reference).await?,
+        None if asked.wait => follow(office, &filed.reference).await?,
         None => filed,
     };
     out.data(&view, || human(&view))?;
+    if matches!(view.protection, Some(Protection::Passphrase { .. } | Protection::Stub)) {
+        out.note(&format!(
+            "Now call them: breachpost notice show {} --call-sheet",
+            view.reference
+        ));
+    }
     if view.state == NoticeState::Queued && !left_to_daemon {
         out.note("The notice is safe in the queue. It goes on with: breachpost serve");
     }
-    Ok(status(&view, left_to_daemon && !wait))
+    Ok(status(&view, left_to_daemon && !asked.wait))
+}
+
+/// Shows what will be sent and asks, unless that was answered on the command line. Clear text wants the authority's id typed.
+fn confirm(context: &Context, prepared: &Prepared, asked: &Asked) -> Result<(), Failure> {
+    let out = context.out;
+    let Ok(plan) = &prepared.plan else {
+        // Nothing to ask: it cannot be sent, and filing says why.
+        return Ok(());
+    };
+    let clear = matches!(**plan, Plan::SignedClear { .. });
+    let id = &prepared.profile.id;
+    let confirmed = asked.confirm_clear.as_ref() == Some(id);
+    if asked.yes && (!clear || confirmed) {
+        return Ok(());
+    }
+    let Some(mut terminal) = Terminal::find().filter(|_| out.interactive()) else {
+        let flags = if clear {
+            format!("--yes --confirm-clear {id}")
+        } else {
+            "--yes".to_owned()
+        };
+        return Err(Failure::usage(format!(
+            "nobody can be asked here: look at `notice preview` and add {flags}"
+        )));
+    };
+    out.note(&Preview::of(prepared).human());
+    let sure = if clear {
+        let question = format!("This leaves in CLEAR TEXT. Type {id} to send it");
+        terminal.ask(&question, Some(""), |text| Ok::<_, String>(text == id))
+    } else {
+        terminal.confirm("Send this now?", false)
+    };
+    match sure.map_err(|error| Failure::new(Exit::Person, error))? {
+        true => Ok(()),
+        false => Err(Failure::person("nothing was sent, as you wished")),
+    }
+}
+
+/// What `notice seal` wrote.
+#[derive(serde::Serialize)]
+struct SealedFiles {
+    reference: Reference,
+    folder: PathBuf,
+    files: Vec<String>,
+    /// Tell it by telephone; it is not in the folder.
+    passphrase: Option<String>,
+    then: crate::dispatch::desk::ladder::Ladder,
+}
+impl SealedFiles {
+    fn human(&self) -> String {
+        let mut text = format!("{} is sealed in {}:\n", self.reference, self.folder.display());
+        for file in &self.files {
+            text.push_str(&format!("  {file}\n"));
+        }
+        if let Some(passphrase) = &self.passphrase {
+            text.push_str(&format!(
+                "\nPassphrase, to be told by telephone (it is not in the folder):\n  {passphrase}\n"
+            ));
+        }
+        text.push_str("\nHand the files over with the text of cover.txt, then book it:\n");
+        for rung in &self.then.rungs {
+            text.push_str(&format!("  - {}\n", rung.text));
+            if let Some(command) = &rung.command {
+                text.push_str(&format!("    {command}\n"));
+            }
+        }
+        text
+    }
+}
+
+/// # Errors
+/// It exists and holds something, or is no folder.
+fn free_folder(folder: &Path) -> Result<(), Failure> {
+    match std::fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::usage(format!(
+            "{} is not empty; name a new folder",
+            folder.display()
+        ))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Failure::new(
+            Exit::Usage,
+            anyhow::Error::new(error).context(format!("cannot use {}", folder.display())),
+        )),
+    }
+}
+
+fn write_bundle(folder: &Path, bundle: &Bundle) -> Result<SealedFiles, Failure> {
+    let failed = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: std::io::Error| {
+            Failure::new(
+                Exit::Ours,
+                anyhow::Error::new(error).context(format!("cannot write {path}")),
+            )
+        }
+    };
+    std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    let mut names = Vec::new();
+    let cover = ("cover.txt", bundle.cover.as_bytes());
+    let sealed = bundle
+        .files
+        .iter()
+        .map(|file| (file.name.as_str(), file.bytes.as_slice()));
+    for (name, bytes) in sealed.chain([cover]) {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).map_err(failed(&path))?;
+        names.push(name.to_owned());
+    }
+    Ok(SealedFiles {
+        reference: bundle.reference.clone(),
+        folder: folder.to_owned(),
+        files: names,
+        passphrase: bundle.passphrase.as_ref().map(|secret| secret.expose().to_owned()),
+        then: bundle.then.clone(),
+    })
 }
 
 /// Waits for the first answer to what a daemon carries.
@@ -366,6 +581,10 @@ fn request(what: WhatArgs) -> Result<NoticeRequest, Failure> {
         language: what.lang,
         attachments,
         explanation: what.text,
+        decision: what.rung.zip(what.reason).map(|(rung, reason)| Decision {
+            rung: rung.into(),
+            reason,
+        }),
     })
 }
 
@@ -397,221 +616,4 @@ fn media_type(name: &str) -> &'static str {
         "ods" => "application/vnd.oasis.opendocument.spreadsheet",
         _ => "application/octet-stream",
     }
-}
-
-/// What a preview shows: exactly what would leave.
-#[derive(Serialize)]
-struct Preview<'a> {
-    reference: &'a Reference,
-    breach: BreachId,
-    authority: &'a str,
-    authority_name: &'a str,
-    kind: NoticeKind,
-    language: &'a str,
-    from: String,
-    to: String,
-    /// What everybody on the way can read.
-    outer_subject: &'a str,
-    /// Only the reader who can decrypt sees it.
-    subject: &'a str,
-    text: &'a str,
-    attachments: Vec<AttachmentLine<'a>>,
-    protection: String,
-    recipient_fingerprint: Option<&'a str>,
-    verified: Option<&'a str>,
-    /// Why it cannot be sealed now.
-    unusable: Option<String>,
-    deadline: Option<&'a str>,
-    left: Option<&'a str>,
-    late: bool,
-    warnings: Vec<String>,
-}
-#[derive(Serialize)]
-struct AttachmentLine<'a> {
-    name: &'a str,
-    media_type: &'a str,
-    size_bytes: usize,
-}
-
-impl<'a> Preview<'a> {
-    fn of(prepared: &'a Prepared) -> Self {
-        let (protection, pin, unusable) = match &prepared.certificate {
-            Ok((pin, _)) => (
-                format!(
-                    "signed and encrypted with OpenPGP to {} (fingerprint verified: {}) and to ourselves",
-                    pretty_fingerprint(&pin.fingerprint),
-                    pin.verified
-                ),
-                Some(pin),
-                None,
-            ),
-            Err(trouble) => {
-                let mut why = trouble.to_string();
-                if let Some(source) = std::error::Error::source(trouble) {
-                    why.push_str(&format!(": {source}"));
-                }
-                ("CANNOT BE SEALED, so it cannot be sent".to_owned(), None, Some(why))
-            }
-        };
-        let mut warnings = prepared.warnings.clone();
-        warnings.extend(
-            prepared
-                .gaps
-                .iter()
-                .map(|gap| format!("{} ({})", gap.text, gap.article)),
-        );
-        Self {
-            reference: &prepared.reference,
-            breach: prepared.breach,
-            authority: &prepared.profile.id,
-            authority_name: prepared.profile.name("en"),
-            kind: prepared.kind,
-            language: &prepared.language,
-            from: prepared.headers.from.shown(),
-            to: prepared.headers.to.shown(),
-            outer_subject: &prepared.headers.outer_subject,
-            subject: &prepared.content.subject,
-            text: &prepared.content.text,
-            attachments: prepared
-                .content
-                .attachments
-                .iter()
-                .map(|a| AttachmentLine {
-                    name: &a.name,
-                    media_type: &a.media_type,
-                    size_bytes: a.bytes.len(),
-                })
-                .collect(),
-            protection,
-            recipient_fingerprint: pin.map(|pin| pin.fingerprint.as_str()),
-            verified: pin.map(|pin| pin.verified.as_str()),
-            unusable,
-            deadline: prepared.clock.as_ref().map(|clock| clock.strict_local.as_str()),
-            left: prepared.clock.as_ref().map(|clock| clock.left.as_str()),
-            late: prepared.clock.as_ref().is_some_and(|clock| clock.late),
-            warnings,
-        }
-    }
-
-    fn human(&self) -> String {
-        let mut text = format!(
-            "To          {} <{}> ({})\nFrom        {}\nNotice      {}, {}, language {}\nDeadline    {}\nProtection  {}\n",
-            self.authority_name,
-            self.to,
-            self.authority,
-            self.from,
-            self.kind.name(),
-            self.reference,
-            self.language,
-            match (self.deadline, self.left) {
-                (Some(deadline), Some(left)) => format!("{deadline} ({left})"),
-                _ => "unknown: when you became aware is not recorded".to_owned(),
-            },
-            self.protection
-        );
-        if let Some(why) = &self.unusable {
-            text.push_str(&format!("            {why}\n"));
-        }
-        text.push_str(&format!(
-            "On the way  everybody sees only this subject: {}\n",
-            self.outer_subject
-        ));
-        for attachment in &self.attachments {
-            text.push_str(&format!(
-                "Attached    {} ({}, {} bytes)\n",
-                attachment.name, attachment.media_type, attachment.size_bytes
-            ));
-        }
-        for warning in &self.warnings {
-            text.push_str(&format!("Warning     {warning}\n"));
-        }
-        text.push_str(&format!("\nSubject: {}\n\n{}\n", self.subject, self.text.trim_end()));
-        text
-    }
-}
-
-/// What the acknowledgement rests on, as far as it goes: a From address proves nothing.
-fn proven_by(proof: &Proof) -> String {
-    match proof {
-        Proof::Signed { by, mail } => {
-            format!("in {mail}, signed by their certificate {}", pretty_fingerprint(by))
-        }
-        Proof::Threaded { mail } => format!(
-            "in {mail}, which answers our mail but is not signed: who wrote it is not proven (breachpost mailbox show {mail})"
-        ),
-        Proof::DsnDelivered { mail } => format!("their server's delivery report {mail}"),
-        Proof::Attested {
-            by,
-            file_sha256: Some(digest),
-        } => format!("attested by {by}, proof file SHA-256 {digest}"),
-        Proof::Attested { by, file_sha256: None } => format!("attested by {by}, without a proof file"),
-    }
-}
-
-fn row(view: &NoticeView) -> Vec<String> {
-    vec![
-        view.reference.to_string(),
-        view.breach.to_string(),
-        view.authority.clone(),
-        view.kind.name().to_owned(),
-        view.channel.name().to_owned(),
-        view.state.name().to_owned(),
-        view.authority_reference.clone().unwrap_or_default(),
-    ]
-}
-
-fn human(view: &NoticeView) -> String {
-    let mut text = format!(
-        "{}  {} notice {} about {} to {} ({})\n  {}: {}\n",
-        view.reference,
-        view.kind.name(),
-        view.sequence,
-        view.breach,
-        view.authority,
-        view.channel.name(),
-        view.state.name(),
-        view.meaning
-    );
-    if let Some(reason) = &view.draft_reason {
-        text.push_str(&format!("  why: {reason}\n"));
-    }
-    if let Some(theirs) = &view.authority_reference {
-        text.push_str(&format!("  the authority's reference: {theirs}\n"));
-    }
-    if let Some(acknowledgement) = &view.acknowledgement {
-        text.push_str(&format!(
-            "  acknowledged {}, {}\n",
-            acknowledgement.at.format("%Y-%m-%d %H:%M UTC"),
-            proven_by(&acknowledgement.proof)
-        ));
-    }
-    if let Some(prior) = &view.prior {
-        text.push_str(&format!("  continues {prior}\n"));
-    }
-    if view.possibly_twice {
-        text.push_str("  may have arrived twice: a connection broke after the message had been sent\n");
-    }
-    for attempt in &view.attempts {
-        let words = match (&attempt.reply, &attempt.fault) {
-            (Some(reply), _) => reply.to_string(),
-            (None, Some(fault)) => fault.to_string(),
-            (None, None) => String::new(),
-        };
-        let tls = attempt
-            .tls
-            .as_ref()
-            .map_or_else(String::new, |tls| format!(" ({} {})", tls.version, tls.cipher));
-        text.push_str(&format!(
-            "  {}  {}  {words}{tls}\n",
-            attempt.at.format("%Y-%m-%d %H:%M:%S UTC"),
-            attempt.outcome
-        ));
-    }
-    if let Some(next) = view
-        .next_attempt
-        .filter(|_| view.state == NoticeState::Queued && !view.attempts.is_empty())
-    {
-        text.push_str(&format!("  next attempt at {}\n", next.format("%Y-%m-%d %H:%M:%S UTC")));
-    }
-    text
 }

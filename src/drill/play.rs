@@ -225,6 +225,7 @@ impl Stage<'_> {
             language: None,
             attachments: Vec::new(),
             explanation: None,
+            decision: None,
         };
         let prepared = notice::prepare(&self.office, request).await?;
         let filed = notice::file(&self.office, prepared, &self.by).await?;

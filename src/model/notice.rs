@@ -128,8 +128,55 @@ pub enum Protection {
         signer: String,
         verified: String,
     },
+    /// Each file signed and encrypted on its own, beside a neutral cover text, for readers without a mail plug-in.
+    EncryptedFiles {
+        recipient: String,
+        signer: String,
+        verified: String,
+    },
+    /// Files encrypted with a passphrase that is told by telephone.
+    Passphrase { signer: String },
+    /// A content-free mail only; the notice itself must go by another channel.
+    Stub,
+    /// Signed clear text over TLS, where the authority's profile allows it, with this source.
+    SignedClear { signer: String, source: String },
     /// Not sent by us: booked from another channel.
     Outside,
+}
+
+/// A rung of the ladder: how to get through when the certificate cannot be used as it should. Each is a person's
+/// decision, with a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rung {
+    /// Encrypt to the expired certificate all the same.
+    Expired,
+    /// Encrypt to the certificate whose fingerprint was not verified.
+    Unverified,
+    /// Encrypt with a passphrase, told by telephone.
+    Passphrase,
+    /// Send a content-free mail, and the notice by another channel.
+    Stub,
+    /// Send signed clear text over TLS.
+    Tls,
+}
+impl Rung {
+    pub fn name(self) -> &'static str {
+        match self {
+            Rung::Expired => "expired",
+            Rung::Unverified => "unverified",
+            Rung::Passphrase => "passphrase",
+            Rung::Stub => "stub",
+            Rung::Tls => "tls",
+        }
+    }
+}
+
+/// A person's decision to take a rung.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    pub rung: Rung,
+    pub reason: String,
 }
 
 /// The authority's confirmation of receipt.

@@ -17,6 +17,7 @@ use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId, MailId, Referenc
 use crate::model::notice::{Acknowledgement, Notice, NoticeChannel, NoticeKind, Protection};
 use crate::model::proof::Proof;
 use crate::model::receipt::ReceiptKind;
+use crate::secret::Secret;
 
 /// Our side could not do its job.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +120,8 @@ pub struct NewNotice {
     pub handed_at: Option<Time>,
     /// The override and its reason, where one was used.
     pub decision: Option<String>,
+    /// What opens it, where it was sealed with a passphrase; kept with the content, to be told by telephone.
+    pub passphrase: Option<Secret>,
 }
 
 /// A proof that a person gave for a notice.
@@ -380,6 +383,8 @@ pub trait Notices: Send + Sync {
     async fn list_notices(&self, breach: Option<BreachId>) -> Result<Vec<Notice>, StoreError>;
     /// The plain content as it was sealed.
     async fn notice_content(&self, reference: &Reference) -> Result<Option<Vec<u8>>, StoreError>;
+    /// The passphrase it was sealed with, if it was.
+    async fn notice_passphrase(&self, reference: &Reference) -> Result<Option<Secret>, StoreError>;
     /// The proofs that persons gave for this notice, oldest first.
     async fn list_files(&self, reference: &Reference) -> Result<Vec<StoredFile>, StoreError>;
     /// Books the authority's confirmation; a second one keeps the first and adds a missing authority reference. Moves the

@@ -72,7 +72,7 @@ impl Gpg {
         const END: &str = "-----END PGP MESSAGE-----";
         let start = mail.find("-----BEGIN PGP MESSAGE-----").unwrap();
         let end = mail.find(END).unwrap() + END.len();
-        let ran = self.run(&["--decrypt"], mail[start..end].as_bytes()).exits(0);
+        let ran = self.run(&["--decrypt"], &mail.as_bytes()[start..end]).exits(0);
         (ran.stdout, ran.stderr)
     }
 

@@ -3,10 +3,13 @@
 
 use serde::Serialize;
 
-use crate::directory::profile::{ChannelKind, Profile};
+use crate::directory::profile::{ChannelKind, Profile, Seal};
 use crate::model::Time;
 use crate::model::id::BreachId;
+use crate::model::notice;
 use crate::model::time::show_left;
+
+use super::CertificateTrouble;
 
 /// One thing that can be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,24 +30,51 @@ pub struct Ladder {
 
 impl Ladder {
     /// For an authority whose certificate is missing or cannot be used.
-    pub fn for_certificate(profile: &Profile, breach: BreachId, deadline: Option<Time>, now: Time) -> Self {
+    pub fn for_certificate(
+        profile: &Profile,
+        breach: BreachId,
+        trouble: &CertificateTrouble,
+        deadline: Option<Time>,
+        now: Time,
+    ) -> Self {
         let id = &profile.id;
-        let mut rungs = Vec::new();
-        let place = profile.openpgp.as_ref().map_or_else(
-            || "its own site".to_owned(),
-            |openpgp| openpgp.url.clone().unwrap_or_else(|| "its own site".to_owned()),
-        );
+        let place = profile.openpgp.as_ref().and_then(|openpgp| openpgp.url.as_deref());
         let call = profile
             .phone()
             .map_or_else(String::new, |phone| format!(" ({})", phone.value));
-        rungs.push(Rung {
+        let mut rungs = vec![Rung {
             text: format!(
-                "get a valid OpenPGP certificate from {place}, read its fingerprint back by telephone{call}, import it, and send again"
+                "get a valid OpenPGP certificate from {}, read its fingerprint back by telephone{call}, import it, and send again",
+                place.unwrap_or("the authority")
             ),
             command: Some(format!(
                 "breachpost authority cert import {id} FILE --fingerprint FINGERPRINT --verified phone"
             )),
-        });
+        }];
+        let by_override = |rung: notice::Rung, text: String| Rung {
+            text,
+            command: Some(format!(
+                "breachpost notice send {breach} --to {id} --override {} --reason WHY",
+                rung.name()
+            )),
+        };
+        if trouble.is_expired() {
+            let text =
+                "encrypt to the expired certificate all the same: who holds its key can still read it".to_owned();
+            rungs.push(by_override(notice::Rung::Expired, text));
+        }
+        rungs.push(by_override(
+            notice::Rung::Passphrase,
+            format!("send it as files encrypted with a passphrase, and tell the passphrase by telephone{call}"),
+        ));
+        rungs.push(by_override(
+            notice::Rung::Stub,
+            "send a content-free mail that asks them to call, and hand the notice over in another way".to_owned(),
+        ));
+        if profile.seal != Seal::Required {
+            let text = "send it signed in clear text over TLS, which this authority's profile allows".to_owned();
+            rungs.push(by_override(notice::Rung::Tls, text));
+        }
         rungs.extend(other_channels(profile, breach));
         Self::with(rungs, deadline, now)
     }

@@ -67,6 +67,19 @@ pub enum CertificateTrouble {
     },
 }
 
+impl CertificateTrouble {
+    /// Whether an expired certificate is all that is wrong.
+    pub fn is_expired(&self) -> bool {
+        matches!(
+            self,
+            CertificateTrouble::Unusable {
+                source: CertificateError::Expired { .. },
+                ..
+            }
+        )
+    }
+}
+
 impl From<StoreError> for DeskError {
     fn from(source: StoreError) -> Self {
         OfficeError::from(source).into()

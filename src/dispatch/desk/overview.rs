@@ -90,7 +90,7 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
         };
         let notified = notices
             .iter()
-            .any(|notice| notice.breach == view.id && left(notice.state));
+            .any(|notice| notice.breach == view.id && left(notice.state) && !notice.is_stub());
         let excused = needs_no_notice(&view.record);
         if !notified && !excused {
             let left = view.clock.as_ref().map_or_else(

@@ -44,6 +44,8 @@ pub struct Labels {
     pub language: String,
     pub formats: Formats,
     pub words: Words,
+    /// What may travel in clear, so it says nothing of the matter.
+    pub in_clear: InClear,
     /// Titles of notices, by kind.
     pub kind: Map,
     pub role: Map,
@@ -129,6 +131,29 @@ pub struct Words {
     pub not_known: String,
     /// Said in the row "notified within 72 hours" when it was not; `{duration}` is by how much.
     pub exceeded: String,
+}
+
+/// Texts that everybody on the way may read. `{organisation}`, `{reference}`, `{phone}` are filled in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InClear {
+    /// Beside files encrypted to the reader's certificate.
+    pub files: String,
+    /// Beside files encrypted with a passphrase that is told by telephone.
+    pub passphrase: String,
+    /// Instead of a notice, when it cannot be encrypted: please call.
+    pub stub_subject: String,
+    pub stub: String,
+}
+impl InClear {
+    fn texts(&self) -> [(&'static str, &str); 4] {
+        [
+            ("in_clear.files", &self.files),
+            ("in_clear.passphrase", &self.passphrase),
+            ("in_clear.stub_subject", &self.stub_subject),
+            ("in_clear.stub", &self.stub),
+        ]
+    }
 }
 
 /// One piece of advice to an affected person.
@@ -268,6 +293,16 @@ impl Labels {
         }
         for (name, format, wanted) in self.wanted_in_formats() {
             for key in wanted.iter().filter(|w| !format.contains(&format!("{{{w}}}"))) {
+                flaws.push(format!("`{name}` lacks `{{{key}}}`"));
+            }
+        }
+        for (name, text) in self.in_clear.texts() {
+            let wanted: &[&str] = if name.ends_with("subject") {
+                &["reference"]
+            } else {
+                &["organisation", "reference", "phone"]
+            };
+            for key in wanted.iter().filter(|w| !text.contains(&format!("{{{w}}}"))) {
                 flaws.push(format!("`{name}` lacks `{{{key}}}`"));
             }
         }

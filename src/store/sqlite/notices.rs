@@ -10,6 +10,7 @@ use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState};
 use crate::model::id::{Actor, BreachId, DeliveryId, MailId, Reference};
 use crate::model::notice::{Acknowledgement, Notice};
+use crate::secret::Secret;
 use crate::store::{NewNotice, Notices, StoreError, StoredFile, chain};
 
 /// A proof file's name and bytes.
@@ -56,6 +57,11 @@ impl Notices for Sqlite {
     async fn notice_content(&self, reference: &Reference) -> Result<Option<Vec<u8>>, StoreError> {
         let reference = reference.clone();
         self.read(move |conn| content(conn, &reference)).await
+    }
+
+    async fn notice_passphrase(&self, reference: &Reference) -> Result<Option<Secret>, StoreError> {
+        let reference = reference.clone();
+        self.read(move |conn| passphrase(conn, &reference)).await
     }
 
     async fn list_files(&self, reference: &Reference) -> Result<Vec<StoredFile>, StoreError> {
@@ -257,9 +263,9 @@ fn put(
     run(
         tx.conn,
         "store the notice's content",
-        "INSERT INTO notice_contents (notice, content) VALUES (?1, ?2)
-         ON CONFLICT (notice) DO UPDATE SET content = excluded.content",
-        params![row, new.content],
+        "INSERT INTO notice_contents (notice, content, passphrase) VALUES (?1, ?2, ?3)
+         ON CONFLICT (notice) DO UPDATE SET content = excluded.content, passphrase = excluded.passphrase",
+        params![row, new.content, new.passphrase.as_ref().map(Secret::expose)],
     )?;
     Ok((row, sequence))
 }
@@ -282,6 +288,17 @@ fn content(conn: &Connection, reference: &Reference) -> Result<Option<Vec<u8>>, 
         [Text(reference)],
         |row| row.get(0),
     )
+}
+
+fn passphrase(conn: &Connection, reference: &Reference) -> Result<Option<Secret>, StoreError> {
+    let found: Option<Option<String>> = one(
+        conn,
+        "read the notice's passphrase",
+        "SELECT c.passphrase FROM notices n JOIN notice_contents c ON c.notice = n.id WHERE n.reference = ?1",
+        [Text(reference)],
+        |row| row.get(0),
+    )?;
+    Ok(found.flatten().map(Secret::new))
 }
 
 /// The same file given twice is kept once.

@@ -130,7 +130,12 @@ impl Threads {
 }
 impl Drop for Threads {
     fn drop(&mut self) {
-        let mut running = self.running.get_mut().map(std::mem::take).unwrap_or_default().into_iter();
+        let mut running = self
+            .running
+            .get_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+            .into_iter();
         // A thread that panicked has nothing left to close. The reader must have closed before the writer: the last one
         // to close clears the log away, and a reader may not.
         self.read = None;

@@ -88,8 +88,9 @@ CREATE TABLE notices (
 CREATE UNIQUE INDEX notices_by_message_id ON notices (message_id) WHERE message_id IS NOT NULL;
 
 CREATE TABLE notice_contents (
-    notice  INTEGER PRIMARY KEY REFERENCES notices (id),
-    content BLOB NOT NULL
+    notice     INTEGER PRIMARY KEY REFERENCES notices (id),
+    content    BLOB NOT NULL,
+    passphrase TEXT                                     -- what opens it, where it was sealed with a passphrase
 ) STRICT;
 
 -- Proofs that a person gave.

@@ -1,25 +1,33 @@
 //! Notices to authorities: prepare (what a preview shows is what leaves), file, book what went by other channels.
 
-use serde::Serialize;
+mod book;
+mod protect;
+mod view;
+
+use std::sync::Arc;
 
 use crate::config::Persons;
-use crate::directory::certificate::{self, Usable};
 use crate::directory::profile::Profile;
 use crate::message::facts::{NoticeContext, NoticeFacts, PriorNotice};
 use crate::message::mime::{Attachment, Content, Headers};
+use crate::message::seal::SealError;
 use crate::message::template::Audience;
-use crate::message::{seal, token};
+use crate::message::token;
 use crate::model::Time;
 use crate::model::breach::Gap;
 use crate::model::id::{Actor, BreachId, Reference};
-use crate::model::notice::{Acknowledgement, Notice, NoticeChannel, NoticeKind, NoticeState, Protection};
-use crate::model::proof::Proof;
-use crate::store::{Attempt, NewMailOut, NewNotice, Pin, StoredDelivery};
+use crate::model::notice::{Decision, Notice, NoticeChannel, NoticeKind};
+use crate::secret::Secret;
+use crate::store::{NewMailOut, NewNotice};
 
 use super::breach::{self, Breach, Clock};
 use super::ladder::Ladder;
 use super::{CertificateTrouble, DeskError};
 use crate::dispatch::office::{Office, OfficeError};
+
+pub use book::{Record, attest, record, retry, withdraw};
+pub use protect::{InClear, LooseFiles, Plan, Protected};
+pub use view::{CallSheet, NoticeView, call_sheet, content, find, list, show};
 
 /// Base64, armor and headers make a sealed mail about this much larger than what it carries (4/3 for the attachment
 /// inside, 4/3 for the armor outside, line ends).
@@ -36,6 +44,8 @@ pub struct NoticeRequest {
     pub attachments: Vec<Attachment>,
     /// What changed, why it is withdrawn, or the answer: free text at the head of the notice.
     pub explanation: Option<String>,
+    /// A rung of the ladder that a person chose, with the reason.
+    pub decision: Option<Decision>,
 }
 
 /// A notice ready to be filed: exactly what will be sent, to whom, and how it is protected.
@@ -53,36 +63,11 @@ pub struct Prepared {
     /// Content gaps and choices the sender should know of.
     pub warnings: Vec<String>,
     pub gaps: Vec<Gap>,
-    /// The pinned certificate, or why there is none that can be used.
-    pub certificate: Result<(Pin, Usable), CertificateTrouble>,
-}
-
-/// A notice as shown: what is stored, how far it has got, every attempt.
-#[derive(Debug, Clone, Serialize)]
-pub struct NoticeView {
-    pub reference: Reference,
-    pub breach: BreachId,
-    pub authority: String,
-    pub sequence: u32,
-    pub kind: NoticeKind,
-    pub channel: NoticeChannel,
-    pub language: String,
-    pub state: NoticeState,
-    /// What that state proves, in plain words.
-    pub meaning: &'static str,
-    pub prior: Option<Reference>,
-    pub delivery: Option<crate::model::id::DeliveryId>,
-    pub message_id: Option<String>,
-    pub authority_reference: Option<String>,
-    pub protection: Option<Protection>,
-    pub content_sha256: Option<String>,
-    pub filed_at: Time,
-    pub filed_by: Actor,
-    pub possibly_twice: bool,
-    pub next_attempt: Option<Time>,
-    pub attempts: Vec<Attempt>,
-    pub acknowledgement: Option<Acknowledgement>,
-    pub draft_reason: Option<String>,
+    pub decision: Option<Decision>,
+    /// How it will be protected, or why the certificate cannot be used.
+    pub plan: Result<Arc<Plan>, CertificateTrouble>,
+    /// What stands in clear beside it, where the plan has that.
+    clear: Arc<InClear>,
 }
 
 /// Renders a notice and looks up everything it needs. Changes nothing.
@@ -114,11 +99,7 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
     check_attachments(office, &profile, &request.attachments)?;
 
     let earlier = earlier_notices(office, request.breach, &profile.id).await?;
-    let draft = earlier.drafts.first().map(|notice| notice.reference.clone());
-    let reference = match draft {
-        Some(reference) => reference,
-        None => fresh_reference(office).await?,
-    };
+    let reference = reference_for(office, &earlier).await?;
     let gaps = record.gaps(now, earlier.first_at());
     let kind = request
         .kind
@@ -166,6 +147,8 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
         .filter_map(|notice| notice.message_id.clone())
         .collect();
     let sender = office.sender();
+    let phone = phone_of(office, &record);
+    let clear = InClear::new(labels, office.config.organisation.name.as_str(), &reference, &phone);
     let headers = Headers {
         reply_to: Some(sender.clone()),
         to: crate::message::mime::Mailbox { name: None, address },
@@ -186,7 +169,11 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
             attachments: request.attachments,
             language: language.clone(),
         },
-        certificate: usable_certificate(office, &profile, now).await?,
+        plan: protect::plan(office, &profile, request.decision.as_ref(), now)
+            .await?
+            .map(Arc::new),
+        clear: Arc::new(clear),
+        decision: request.decision,
         breach: request.breach,
         reference,
         profile,
@@ -211,52 +198,87 @@ pub async fn file(office: &Office, prepared: Prepared, by: &Actor) -> Result<Not
         ));
     }
     let now = office.now();
-    let (pin, usable) = match &prepared.certificate {
-        Ok((pin, usable)) => (pin.clone(), usable.clone()),
+    let plan = match &prepared.plan {
+        Ok(plan) => Arc::clone(plan),
         Err(_) => return Err(keep_draft(office, prepared, by, now).await?),
     };
     let our = office.our_key().await?;
-    let Prepared { content, headers, .. } = &prepared;
-    let (content, headers) = (content.clone(), headers.clone());
-    let sealed = tokio::task::spawn_blocking(move || {
-        let sealed = seal::seal(&content, &headers, &our, &usable, now)?;
-        seal::self_check(&sealed, &content, &our, &usable)?;
-        Ok::<_, seal::SealError>(sealed)
-    })
-    .await
-    .expect("sealing does not panic")?;
+    let (content, headers) = (prepared.content.clone(), prepared.headers.clone());
+    let clear = Arc::clone(&prepared.clear);
+    let protected = on_blocking_thread(move || plan.protect(&content, &headers, &clear, &our, now)).await?;
     let (limit, whose) = size_limit(office, &prepared.profile);
-    if sealed.mail.len() as u64 > limit {
-        return Err(DeskError::TooLarge {
-            size: sealed.mail.len() as u64,
-            limit,
-            whose,
-        });
+    let size = protected.mail.len() as u64;
+    if size > limit {
+        return Err(DeskError::TooLarge { size, limit, whose });
     }
-    let reference = prepared.reference.clone();
-    let protection = Protection::PgpMime {
-        recipient: pin.fingerprint,
-        signer: sealed.signer_fingerprint.clone(),
-        verified: pin.verified,
-    };
-    let mail = NewMailOut {
+    let mut notice = new_notice(&prepared, protected.content);
+    notice.content_sha256 = protected.content_sha256;
+    notice.protection = Some(protected.protection);
+    notice.passphrase = protected.passphrase;
+    notice.message_id = Some(prepared.headers.message_id.clone());
+    notice.mail = Some(NewMailOut {
         envelope_from: prepared.headers.from.address.clone(),
         recipient: prepared.headers.to.address.clone(),
-        sealed: sealed.mail,
-    };
-    let mut notice = new_notice(&prepared, sealed.content);
-    notice.content_sha256 = sealed.content_sha256;
-    notice.protection = Some(protection);
-    notice.message_id = Some(prepared.headers.message_id.clone());
-    notice.mail = Some(mail);
+        sealed: protected.mail,
+    });
     office.store.file_notice(notice, by, now).await?;
-    show(office, &reference).await
+    show(office, &prepared.reference).await
+}
+
+/// Sealed files to hand over in another way, and what goes with them.
+pub struct Bundle {
+    pub reference: Reference,
+    /// Names and bytes, our certificate among them.
+    pub files: Vec<Attachment>,
+    pub cover: String,
+    pub passphrase: Option<Secret>,
+    /// How to book what was done with them.
+    pub then: Ladder,
+}
+
+/// Seals a notice into loose files; needs no relay. The notice is kept as a draft under its reference, to be booked by
+/// [`record`] once the files are handed over.
+///
+/// # Errors
+/// As [`file`]; a plan that seals nothing is refused.
+pub async fn seal_loose(office: &Office, prepared: Prepared, by: &Actor) -> Result<Bundle, DeskError> {
+    let now = office.now();
+    let plan = match &prepared.plan {
+        Ok(plan) => Arc::clone(plan),
+        Err(_) => return Err(keep_draft(office, prepared, by, now).await?),
+    };
+    let our = office.our_key().await?;
+    let (content, working) = (prepared.content.clone(), Arc::clone(&plan));
+    let sealed = on_blocking_thread(move || working.loose_files(&content, &our, now)).await?;
+    let Some(LooseFiles { files, passphrase }) = sealed else {
+        return Err(DeskError::Refused(
+            "nothing is sealed that way; use --override expired or passphrase".to_owned(),
+        ));
+    };
+    let mut notice = new_notice(&prepared, prepared.content.text.clone().into_bytes());
+    notice.passphrase = passphrase.clone();
+    let reason = "sealed into files, to be handed over in another way and then booked";
+    office.store.keep_draft(notice, reason, by, now).await?;
+    let deadline = prepared.clock.as_ref().map(|clock| clock.strict);
+    Ok(Bundle {
+        files,
+        cover: plan.cover(&prepared.clear).to_owned(),
+        passphrase,
+        then: Ladder::for_other_channels(&prepared.profile, prepared.breach, deadline, now),
+        reference: prepared.reference,
+    })
+}
+
+async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SealError> + Send + 'static,
+) -> Result<T, SealError> {
+    tokio::task::spawn_blocking(work).await.expect("sealing does not panic")
 }
 
 /// Keeps what could not be sealed as a draft, and tells the way through.
 async fn keep_draft(office: &Office, prepared: Prepared, by: &Actor, now: Time) -> Result<DeskError, DeskError> {
     let notice = new_notice(&prepared, prepared.content.text.clone().into_bytes());
-    let Err(why) = prepared.certificate else {
+    let Err(why) = prepared.plan else {
         unreachable!("kept only when the certificate cannot be used")
     };
     let reason = match &why {
@@ -265,7 +287,7 @@ async fn keep_draft(office: &Office, prepared: Prepared, by: &Actor, now: Time) 
     };
     office.store.keep_draft(notice, &reason, by, now).await?;
     let deadline = prepared.clock.as_ref().map(|clock| clock.strict);
-    let ladder = Ladder::for_certificate(&prepared.profile, prepared.breach, deadline, now);
+    let ladder = Ladder::for_certificate(&prepared.profile, prepared.breach, &why, deadline, now);
     Ok(DeskError::NoCertificate {
         reference: prepared.reference,
         why: Box::new(why),
@@ -290,206 +312,12 @@ fn new_notice(prepared: &Prepared, content: Vec<u8>) -> NewNotice {
         outside_reference: None,
         proof_file: None,
         handed_at: None,
-        decision: None,
-    }
-}
-
-/// A notice that went by another channel, as a person tells it.
-#[derive(Debug, Clone)]
-pub struct Record {
-    pub breach: BreachId,
-    pub authority: String,
-    pub channel: NoticeChannel,
-    pub kind: Option<NoticeKind>,
-    /// The number the authority or the portal gave.
-    pub outside_reference: Option<String>,
-    pub note: Option<String>,
-    pub at: Option<Time>,
-    pub proof_file: Option<(String, Vec<u8>)>,
-}
-
-/// Books a notice that went by portal, form, telephone, post or hand.
-///
-/// # Errors
-/// Unknown breach or authority, or the store fails.
-pub async fn record(office: &Office, record: Record, by: &Actor) -> Result<NoticeView, DeskError> {
-    let now = office.now();
-    let found = breach::find(office, record.breach).await?;
-    let profile = office.directory.find(&record.authority).map_err(DeskError::Authority)?;
-    if record.at.is_some_and(|at| at > now) {
-        return Err(DeskError::Refused(
-            "what is booked must have happened: the time lies in the future".to_owned(),
-        ));
-    }
-    let earlier = earlier_notices(office, record.breach, &profile.id).await?;
-    let kind = record
-        .kind
-        .unwrap_or(match (earlier.filed.is_empty(), found.record.is_complete()) {
-            (true, true) => NoticeKind::Complete,
-            (true, false) => NoticeKind::Preliminary,
-            (false, _) => NoticeKind::Supplementary,
-        });
-    let reference = fresh_reference(office).await?;
-    let content = record.note.clone().unwrap_or_default().into_bytes();
-    let notice = NewNotice {
-        reference: reference.clone(),
-        breach: record.breach,
-        authority: profile.id.clone(),
-        kind,
-        channel: record.channel,
-        language: String::new(),
-        prior: earlier.filed.last().map(|notice| notice.reference.clone()),
-        message_id: None,
-        protection: Some(Protection::Outside),
-        content_sha256: token::sha256_hex(&content),
-        content,
-        mail: None,
-        outside_reference: record.outside_reference,
-        proof_file: record.proof_file,
-        handed_at: record.at,
-        decision: None,
-    };
-    office.store.file_notice(notice, by, now).await?;
-    show(office, &reference).await
-}
-
-/// Books an acknowledgement that a person attests (a letter, a call, a portal's page).
-///
-/// # Errors
-/// No such notice, a draft, or the store fails.
-pub async fn attest(
-    office: &Office,
-    reference: &Reference,
-    authority_reference: Option<String>,
-    proof_file: Option<(String, Vec<u8>)>,
-    by: &Actor,
-) -> Result<NoticeView, DeskError> {
-    let notice = find(office, reference).await?;
-    if notice.draft_reason.is_some() || notice.withdrawn_at.is_some() {
-        let what = if notice.withdrawn_at.is_some() {
-            "was withdrawn"
-        } else {
-            "is a draft that was never sent"
-        };
-        return Err(DeskError::Refused(format!(
-            "{reference} {what}; there is nothing to acknowledge"
-        )));
-    }
-    let file_sha256 = proof_file.as_ref().map(|(_, bytes)| token::sha256_hex(bytes));
-    let acknowledgement = Acknowledgement {
-        at: office.now(),
-        proof: Proof::Attested {
-            by: by.clone(),
-            file_sha256,
-        },
-        authority_reference,
-        mail: None,
-    };
-    office
-        .store
-        .acknowledge(reference, acknowledgement, proof_file, by, office.now())
-        .await?;
-    show(office, reference).await
-}
-
-/// Calls off a draft or a notice that has not been handed over.
-///
-/// # Errors
-/// It has left already: then a notice of kind `withdrawal` must be sent.
-pub async fn withdraw(office: &Office, reference: &Reference, by: &Actor) -> Result<NoticeView, DeskError> {
-    let view = show(office, reference).await?;
-    match view.state {
-        NoticeState::Draft | NoticeState::Held | NoticeState::Queued | NoticeState::InDoubt => {
-            office.store.withdraw(reference, by, office.now()).await?;
-            show(office, reference).await
-        }
-        NoticeState::Withdrawn => Ok(view),
-        _ => Err(DeskError::Refused(format!(
-            "{reference} has left already; to withdraw it, send a notice: breachpost notice send {} --to {} --kind withdrawal --text REASON",
-            view.breach, view.authority
-        ))),
-    }
-}
-
-/// One stored notice.
-///
-/// # Errors
-/// No such notice, or the store fails.
-pub async fn find(office: &Office, reference: &Reference) -> Result<Notice, DeskError> {
-    office
-        .store
-        .find_notice(reference)
-        .await?
-        .ok_or_else(|| DeskError::NoNotice(reference.clone()))
-}
-
-/// One notice as it stands now.
-///
-/// # Errors
-/// As [`find`].
-pub async fn show(office: &Office, reference: &Reference) -> Result<NoticeView, DeskError> {
-    let notice = find(office, reference).await?;
-    view(office, notice).await
-}
-
-/// All notices of a breach, or of all breaches, oldest first.
-///
-/// # Errors
-/// The store fails.
-pub async fn list(office: &Office, of: Option<BreachId>) -> Result<Vec<NoticeView>, DeskError> {
-    let mut views = Vec::new();
-    for notice in office.store.list_notices(of).await? {
-        views.push(view(office, notice).await?);
-    }
-    Ok(views)
-}
-
-/// The plain content of a notice, as it was sealed.
-///
-/// # Errors
-/// No such notice, or the store fails.
-pub async fn content(office: &Office, reference: &Reference) -> Result<Vec<u8>, DeskError> {
-    office
-        .store
-        .notice_content(reference)
-        .await?
-        .ok_or_else(|| DeskError::NoNotice(reference.clone()))
-}
-
-async fn view(office: &Office, notice: Notice) -> Result<NoticeView, DeskError> {
-    let delivery: Option<StoredDelivery> = match notice.delivery {
-        Some(id) => office.store.find_delivery(id).await?,
-        None => None,
-    };
-    let state = notice.state(delivery.as_ref().map(|delivery| &delivery.state));
-    Ok(NoticeView {
-        state,
-        meaning: state.meaning(),
-        authority_reference: notice
-            .acknowledgement
+        decision: prepared
+            .decision
             .as_ref()
-            .and_then(|ack| ack.authority_reference.clone())
-            .or_else(|| notice.outside_reference.clone()),
-        possibly_twice: delivery.as_ref().is_some_and(|delivery| delivery.possibly_twice),
-        next_attempt: delivery.as_ref().and_then(|delivery| delivery.state.next_try()),
-        attempts: delivery.map(|delivery| delivery.attempts).unwrap_or_default(),
-        reference: notice.reference,
-        breach: notice.breach,
-        authority: notice.authority,
-        sequence: notice.sequence,
-        kind: notice.kind,
-        channel: notice.channel,
-        language: notice.language,
-        prior: notice.prior,
-        delivery: notice.delivery,
-        message_id: notice.message_id,
-        protection: notice.protection,
-        content_sha256: notice.content_sha256,
-        filed_at: notice.filed_at,
-        filed_by: notice.filed_by,
-        acknowledgement: notice.acknowledgement,
-        draft_reason: notice.draft_reason,
-    })
+            .map(|decision| format!("{}: {}", decision.rung.name(), decision.reason)),
+        passphrase: None,
+    }
 }
 
 struct Earlier {
@@ -536,6 +364,22 @@ fn lead_authority_name(office: &Office, record: &crate::model::breach::Record, l
     Some(office.directory.find(lead).ok()?.name(language).to_owned())
 }
 
+/// The number the authority may call, else an address to write to.
+fn phone_of(office: &Office, record: &crate::model::breach::Record) -> String {
+    let contact = record.contact.clone().or_else(|| office.usual_contact());
+    contact
+        .and_then(|contact| contact.phone.or(contact.email))
+        .unwrap_or_else(|| office.config.sender.address.as_str().to_owned())
+}
+
+/// The reference of the draft that waits for this authority, else a fresh one.
+async fn reference_for(office: &Office, earlier: &Earlier) -> Result<Reference, DeskError> {
+    match earlier.drafts.first() {
+        Some(draft) => Ok(draft.reference.clone()),
+        None => fresh_reference(office).await,
+    }
+}
+
 /// 40 random bits; a collision in one store is looked for all the same.
 async fn fresh_reference(office: &Office) -> Result<Reference, DeskError> {
     loop {
@@ -546,25 +390,6 @@ async fn fresh_reference(office: &Office) -> Result<Reference, DeskError> {
             return Ok(reference);
         }
     }
-}
-
-async fn usable_certificate(
-    office: &Office,
-    profile: &Profile,
-    now: Time,
-) -> Result<Result<(Pin, Usable), CertificateTrouble>, DeskError> {
-    let Some(pin) = office.store.find_pin(&profile.id).await? else {
-        return Ok(Err(CertificateTrouble::Absent(name_of(profile))));
-    };
-    let address = super::certificate::wanted_address(profile, pin.accepted_user_id.as_ref());
-    let judged = certificate::read_one(&pin.certificate).and_then(|cert| certificate::judge(&cert, address, now));
-    Ok(match judged {
-        Ok(usable) => Ok((pin, usable)),
-        Err(source) => Err(CertificateTrouble::Unusable {
-            authority: name_of(profile),
-            source,
-        }),
-    })
 }
 
 fn check_attachments(office: &Office, profile: &Profile, attachments: &[Attachment]) -> Result<(), DeskError> {
