@@ -580,7 +580,7 @@ fn human(view: &NoticeView) -> String {
     }
     if let Some(acknowledgement) = &view.acknowledgement {
         text.push_str(&format!(
-            "  acknowledged {}, {}\n",
+            "  proof: {}, {}\n",
             acknowledgement.at.format("%Y-%m-%d %H:%M UTC"),
             proven_by(&acknowledgement.proof)
         ));
