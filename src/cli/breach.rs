@@ -187,7 +187,7 @@ fn ask_record(office: &Office, context: &Context) -> Result<Record, Failure> {
 fn told(view: &BreachView, what: &str) -> String {
     let mut text = format!("{} {what}: {}\n", view.id, view.title);
     text.push_str(&deadline_lines(view));
-    text.push_str(&gap_lines(&view.warnings));
+    text.push_str(&gap_lines(view));
     let to = view
         .record
         .cross_border
@@ -213,13 +213,19 @@ fn deadline_lines(view: &BreachView) -> String {
     text
 }
 
-fn gap_lines(gaps: &[Gap]) -> String {
+fn gap_lines(view: &BreachView) -> String {
+    let gaps = &view.warnings;
     if gaps.is_empty() {
         return "Nothing that GDPR Art. 33(3) asks for is missing.\n".to_owned();
     }
-    let mut text = "Still missing or worth a look (none of it stops a first notice unless marked):\n".to_owned();
+    let needed = view.record.blockers();
+    let mut text = match needed.len() {
+        0 => "Still missing or worth a look; none of it stops a first notice (GDPR Art. 33(4)):\n".to_owned(),
+        _ => "Still missing or worth a look; only what is marked NEEDED stops a first notice:\n".to_owned(),
+    };
     for gap in gaps {
-        text.push_str(&format!("  - {} [{}, {}]\n", gap.text, gap.field, gap.article));
+        let mark = if needed.contains(gap) { "NEEDED: " } else { "" };
+        text.push_str(&format!("  - {mark}{} [{}, {}]\n", gap.text, gap.field, gap.article));
     }
     text
 }
@@ -242,7 +248,7 @@ fn lines(timeline: &[LogEntry]) -> String {
 fn portrait(view: &BreachView, timeline: &[LogEntry]) -> String {
     let mut text = format!("{}  {}\n", view.id, view.title);
     text.push_str(&deadline_lines(view));
-    text.push_str(&gap_lines(&view.warnings));
+    text.push_str(&gap_lines(view));
     text.push_str("\nTimeline\n");
     text.push_str(&lines(timeline));
     text.push_str(&format!(

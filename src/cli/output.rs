@@ -157,7 +157,7 @@ impl Out {
         let mut text = if self.json {
             serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Ours, error))?
         } else {
-            human()
+            harmless(&human())
         };
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
@@ -189,7 +189,7 @@ impl Out {
 
     /// Prints a note for a person to standard error; it never carries data.
     pub fn note(self, text: &str) {
-        let _ = writeln!(anstream::stderr().lock(), "{text}");
+        let _ = writeln!(anstream::stderr().lock(), "{}", harmless(text));
     }
 
     /// Prints why a command failed: `error:`, `because:` lines, the way through, a hint that can be run.
@@ -221,7 +221,7 @@ impl Out {
         if let Some(hint) = &failure.way.hint {
             lines.push(format!("hint: {hint}"));
         }
-        let _ = writeln!(anstream::stderr().lock(), "{}", lines.join("\n"));
+        let _ = writeln!(anstream::stderr().lock(), "{}", harmless(&lines.join("\n")));
         if self.json {
             let mut document = failure.way.context.clone();
             document.insert(
@@ -241,6 +241,13 @@ impl Out {
     pub fn interactive(self) -> bool {
         !self.json && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
+}
+
+/// For a terminal: relays, authorities and records bring text of others, and a control sequence in it could rewrite what
+/// stands on the screen.
+fn harmless(text: &str) -> String {
+    let keep = |c: &char| !c.is_control() || matches!(c, '\n' | '\t' | '\r');
+    text.chars().filter(keep).collect()
 }
 
 /// A table with aligned columns; the last column is not padded.
@@ -270,6 +277,14 @@ pub fn table(rows: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn text_of_others_cannot_steer_the_terminal() {
+        assert_eq!(
+            super::harmless("250 \u{1b}[2Jé\u{7}\u{9b}31m\n\tok"),
+            "250 [2Jé31m\n\tok"
+        );
+    }
+
     #[test]
     fn tables_align_by_characters() {
         let rows = vec![

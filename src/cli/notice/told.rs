@@ -39,7 +39,7 @@ pub fn human(view: &NoticeView) -> String {
     }
     if let Some(acknowledgement) = &view.acknowledgement {
         text.push_str(&format!(
-            "  acknowledged {}, {}\n",
+            "  proof: {}, {}\n",
             acknowledgement.at.format("%Y-%m-%d %H:%M UTC"),
             proven_by(&acknowledgement.proof)
         ));
