@@ -4,6 +4,7 @@
 //! each with an error of its own that says what to do next. Must not know of mail, profiles or the store; reads no
 //! file and no clock.
 
+mod error;
 mod facts;
 
 use std::sync::Arc;
@@ -22,86 +23,19 @@ use openpgp::types::{HashAlgorithm, PublicKeyAlgorithm, RevocationStatus};
 
 use crate::model::Time;
 
+use error::Cause;
+
+pub use error::CertificateError;
 pub use facts::{CertificateFacts, SubkeyFacts, describe, pretty_fingerprint};
 pub use openpgp::Cert;
-
-/// What OpenPGP code of the library answers with.
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A file larger than this is no certificate (the largest with photographs and thousands of signatures stay below).
 const MAX_CERTIFICATE_BYTES: usize = 4 * 1024 * 1024;
 
-/// The smallest RSA modulus that is still encrypted to (ENISA and BSI TR-02102 ask for more; none accepts less).
+/// RSA below this is short: 2048 bits are the 112 bits of strength below which NIST SP 800-131A and RFC 9580 §12.4 allow
+/// nothing. BSI TR-02102-1 asks for 3000 since 2023; refusing the 2048 bits that older keys have would send their owners'
+/// notices by weaker ways than that.
 const MIN_RSA_BITS: usize = 2048;
-
-/// Why a certificate cannot be taken or used. Each variant names the way out.
-#[derive(Debug, thiserror::Error)]
-pub enum CertificateError {
-    #[error("the certificate file is empty; ask for the file again")]
-    Empty,
-    #[error("the certificate file is larger than {MAX_CERTIFICATE_BYTES} bytes and cannot be a certificate")]
-    TooLarge,
-    #[error("this is no OpenPGP certificate: {hint}")]
-    Unparsable {
-        hint: &'static str,
-        #[source]
-        source: Option<Cause>,
-    },
-    #[error(
-        "this file holds the secret key of {fingerprint}, which only its owner may have: delete it, tell whoever gave \
-         it to you that the key is compromised, and ask for the public certificate"
-    )]
-    SecretKey { fingerprint: String },
-    #[error(
-        "the file holds {count} certificates ({fingerprints}); export the one that is meant into a file of its own \
-         (gpg --armor --export FINGERPRINT)"
-    )]
-    Several { count: usize, fingerprints: String },
-    #[error("`{given}` is a key id, which can be forged; give the full fingerprint (40 hex digits, 64 for version 6)")]
-    ShortKeyId { given: String },
-    #[error("`{given}` is no fingerprint; it has 40 hex digits (64 for version 6), spaces are allowed")]
-    BadFingerprint { given: String },
-    #[error(
-        "the certificate's fingerprint is {found}, not {wanted}; do not use it before somebody at the authority has \
-         confirmed one of the two by telephone"
-    )]
-    OtherFingerprint { wanted: String, found: String },
-    #[error("{given} is the fingerprint of a subkey; give that of the certificate, {primary}, after checking it")]
-    SubkeyFingerprint { given: String, primary: String },
-    #[error("certificate {fingerprint}: its {what} expired on {}; ask for a renewed one", day(.on))]
-    Expired {
-        fingerprint: String,
-        /// `certificate` or `encryption subkey`.
-        what: &'static str,
-        on: Time,
-    },
-    #[error(
-        "certificate {fingerprint} was revoked on {} ({reason}); it must never be used again, ask for the new one", day(.on)
-    )]
-    Revoked {
-        fingerprint: String,
-        reason: String,
-        on: Time,
-    },
-    #[error("certificate {fingerprint} is valid from {} only; check this computer's clock", .from.format("%Y-%m-%d %H:%M UTC"))]
-    NotYetValid { fingerprint: String, from: Time },
-    #[error("certificate {fingerprint} cannot be encrypted to: {why}; ask for one that can")]
-    NoEncryptionKey { fingerprint: String, why: &'static str },
-    #[error("certificate {fingerprint} does not name {wanted}, only {found}; check whose certificate it is")]
-    NoSuchAddress {
-        fingerprint: String,
-        wanted: String,
-        found: String,
-    },
-    #[error("certificate {fingerprint} is too weak: {what}; ask for a new one")]
-    Weak { fingerprint: String, what: String },
-    #[error("certificate {fingerprint} has no valid self-signature; ask for a complete export")]
-    Unbound {
-        fingerprint: String,
-        #[source]
-        source: Cause,
-    },
-}
 
 /// Reads the one certificate in `bytes`, armored or binary.
 ///
@@ -250,8 +184,8 @@ impl std::fmt::Debug for Usable {
 ///
 /// # Errors
 /// In this order: [`Revoked`](CertificateError::Revoked), [`NotYetValid`](CertificateError::NotYetValid),
-/// [`Weak`](CertificateError::Weak), [`Unbound`](CertificateError::Unbound), [`Expired`](CertificateError::Expired),
-/// [`NoEncryptionKey`](CertificateError::NoEncryptionKey), [`NoSuchAddress`](CertificateError::NoSuchAddress).
+/// [`Weak`](CertificateError::Weak), [`Sha1`](CertificateError::Sha1), [`Unbound`](CertificateError::Unbound),
+/// [`Expired`](CertificateError::Expired), [`NoEncryptionKey`](CertificateError::NoEncryptionKey), [`NoSuchAddress`](CertificateError::NoSuchAddress).
 pub fn judge(cert: &Cert, address: Option<&str>, now: Time) -> Result<Usable, CertificateError> {
     judge_as_of(cert, address, now, now)
 }
@@ -281,6 +215,7 @@ fn judge_as_of(cert: &Cert, address: Option<&str>, as_of: Time, now: Time) -> Re
     if from > now {
         return Err(CertificateError::NotYetValid {
             fingerprint: fingerprint(),
+            what: "certificate",
             from,
         });
     }
@@ -290,19 +225,9 @@ fn judge_as_of(cert: &Cert, address: Option<&str>, as_of: Time, now: Time) -> Re
             what,
         });
     }
-    let valid = cert.with_policy(&policy, SystemTime::from(as_of)).map_err(|source| {
-        if cert.with_policy(&lenient(now), SystemTime::from(as_of)).is_ok() {
-            CertificateError::Weak {
-                fingerprint: fingerprint(),
-                what: "it is held together by SHA-1 signatures".to_owned(),
-            }
-        } else {
-            CertificateError::Unbound {
-                fingerprint: fingerprint(),
-                source: source.into(),
-            }
-        }
-    })?;
+    let valid = cert
+        .with_policy(&policy, SystemTime::from(as_of))
+        .map_err(|source| why_not_valid(cert, source.into(), as_of, now))?;
     let primary_expires = valid.primary_key().key_expiration_time().map(Time::from);
     if let Some(on) = primary_expires.filter(|on| *on <= as_of) {
         return Err(CertificateError::Expired {
@@ -403,6 +328,25 @@ fn lenient(now: Time) -> StandardPolicy<'static> {
     policy
 }
 
+/// Why no self-signature holds.
+fn why_not_valid(cert: &Cert, source: Cause, as_of: Time, now: Time) -> CertificateError {
+    let fingerprint = cert.fingerprint().to_hex();
+    if cert.with_policy(&lenient(now), SystemTime::from(as_of)).is_ok() {
+        let what = "certificate";
+        return CertificateError::Sha1 { fingerprint, what };
+    }
+    let of_ids = cert.userids().flat_map(|id| id.self_signatures());
+    let signed = of_ids.chain(cert.primary_key().self_signatures());
+    match signed.filter_map(|s| s.signature_creation_time()).min().map(Time::from) {
+        Some(from) if from > now => CertificateError::NotYetValid {
+            fingerprint,
+            what: "certificate",
+            from,
+        },
+        _ => CertificateError::Unbound { fingerprint, source },
+    }
+}
+
 /// The most telling reason why no encryption key was left.
 fn why_no_key(cert: &Cert, policy: &dyn Policy, as_of: Time, now: Time) -> CertificateError {
     let at = SystemTime::from(as_of);
@@ -410,8 +354,15 @@ fn why_no_key(cert: &Cert, policy: &dyn Policy, as_of: Time, now: Time) -> Certi
     let fingerprint = cert.fingerprint().to_hex();
     let mut expired: Option<Time> = None;
     let mut weak: Option<String> = None;
+    let mut by_sha1 = false;
+    let mut from: Option<Time> = None;
     let mut why = "it has no encryption subkey";
     for ka in cert.keys() {
+        let created = Time::from(ka.key().creation_time());
+        if created > now && ka.key().pk_algo().for_encryption() {
+            from = Some(from.map_or(created, |first| first.min(created)));
+            continue;
+        }
         let Ok(valid) = ka.clone().with_policy(&lenient, at) else {
             continue;
         };
@@ -427,17 +378,20 @@ fn why_no_key(cert: &Cert, policy: &dyn Policy, as_of: Time, now: Time) -> Certi
         } else if let Some(on) = valid.key_expiration_time().map(Time::from).filter(|on| *on <= as_of) {
             expired = Some(expired.map_or(on, |latest| latest.max(on)));
         } else {
-            weak.get_or_insert_with(|| "its encryption subkey is bound by SHA-1 signatures".to_owned());
+            by_sha1 = true;
         }
     }
-    match (expired, weak) {
-        (Some(on), _) => CertificateError::Expired {
+    let what = "encryption subkey";
+    match (expired, from, weak) {
+        (Some(on), _, _) => CertificateError::Expired { fingerprint, what, on },
+        (None, Some(from), _) => CertificateError::NotYetValid {
             fingerprint,
-            what: "encryption subkey",
-            on,
+            what,
+            from,
         },
-        (None, Some(what)) => CertificateError::Weak { fingerprint, what },
-        (None, None) => CertificateError::NoEncryptionKey { fingerprint, why },
+        (None, None, _) if by_sha1 => CertificateError::Sha1 { fingerprint, what },
+        (None, None, Some(what)) => CertificateError::Weak { fingerprint, what },
+        (None, None, None) => CertificateError::NoEncryptionKey { fingerprint, why },
     }
 }
 

@@ -103,7 +103,21 @@ fn bad_certificates_each_have_their_own_error() {
     ));
     assert!(matches!(
         judged(&sha1_bound(&public, &secret)),
-        CertificateError::Weak { .. }
+        CertificateError::Sha1 {
+            what: "certificate",
+            ..
+        }
+    ));
+    let (subkey_later, _) = bare()
+        .set_creation_time(SystemTime::from(now - TimeDelta::days(100)))
+        .generate()
+        .unwrap();
+    assert!(matches!(
+        judged(&with_later_subkey(&subkey_later)),
+        CertificateError::NotYetValid {
+            what: "encryption subkey",
+            ..
+        }
     ));
     let subkey_revoked = revoke_subkeys(&secret);
     assert!(matches!(
@@ -144,6 +158,23 @@ fn sha1_bound(public: &Cert, secret: &Cert) -> Cert {
     Cert::from_packets([primary, id.into(), signature.into()].into_iter()).unwrap()
 }
 
+/// The same certificate with an encryption subkey whose maker's clock was two days ahead.
+fn with_later_subkey(secret: &Cert) -> Cert {
+    openpgp::cert::KeyBuilder::new(KeyFlags::empty().set_transport_encryption())
+        .set_creation_time(SystemTime::from(now() + TimeDelta::days(2)))
+        .subkey(
+            secret
+                .with_policy(&openpgp::policy::StandardPolicy::new(), None)
+                .unwrap(),
+        )
+        .unwrap()
+        .set_signature_creation_time(SystemTime::from(now() + TimeDelta::days(2)))
+        .unwrap()
+        .attach_cert()
+        .unwrap()
+        .strip_secret_key_material()
+}
+
 fn revoke_subkeys(secret: &Cert) -> Cert {
     let mut signer = secret
         .primary_key()
@@ -173,6 +204,91 @@ fn revoke_subkeys(secret: &Cert) -> Cert {
         .insert_packets(revocations)
         .unwrap()
         .0
+}
+
+/// Whoever reads a refusal knows what to do next.
+#[test]
+fn each_refusal_says_what_to_do() {
+    let on = now();
+    let fingerprint = || "F".repeat(40);
+    for (wanted, error) in [
+        ("ask for the file again", CertificateError::Empty),
+        ("gpg --armor --export", CertificateError::TooLarge),
+        (
+            "--accept-expired",
+            CertificateError::Expired {
+                fingerprint: fingerprint(),
+                what: "certificate",
+                on,
+            },
+        ),
+        (
+            "ask for the new one",
+            CertificateError::Revoked {
+                fingerprint: fingerprint(),
+                reason: "Key is superseded".to_owned(),
+                on,
+            },
+        ),
+        (
+            "clock",
+            CertificateError::NotYetValid {
+                fingerprint: fingerprint(),
+                what: "certificate",
+                from: on,
+            },
+        ),
+        (
+            "ask for one with a valid encryption subkey",
+            CertificateError::NoEncryptionKey {
+                fingerprint: fingerprint(),
+                why: "it has no encryption subkey",
+            },
+        ),
+        (
+            "--accept-user-id REASON",
+            CertificateError::NoSuchAddress {
+                fingerprint: fingerprint(),
+                wanted: "meldung@aufsicht.example".to_owned(),
+                found: "no address".to_owned(),
+            },
+        ),
+        (
+            "at least 2048 bits",
+            CertificateError::Weak {
+                fingerprint: fingerprint(),
+                what: "it uses DSA 2048".to_owned(),
+            },
+        ),
+        (
+            "sign it anew",
+            CertificateError::Sha1 {
+                fingerprint: fingerprint(),
+                what: "certificate",
+            },
+        ),
+    ] {
+        let text = error.to_string();
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+}
+
+/// Certificates of version 6 (RFC 9580) are as good as any.
+#[test]
+fn version_6_is_judged_like_any_other() {
+    let make = |change: fn(CertBuilder<'static>) -> CertBuilder<'static>| {
+        let builder = |b: CertBuilder<'static>| change(b.set_profile(Profile::RFC9580).unwrap());
+        recipient_with(builder).0.strip_secret_key_material()
+    };
+    let read = |cert: &Cert| read_one(&cert.armored().to_vec().unwrap()).unwrap();
+    let good = read(&make(|b| b));
+    assert_eq!(certificate::describe(&good, now()).version, 6);
+    let usable = judge(&good, Some("meldung@aufsicht.example"), now()).unwrap();
+    assert_eq!((usable.fingerprint().len(), usable.expires()), (64, None));
+    certificate::check_fingerprint(&good, &certificate::pretty_fingerprint(usable.fingerprint())).unwrap();
+    let expired = read(&make(|b| b.set_validity_period(Duration::from_secs(86_400))));
+    let refused = judge(&expired, None, now()).unwrap_err();
+    assert!(matches!(refused, CertificateError::Expired { .. }), "{refused}");
 }
 
 #[test]

@@ -24,10 +24,10 @@ use openpgp::policy::StandardPolicy;
 use crate::{OUR_KEY, PASSPHRASE, armor_in, checked, content, now};
 
 /// A GnuPG of its own: nothing of it touches the user's, and its agent ends with it.
-struct Gpg(tempfile::TempDir);
+pub struct Gpg(tempfile::TempDir);
 
 impl Gpg {
-    fn new() -> Self {
+    pub fn new() -> Self {
         // Sockets need a short path.
         let home = tempfile::Builder::new()
             .prefix("bpg")
@@ -41,7 +41,7 @@ impl Gpg {
         self.0.path()
     }
 
-    fn run(&self, arguments: &[&str], input: &[u8]) -> (bool, Vec<u8>, String) {
+    pub fn run(&self, arguments: &[&str], input: &[u8]) -> (bool, Vec<u8>, String) {
         let mut child = Command::new("gpg")
             .arg("--homedir")
             .arg(self.home())
@@ -75,13 +75,13 @@ impl Gpg {
         )
     }
 
-    fn ok(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    pub fn ok(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
         let (success, stdout, stderr) = self.run(arguments, input);
         assert!(success, "gpg {arguments:?}: {stderr}");
         stdout
     }
 
-    fn make_key(&self, user_id: &str, primary: &str, sub: &str) -> Vec<u8> {
+    pub fn make_key(&self, user_id: &str, primary: &str, sub: &str) -> Vec<u8> {
         self.ok(&["--quick-generate-key", user_id, primary, "cert,sign", "never"], b"");
         let listing = String::from_utf8(self.ok(&["--with-colons", "--list-keys", user_id], b"")).unwrap();
         let fingerprint = listing

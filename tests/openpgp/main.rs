@@ -1,9 +1,11 @@
-//! Sealed mail from both sides: what GnuPG makes of it, what the check before sending finds, what is made of the mail
+//! Sealed mail from both sides: what GnuPG and other programs make of it, what the check before sending finds, what is made of the mail
 //! that comes back, and a zoo of bad certificates.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 mod certificates;
 mod gnupg;
+mod interop;
+mod layouts;
 mod reading;
 mod sealing;
 
@@ -17,6 +19,7 @@ use breachpost::message::seal::{Sealed, seal, self_check};
 use breachpost::model::{Clock, SystemClock, Time};
 use breachpost::secret::Secret;
 use chrono::TimeDelta;
+use mail_parser::{MessageParser, MimeHeaders};
 use sequoia_openpgp as openpgp;
 
 use openpgp::cert::CertBuilder;
@@ -105,6 +108,32 @@ fn armor_in(mail: &[u8]) -> Vec<u8> {
     let from = text.find("-----BEGIN PGP MESSAGE-----").unwrap();
     let end = "-----END PGP MESSAGE-----";
     text.as_bytes()[from..text.find(end).unwrap() + end.len()].to_vec()
+}
+
+/// The files of a mail, as a mail program saves them.
+fn attached(mail: &[u8]) -> Vec<Attachment> {
+    let message = MessageParser::default().parse(mail).unwrap();
+    message
+        .attachments()
+        .map(|part| Attachment {
+            name: part.attachment_name().unwrap().to_owned(),
+            media_type: String::new(),
+            bytes: part.contents().to_vec(),
+        })
+        .collect()
+}
+
+/// What is signed in a multipart/signed, and the signature (RFC 3156 §5).
+fn signed_parts(mail: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let text = std::str::from_utf8(mail).unwrap();
+    let after = |text: &str, mark: &str| text.find(mark).unwrap() + mark.len();
+    let boundary = &text[after(text, "boundary=\"")..];
+    let line = format!("\r\n--{}\r\n", &boundary[..boundary.find('"').unwrap()]);
+    let (_, rest) = text.split_once(&line).unwrap();
+    let (data, signature) = rest.split_once(&line).unwrap();
+    let armor = signature.find("-----BEGIN").unwrap();
+    let end = after(signature, "-----END PGP SIGNATURE-----");
+    (data.as_bytes().to_vec(), signature.as_bytes()[armor..end].to_vec())
 }
 
 fn recipient_with(
