@@ -4,4 +4,4 @@
 pub mod authority;
 pub mod play;
 pub mod receiver;
-mod stage;
+pub mod stage;

@@ -38,6 +38,8 @@ use crate::model::delivery::{Fault, FaultCause, Outcome, SmtpReply, SmtpStep, Tl
 pub use self::envelope::{Mail, Notify};
 pub use self::relay::{Login, Relay, RelayError, Timeouts, TlsMode};
 pub use self::reply::Capabilities;
+#[doc(hidden)]
+pub use self::reply::{ReadReply, read_reply};
 pub use self::tls::Connector;
 
 /// QUIT is a courtesy: every outcome is known by then.

@@ -154,6 +154,28 @@ impl Reply {
     }
 }
 
+/// A reply as this client takes it: public for the fuzz targets alone, which cannot reach it through a connection.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ReadReply {
+    pub kept: SmtpReply,
+    pub canonical: Vec<u8>,
+    pub used: usize,
+}
+/// Reads the first reply in `bytes`; `None` when it is not whole yet, and why when it is no SMTP.
+#[doc(hidden)]
+pub fn read_reply(bytes: &[u8]) -> Result<Option<ReadReply>, String> {
+    match parse(bytes) {
+        Parsed::Whole(reply, used) => Ok(Some(ReadReply {
+            kept: reply.to_kept(),
+            canonical: reply.canonical(),
+            used,
+        })),
+        Parsed::Partial => Ok(None),
+        Parsed::Garbage(why) => Err(why),
+    }
+}
+
 /// What the relay offers in its answer to EHLO: the keywords this client acts upon or reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Capabilities {

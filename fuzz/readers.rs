@@ -1,0 +1,119 @@
+//! What is done with bytes that a stranger wrote, and what must hold of the result. One function for each fuzz target;
+//! `tests/corpus.rs` runs the kept inputs through the same functions with any toolchain. None may panic, hang, or take
+//! memory without bound; what is taken must be whole and printable.
+
+use std::sync::LazyLock;
+
+use breachpost::config::Config;
+use breachpost::directory::{Directory, Profile, certificate};
+use breachpost::mail::smtp;
+use breachpost::message::key::{self, OurKey};
+use breachpost::message::{classify, open};
+use breachpost::model::Time;
+use breachpost::model::breach::Record;
+use breachpost::reading;
+use breachpost::secret::Secret;
+
+/// Fixed, so that an input means the same on every day.
+fn now() -> Time {
+    Time::from_timestamp(1_795_000_000, 0).expect("a valid instant")
+}
+
+/// An overlay of the operator's: read, checked, and asked everything that a notice asks of it.
+pub fn profile_yaml(bytes: &[u8]) {
+    let Ok(profile) = reading::yaml::<Profile>("profile.yaml", bytes) else {
+        return;
+    };
+    if profile.validate().is_err() {
+        return;
+    }
+    assert!(!profile.name("en").is_empty(), "a checked profile has a name");
+    let _ = (profile.timezone(), profile.ways(), profile.ack_senders(), profile.calendar_name());
+    let _ = profile.sender_matches("somebody@authority.example");
+    let _ = profile.acknowledgement.pattern();
+}
+
+/// A record as a person writes it.
+pub fn breach_yaml(bytes: &[u8]) {
+    breach("breach.yaml", bytes);
+}
+
+/// A record as a program writes it.
+pub fn breach_json(bytes: &[u8]) {
+    breach("breach.json", bytes);
+}
+
+/// What was taken is stored as JSON: it must be read again, and be the same.
+fn breach(origin: &str, bytes: &[u8]) {
+    let Ok(record) = Record::read(origin, bytes) else {
+        return;
+    };
+    let stored = serde_json::to_vec(&record).expect("a record can be written");
+    let again = Record::read("stored.json", &stored).expect("a stored record can be read");
+    assert_eq!(serde_json::to_vec(&again).expect("a record can be written"), stored);
+    let _ = (record.blockers(), record.gaps(now(), None), record.strict_deadline());
+}
+
+/// The relay's answers.
+pub fn smtp_reply(bytes: &[u8]) {
+    let Ok(Some(reply)) = smtp::read_reply(bytes) else {
+        return;
+    };
+    assert!(reply.used <= bytes.len());
+    assert!((200..600).contains(&reply.kept.code));
+    assert!(reply.kept.text.chars().all(|c| c == '\n' || !c.is_control()));
+    let again = smtp::read_reply(&reply.canonical)
+        .expect("what we hand on is SMTP")
+        .expect("and whole");
+    assert_eq!((again.kept.code, again.used), (reply.kept.code, reply.canonical.len()));
+}
+
+/// `authority cert import`.
+pub fn certificate(bytes: &[u8]) {
+    let Ok(cert) = certificate::read_one(bytes) else {
+        return;
+    };
+    let facts = certificate::describe(&cert, now());
+    assert!(facts.fingerprint.len() >= 40);
+    certificate::check_fingerprint(&cert, &facts.fingerprint).expect("its own fingerprint fits");
+    if let Ok(usable) = certificate::judge(&cert, None, now()) {
+        assert!(!usable.keys().is_empty(), "a usable certificate has a key to encrypt to");
+    }
+    let _ = certificate::judge_despite_expiry(&cert, Some("databreach@authority.example"), now());
+}
+
+/// `config.yaml`.
+pub fn config_yaml(bytes: &[u8]) {
+    if let Ok(config) = Config::parse("config.yaml", bytes) {
+        let _ = (config.fallback_language(), config.name_of(&config.sender));
+        let _ = config.relay_to_individuals().retry.policy(None).wait(u32::MAX, 1.0);
+    }
+}
+
+static OUR_KEY: LazyLock<OurKey> = LazyLock::new(|| {
+    let passphrase = Secret::new("fuzz");
+    let made = key::generate(
+        "Fuzz",
+        "breach@company.example",
+        key::Algorithm::Ed25519,
+        key::DEFAULT_VALIDITY,
+        &passphrase,
+        now(),
+    )
+    .expect("a key can be made");
+    OurKey::load(made.secret_armored.expose().as_bytes(), &passphrase, now()).expect("our own key can be read")
+});
+static AUTHORITY: LazyLock<Profile> = LazyLock::new(|| {
+    Directory::load(None)
+        .and_then(|directory| directory.find("lu-cnpd"))
+        .expect("built in")
+});
+
+/// What lies in the mailbox: opened and classified, as if tied to a notice and as if not.
+pub fn incoming_mail(bytes: &[u8]) {
+    let opened = open::open(bytes, Some(&OUR_KEY), &[], now());
+    let marks = classify::marks(&opened);
+    for profile in [None, Some(&*AUTHORITY)] {
+        assert!(!classify::judge(&opened, &marks, profile).why.is_empty());
+    }
+}
