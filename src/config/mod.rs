@@ -217,13 +217,17 @@ impl Config {
         let missing = reading::yaml::<Required>(origin, text)
             .map_err(ConfigError::Yaml)?
             .missing();
-        if !missing.is_empty() {
-            return Err(ConfigError::Missing {
+        match reading::yaml(origin, text) {
+            // A section that is misspelt is missing too; the line with the mistake helps more.
+            Err(error) if missing.is_empty() || error.message.starts_with("unknown field") => {
+                Err(ConfigError::Yaml(error))
+            }
+            Ok(config) if missing.is_empty() => Ok(config),
+            _ => Err(ConfigError::Missing {
                 origin: origin.to_owned(),
                 sections: missing,
-            });
+            }),
         }
-        reading::yaml(origin, text).map_err(ConfigError::Yaml)
     }
 
     /// The sender of campaign messages.

@@ -236,10 +236,12 @@ impl World {
     }
     /// Starts a command and lets it run.
     pub fn start(&self, line: &[&str]) -> Running {
+        self.spawn(self.command(line))
+    }
+    fn spawn(&self, mut command: Command) -> Running {
         let log = self.scratch().join("log");
         let stderr = fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        let child = self
-            .command(line)
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr)
@@ -249,7 +251,11 @@ impl World {
     }
     /// Starts the daemon and waits until it has signed on.
     pub fn serve(&self) -> Running {
-        let mut daemon = self.start(&["serve"]);
+        self.serve_by(self.command(&["serve"]))
+    }
+    /// The same by a command that was changed.
+    pub fn serve_by(&self, command: Command) -> Running {
+        let mut daemon = self.spawn(command);
         until("the daemon runs", || {
             assert_eq!(daemon.ended(), None, "{}", daemon.log());
             (self.run(&["status", "--json"]).json()["daemon"] == true).then_some(())
