@@ -165,7 +165,7 @@ fn a_breach_becomes_a_sealed_notice_that_the_authority_reads_and_acknowledges() 
 fn an_acknowledgement_in_plain_text_counts_and_its_proof_says_how_little_it_proves() {
     let relay = Relay::sound();
     let world = World::ready(&relay);
-    let sent = send(&world, "B-2026-001");
+    let sent = send(&world, world.breach());
     let headers = answer_to(&sent, "notifications@cnpd.lu", "Accuse de reception");
     let body = "Bonjour,\r\nnous avons bien reçu votre notification.\r\n\r\n> nous vous notifions la violation\r\n";
     let ingested = ingest(&world, &format!("{headers}{PLAIN}{body}")).exits(0).json();
@@ -187,7 +187,7 @@ fn an_acknowledgement_in_plain_text_counts_and_its_proof_says_how_little_it_prov
 fn what_only_looks_like_an_acknowledgement_waits_for_a_person() {
     let relay = Relay::sound();
     let world = World::ready(&relay);
-    let sent = send(&world, "B-2026-001");
+    let sent = send(&world, world.breach());
     let reference = text(&sent["reference"]);
     let from = |from: &str, subject: &str| answer_to(&sent, from, subject);
     let cases = [
@@ -345,7 +345,7 @@ fn what_went_by_portal_and_letter_is_booked_with_its_proof() {
     let line = [
         "notice",
         "record",
-        "B-2026-001",
+        world.breach(),
         "--to",
         "be-apd-gba",
         "--channel",
@@ -389,13 +389,13 @@ fn sha256(text: &str) -> String {
 fn a_notice_is_called_off_until_it_has_left_and_never_after() {
     let relay = Relay::troubled(Step::Rcpt, Act::reply("451 4.7.1 greylisted"), 1);
     let world = World::ready(&relay);
-    let line = ["notice", "send", "B-2026-001", "--to", AUTHORITY, "--yes", "--json"];
+    let line = ["notice", "send", world.breach(), "--to", AUTHORITY, "--yes", "--json"];
     let queued = world.run(&line).exits(2).json();
     assert_eq!(queued["state"], "queued");
     let withdrawn = world.json(&["notice", "withdraw", &text(&queued["reference"])]);
     assert_eq!(withdrawn["state"], "withdrawn");
 
-    let handed = send(&world, "B-2026-001");
+    let handed = send(&world, world.breach());
     assert_eq!(
         handed["prior"],
         Value::Null,

@@ -14,7 +14,6 @@ use sequoia_openpgp::Cert;
 use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::serialize::SerializeInto;
 
-use crate::SEND;
 use crate::world::relay::Relay;
 use crate::world::{AUTHORITY, AUTHORITY_ADDRESS, BREACH, World, text};
 
@@ -24,27 +23,30 @@ fn without_a_certificate_the_draft_is_kept_and_the_ladder_is_shown() {
     let world = World::new(&relay);
     world.open_breach(BREACH);
 
-    let refused = world.run(&SEND).exits(2);
+    let refused = world.send(&[]).exits(2);
     let draft = refused.json();
     assert_eq!(draft["state"], "draft");
     assert_eq!(draft["attempts"].as_array().unwrap().len(), 0);
     let rungs = draft["error"]["ladder"]["rungs"].as_array().unwrap();
     assert!(rungs.len() >= 2, "{draft}");
     let reference = text(&draft["reference"]);
-    world.run(&SEND[..6]).exits(2).says(&[
+    world.send(&[]).exits(2).says(&[
         "cannot be sealed",
         "no certificate of National Data Protection Commission was imported yet",
         "What can be done now (",
         "+352 26 10 60 1",
         "breachpost authority cert import lu-cnpd FILE --fingerprint FINGERPRINT --verified phone",
-        "breachpost notice record B-2026-001 --to lu-cnpd --channel phone --reference NUMBER",
+        &format!(
+            "breachpost notice record {} --to lu-cnpd --channel phone --reference NUMBER",
+            world.breach()
+        ),
     ]);
     assert_eq!(world.notices().len(), 1, "asking twice keeps one draft");
     assert_eq!(relay.connections(), 0);
     world.run(&["status"]).exits(2).says(&[&reference]);
 
     world.import_certificate();
-    let sent = world.json(&SEND[..6]);
+    let sent = world.send(&[]).exits(0).json();
     assert_eq!(
         (text(&sent["reference"]), text(&sent["state"])),
         (reference, "handed".to_owned())
@@ -106,7 +108,7 @@ fn expired_and_revoked_certificates_are_not_imported_and_not_used_when_they_were
             .exits(2)
             .says(&["CANNOT BE USED NOW", why]);
         world.run(&["doctor"]).says(&[why]);
-        let refused = world.run(&SEND).exits(2).says(&[why, "What can be done now"]);
+        let refused = world.send(&[]).exits(2).says(&[why, "What can be done now"]);
         assert_eq!(refused.json()["state"], "draft");
     }
     assert!(relay.mails().is_empty());
@@ -135,12 +137,15 @@ fn an_authority_without_e_mail_is_told_by_its_portal() {
     let relay = Relay::sound();
     let world = World::ready(&relay);
     world
-        .run(&["notice", "send", "B-2026-001", "--to", "be-apd-gba", "--yes"])
+        .run(&["notice", "send", world.breach(), "--to", "be-apd-gba", "--yes"])
         .exits(2)
         .says(&[
             "takes no breach notices by e-mail",
             "https://www.dataprotectionauthority.be/data-breach-notification-form",
-            "breachpost notice record B-2026-001 --to be-apd-gba --channel portal --reference NUMBER",
+            &format!(
+                "breachpost notice record {} --to be-apd-gba --channel portal --reference NUMBER",
+                world.breach()
+            ),
         ]);
     assert!(world.notices().is_empty() && relay.connections() == 0);
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use crate::SEND;
 use crate::world::relay::Relay;
 use crate::world::{AUTHORITY, BREACH, World, breach_with, text};
 
@@ -55,7 +54,7 @@ fn no_setting_and_no_profile_can_add_a_header() {
         let key = old.trim_start_matches("#e.g. ").split(':').next().unwrap();
         assert_eq!(sound.matches(old).count(), 1, "{old}");
         fs::write(&path, sound.replace(old, &format!("{key}: {INJECTION}"))).unwrap();
-        world.run(&SEND).exits(1).says(&["config.yaml:", name]);
+        world.send(&[]).exits(1).says(&["config.yaml:", name]);
     }
     fs::write(&path, &sound).unwrap();
 
@@ -65,7 +64,7 @@ fn no_setting_and_no_profile_can_add_a_header() {
         let key = old.split(':').next().unwrap();
         assert!(profile.contains(old));
         fs::write(&overlay, profile.replace(old, &format!("{key}: {INJECTION}"))).unwrap();
-        let refused = world.run(&SEND).says(&["lu-cnpd.yaml"]);
+        let refused = world.send(&[]).says(&["lu-cnpd.yaml"]);
         assert_ne!(refused.status, 0, "{refused:?}");
     }
     fs::remove_file(overlay).unwrap();
@@ -84,13 +83,13 @@ fn no_file_name_can_add_a_header() {
     let relay = Relay::sound();
     let world = World::ready(&relay);
     let file = world.file("liste\r\nBcc: spy@evil.example", b"x");
-    let sent = world.run(&[&SEND[..], &["--attach", &file]].concat());
+    let sent = world.send(&["--attach", &file]);
     assert_ne!(sent.status, 0, "{sent:?}");
     assert!(sent.stderr.contains("control character"), "{sent:?}");
     assert!(world.notices().is_empty() && relay.connections() == 0);
 
     let quoted = world.file("a\"; filename=\"b – c.txt", b"x");
-    world.run(&[&SEND[..], &["--attach", &quoted]].concat()).exits(0);
+    world.send(&["--attach", &quoted]).exits(0);
     let content = world
         .run(&["notice", "show", &text(&world.notices()[0]["reference"]), "--content"])
         .exits(0)
@@ -116,7 +115,7 @@ fn template_language_in_a_record_is_only_text() {
         ),
         ("name: Claire Weber", &format!("name: '{marks}'")),
     ]));
-    let preview = world.json(&["notice", "preview", "B-2026-001", "--to", AUTHORITY]);
+    let preview = world.json(&["notice", "preview", world.breach(), "--to", AUTHORITY]);
     let shown = text(&preview["text"]).split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(shown.matches(marks).count(), 3, "two names and the measures: {shown}");
 }
@@ -168,11 +167,10 @@ fn an_attachment_that_is_too_large_is_refused_before_anything_is_filed() {
     let world = World::ready(&relay);
     let before = world.json(&["journal", "verify"])["length"].clone();
     let large = world.file("large.bin", &vec![7; 6_000_000]);
-    world.run(&[&SEND[..], &["--attach", &large]].concat()).exits(2).says(&[
-        "too large",
-        "8000000",
-        "limits.sealed_bytes",
-    ]);
+    world
+        .send(&["--attach", &large])
+        .exits(2)
+        .says(&["too large", "8000000", "limits.sealed_bytes"]);
     let huge = world.file("huge.bin", b"");
     fs::File::options()
         .write(true)
@@ -180,10 +178,7 @@ fn an_attachment_that_is_too_large_is_refused_before_anything_is_filed() {
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    world
-        .run(&[&SEND[..], &["--attach", &huge]].concat())
-        .exits(64)
-        .says(&["larger than"]);
+    world.send(&["--attach", &huge]).exits(64).says(&["larger than"]);
     assert!(world.notices().is_empty() && relay.connections() == 0);
     assert_eq!(
         world.json(&["journal", "verify"])["length"],
@@ -237,10 +232,10 @@ fn exit_statuses_tell_scripts_whose_turn_it_is() {
         (2, vec!["authority", "cert", "show", "be-apd-gba"]),
         (64, vec![]),
         (64, vec!["no-such-command"]),
-        (64, vec!["notice", "send", "B-2026-001"]),
-        (64, vec!["notice", "send", "B-2026-001", "--to", "lu-cnpd"]),
-        (64, vec!["notice", "send", "B-2026-001", "--to", "lu-cnpq", "--yes"]),
-        (64, vec!["notice", "send", "B-2026-099", "--to", "lu-cnpd", "--yes"]),
+        (64, vec!["notice", "send", world.breach()]),
+        (64, vec!["notice", "send", world.breach(), "--to", "lu-cnpd"]),
+        (64, vec!["notice", "send", world.breach(), "--to", "lu-cnpq", "--yes"]),
+        (64, vec!["notice", "send", "B-1999-001", "--to", "lu-cnpd", "--yes"]),
         (64, vec!["notice", "show", "BP-0000-0000"]),
         (64, vec!["notice", "show", "not a reference"]),
         (64, vec!["breach", "open", "no-such-file.yaml"]),

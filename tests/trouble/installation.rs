@@ -6,7 +6,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use crate::SEND;
 use crate::world::relay::Relay;
 use crate::world::{AUTHORITY, RELAY_PASSWORD, Ran, World, finish, text};
 
@@ -28,18 +27,18 @@ fn a_home_that_cannot_be_used_says_why() {
         .exits(1)
         .says(&["there is no config.yaml in", "hint: breachpost init"]);
 
-    let key = world.home().join("keys/store.key");
-    set_mode(&key, 0o644);
-    world
-        .run(&["status"])
-        .exits(1)
-        .says(&["others may read", "store.key", "hint: chmod 600"]);
-    set_mode(&key, 0o600);
-
-    set_mode(&world.home(), 0o755);
+    let private = [
+        (world.home(), 0o755, 0o700),
+        (world.home().join("keys/store.key"), 0o644, 0o600),
+    ];
+    for (path, open, _) in &private {
+        set_mode(path, *open);
+    }
     world.run(&["status"]).exits(2);
-    let mode = fs::metadata(world.home()).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700, "a home that others could enter is closed to them");
+    for (path, _, closed) in &private {
+        let mode = fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, *closed, "{} is closed to others", path.display());
+    }
     world.is_intact();
 }
 
@@ -70,7 +69,7 @@ fn a_home_of_somebody_else_cannot_be_read() {
 fn a_wrong_store_key_opens_nothing_and_harms_nothing() {
     let relay = Relay::sound();
     let world = World::ready(&relay);
-    world.run(&SEND).exits(0);
+    world.send(&[]).exits(0);
     let key = world.home().join("keys/store.key");
     let store = world.home().join("breachpost.db");
     let (right, bytes) = (fs::read(&key).unwrap(), fs::read(&store).unwrap());
@@ -80,7 +79,7 @@ fn a_wrong_store_key_opens_nothing_and_harms_nothing() {
     ] {
         fs::write(&key, wrong).unwrap();
         world.run(&["status"]).exits(1).says(&[says]);
-        world.run(&SEND).exits(1).says(&[says]);
+        world.send(&[]).exits(1).says(&[says]);
     }
     fs::remove_file(&key).unwrap();
     world
@@ -105,7 +104,7 @@ fn a_store_that_was_cut_short_is_named_and_never_used() {
     let whole = fs::read(&store).unwrap();
     for left in [0, 100, 4096, 8000, whole.len() / 2] {
         fs::write(&store, &whole[..left]).unwrap();
-        let ran = world.run(&SEND).exits(1).says(&["breachpost.db"]);
+        let ran = world.send(&[]).exits(1).says(&["breachpost.db"]);
         assert!(
             ran.stderr.contains("cut short or damaged") || ran.stderr.contains("or is no store"),
             "{left}: {ran:?}"
@@ -133,7 +132,7 @@ fn commands_at_the_same_time_send_each_notice_once() {
     let relay = Relay::protected();
     let world = World::ready(&relay);
     let sent: Vec<Ran> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..4).map(|_| scope.spawn(|| world.run(&SEND))).collect();
+        let running: Vec<_> = (0..4).map(|_| scope.spawn(|| world.send(&[]))).collect();
         running.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let references: HashSet<String> = sent
@@ -157,7 +156,9 @@ fn two_daemons_and_commands_share_the_work_without_doing_it_twice() {
     let relay = Relay::protected();
     let world = World::ready(&relay);
     let daemons = [world.serve(), world.serve()];
-    let references: Vec<String> = (0..6).map(|_| text(&world.json(&SEND[..6])["reference"])).collect();
+    let references: Vec<String> = (0..6)
+        .map(|_| text(&world.send(&[]).exits(0).json()["reference"]))
+        .collect();
     for reference in &references {
         let notice = world.until_notice(reference, "handed");
         assert_eq!(notice["attempts"].as_array().unwrap().len(), 1, "{notice}");
@@ -191,7 +192,7 @@ fn secrets_stay_secret() {
     daemon.env("BREACHPOST_LOG", "trace");
     let daemon = world.serve_by(daemon);
     let command_line = fs::read_to_string(format!("/proc/{}/cmdline", daemon.pid())).unwrap();
-    let sent = world.run(&[&SEND[..], &["--wait"]].concat());
+    let sent = world.send(&["--wait"]);
     let mut said = vec![command_line, format!("{sent:?}")];
     for line in [
         &["doctor"][..],

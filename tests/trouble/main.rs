@@ -9,6 +9,3 @@ mod relays;
 #[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
 #[path = "../world/mod.rs"]
 mod world;
-
-/// Sends the first breach to the usual authority, without asking.
-const SEND: [&str; 7] = ["notice", "send", "B-2026-001", "--to", "lu-cnpd", "--yes", "--json"];

@@ -3,7 +3,6 @@
 use breachpost::drill::receiver::{Act, Step};
 use serde_json::json;
 
-use crate::SEND;
 use crate::world::relay::Relay;
 use crate::world::{World, text};
 
@@ -62,7 +61,7 @@ fn what_the_relay_answers_decides_the_state_and_the_exit_status() {
     ] {
         let relay = Relay::troubled(step, act, 1);
         let world = World::ready(&relay);
-        let sent = world.run(&SEND).exits(2).json();
+        let sent = world.send(&[]).exits(2).json();
         let told = (&sent["state"], &sent["attempts"][0]["outcome"]);
         assert_eq!(told, (&json!(state), &json!(outcome)), "{step:?}: {sent}");
         assert_eq!(sent["attempts"][0]["fault"]["cause"]["reply"]["code"], code, "{sent}");
@@ -92,7 +91,7 @@ fn a_relay_that_is_not_there_loses_nothing() {
     let world = World::ready(&gone);
     let url = gone.url();
     drop(gone);
-    let sent = world.run(&SEND).exits(2).says(&["breachpost serve"]).json();
+    let sent = world.send(&[]).exits(2).says(&["breachpost serve"]).json();
     assert_eq!(sent["state"], "queued");
     assert_eq!(sent["attempts"][0]["fault"]["step"], "connect");
     world.run(&["doctor"]).exits(2).says(&["relay"]);
@@ -108,7 +107,7 @@ fn a_relay_that_is_not_there_loses_nothing() {
 fn a_connection_lost_after_the_dot_leaves_a_doubt_that_is_never_forgotten() {
     let relay = Relay::troubled(Step::Taken, Act::Close, 1);
     let world = World::ready(&relay);
-    let sent = world.run(&SEND).exits(2).json();
+    let sent = world.send(&[]).exits(2).json();
     assert_eq!(
         (&sent["state"], &sent["attempts"][0]["outcome"]),
         (&json!("in_doubt"), &json!("in_doubt"))
@@ -140,7 +139,7 @@ fn a_relay_that_cannot_prove_who_it_is_gets_nothing() {
     let world = World::ready(&relay);
     let other = Relay::protected();
     let ca_file = world.file("relay-ca.pem", other.ca_pem().as_bytes());
-    let sent = world.run(&SEND).exits(2).json();
+    let sent = world.send(&[]).exits(2).json();
     assert_eq!(
         (&sent["state"], &sent["attempts"][0]["fault"]["step"]),
         (&json!("queued"), &json!("tls")),

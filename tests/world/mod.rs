@@ -4,10 +4,11 @@ pub mod gpg;
 pub mod relay;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use breachpost::message::key::{self, Algorithm};
@@ -81,6 +82,8 @@ impl Ran {
 /// One installation, made by `init` with flags.
 pub struct World {
     scratch: tempfile::TempDir,
+    /// The first one entered.
+    breach: OnceLock<String>,
 }
 
 impl World {
@@ -88,6 +91,7 @@ impl World {
     pub fn new(relay: &Relay) -> Self {
         let world = Self {
             scratch: tempfile::Builder::new().prefix("breachpost-test-").tempdir().unwrap(),
+            breach: OnceLock::new(),
         };
         for folder in ["tmp", "new", "cur"] {
             fs::create_dir_all(world.maildir().join(folder)).unwrap();
@@ -170,7 +174,18 @@ impl World {
         let opened = self
             .run_with(&["breach", "open", "-", "--json"], record.as_bytes())
             .exits(0);
-        text(&opened.json()["id"])
+        let id = text(&opened.json()["id"]);
+        self.breach.get_or_init(|| id.clone());
+        id
+    }
+    /// The id of the first breach: it carries the year.
+    pub fn breach(&self) -> &str {
+        self.breach.get().expect("a breach was entered before")
+    }
+    /// Sends it to the usual authority, without asking, and with JSON.
+    pub fn send(&self, more: &[&str]) -> Ran {
+        let line = ["notice", "send", self.breach(), "--to", AUTHORITY, "--yes", "--json"];
+        self.run(&[&line[..], more].concat())
     }
 
     pub fn scratch(&self) -> &Path {
@@ -233,6 +248,33 @@ impl World {
     pub fn json(&self, line: &[&str]) -> Value {
         let line: Vec<&str> = line.iter().copied().chain(["--json"]).collect();
         self.run(&line).exits(0).json()
+    }
+    /// Runs a command for somebody who sits at a terminal, types this and then ends the input (Ctrl-D).
+    pub fn at_terminal(&self, mut command: Command, typed: &str) -> Ran {
+        let line = format!("{:?}", command.get_args().collect::<Vec<_>>());
+        let terminal = nix::pty::openpty(None, None).unwrap();
+        let mut keyboard = fs::File::from(terminal.master);
+        let screen = fs::File::from(terminal.slave);
+        command
+            .stdin(screen.try_clone().unwrap())
+            .stderr(screen)
+            .stdout(Stdio::piped());
+        let child = command.spawn().unwrap();
+        // With it go our copies of the terminal's other end, so that reading ends when the program does.
+        drop(command);
+        keyboard.write_all(format!("{typed}\u{4}").as_bytes()).unwrap();
+        let mut shown = Vec::new();
+        let output = std::thread::scope(|scope| {
+            // The end of a terminal is an error (EIO), not an end of file.
+            scope.spawn(|| keyboard.read_to_end(&mut shown));
+            child.wait_with_output().unwrap()
+        });
+        Ran {
+            line,
+            status: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8_lossy(&shown).into_owned(),
+        }
     }
     /// Starts a command and lets it run.
     pub fn start(&self, line: &[&str]) -> Running {
