@@ -63,11 +63,16 @@ impl<'a> Terminal<'a> {
     ) -> Result<T, AskError> {
         let shown = match default {
             None => String::new(),
-            Some("") => " [none]".to_owned(),
+            Some("") => " [skip]".to_owned(),
             Some(default) => format!(" [{default}]"),
         };
+        let colon = if question.ends_with('?') && shown.is_empty() {
+            ""
+        } else {
+            ":"
+        };
         loop {
-            let Some(answer) = self.line(&format!("{question}{shown}: "))? else {
+            let Some(answer) = self.line(&format!("{question}{shown}{colon} "))? else {
                 self.say("  that was not UTF-8 text")?;
                 continue;
             };
@@ -92,7 +97,10 @@ impl<'a> Terminal<'a> {
     /// [`AskError`].
     pub fn ask_choice(&mut self, question: &str, choices: &[(&str, &str)], default: usize) -> Result<usize, AskError> {
         for (number, (name, explanation)) in (1..).zip(choices) {
-            self.say(&format!("  {number}  {name}: {explanation}"))?;
+            self.say(&match explanation {
+                &"" => format!("  {number:2}  {name}"),
+                explanation => format!("  {number:2}  {name}: {explanation}"),
+            })?;
         }
         self.ask(question, choices.get(default).map(|(name, _)| *name), |answer| {
             let by_number = answer.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
@@ -193,7 +201,7 @@ mod tests {
         let (answer, shown) = talk(b"\n", |t| {
             t.ask("Note", Some(""), |text| Ok::<_, String>(text.to_owned()))
         });
-        assert_eq!((answer.unwrap().as_str(), shown.as_str()), ("", "Note [none]: "));
+        assert_eq!((answer.unwrap().as_str(), shown.as_str()), ("", "Note [skip]: "));
     }
 
     #[test]

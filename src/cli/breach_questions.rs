@@ -34,7 +34,8 @@ pub fn ask(terminal: &mut Terminal, config: &Config) -> Result<Record, Failure> 
 }
 
 fn questions(terminal: &mut Terminal, config: &Config, language: &str, record: &mut Value) -> Result<(), AskError> {
-    terminal.say("Six questions. Enter skips what you do not know yet; Ctrl-D ends and keeps what you said.\n")?;
+    terminal
+        .say("Six questions. Enter takes what stands in brackets, or skips; Ctrl-D ends and keeps what you said.\n")?;
 
     let what = terminal.ask("1. What happened, in one sentence?", None, line)?;
     record["title"] = json!(what.chars().take(120).collect::<String>());
@@ -44,7 +45,8 @@ fn questions(terminal: &mut Terminal, config: &Config, language: &str, record: &
         (Nature::ALL[1].name(), "data was changed"),
         (Nature::ALL[2].name(), "data is lost or cannot be reached"),
     ];
-    let nature = terminal.ask_choice("   What was harmed first of all?", &natures, 0)?;
+    // No default: a notice may say only what somebody said.
+    let nature = terminal.ask_choice("   What was harmed first of all?", &natures, natures.len())?;
     record["nature"] = json!([natures[nature].0]);
 
     let zone = zone_of(config);
@@ -64,7 +66,8 @@ fn questions(terminal: &mut Terminal, config: &Config, language: &str, record: &
     }
 
     let groups: Vec<(&str, &str)> = SubjectCategory::ALL.iter().map(|group| (group.name(), "")).collect();
-    let group = terminal.ask_choice("3. Whose data is it?", &groups, 0)?;
+    let unknown = groups.iter().position(|(name, _)| *name == "unknown");
+    let group = terminal.ask_choice("3. Whose data is it?", &groups, unknown.unwrap_or(groups.len()))?;
     record["subjects"] = json!({ "categories": [groups[group].0] });
 
     let many = terminal.ask("4. How many persons, about?", Some(""), |text| match text {
@@ -80,10 +83,8 @@ fn questions(terminal: &mut Terminal, config: &Config, language: &str, record: &
     }
 
     let offered = under_investigation(language);
-    terminal.say(&format!("   Enter takes: {}", offered.measures))?;
     let done = terminal.ask("5. What was done about it so far?", Some(offered.measures), line)?;
     record["measures"] = json!({ "taken": [{ "text": done }] });
-    terminal.say(&format!("   Enter takes: {}", offered.consequences))?;
     let consequences = terminal.ask(
         "   What may come of it for the persons?",
         Some(offered.consequences),
