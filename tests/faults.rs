@@ -3,6 +3,9 @@
 //!
 //! `cargo test --test faults -- --nocapture` prints the matrix; `UPDATE_GOLDEN=1` rewrites `golden/fault-matrix.txt`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+#[expect(dead_code, reason = "the kill tests use more of it")]
 mod scratch;
 
 use std::fmt::Write as _;
@@ -94,7 +97,11 @@ fn around_tls() -> Vec<Case> {
         Case::new("STARTTLS", "replies injected", trouble(Step::StartTls, injected)),
         Case::new("handshake", "drops", trouble(Step::Tls, Act::Close)),
         Case::new("handshake", "never answers", trouble(Step::Tls, Act::Silence)),
-        Case::new("handshake", "garbage", trouble(Step::Tls, Act::reply("no TLS after all"))),
+        Case::new(
+            "handshake",
+            "garbage",
+            trouble(Step::Tls, Act::reply("no TLS after all")),
+        ),
     ];
     for (kind, name) in [
         (CertificateKind::WrongName, "wrong name"),
@@ -132,7 +139,11 @@ fn around_the_message() -> Vec<Case> {
         large("never reads on", Act::Silence),
         Case::new("taken", "drops", trouble(Step::Taken, Act::Close)),
         Case::new("taken", "never answers", trouble(Step::Taken, Act::Silence)),
-        Case::new("taken", "garbage", trouble(Step::Taken, Act::disguise("HTTP/1.1 200 OK"))),
+        Case::new(
+            "taken",
+            "garbage",
+            trouble(Step::Taken, Act::disguise("HTTP/1.1 200 OK")),
+        ),
     ]
 }
 
@@ -183,7 +194,10 @@ async fn play(scratch: &Scratch, good: &Receiver, stranger: &Receiver, case: Cas
     assert_eq!(view.state == NoticeState::InDoubt, in_doubt, "{named}");
     let overview = overview::look(&troubled).await.unwrap();
     assert!(
-        overview.needs_person.iter().any(|need| need.text.contains(view.reference.as_str())),
+        overview
+            .needs_person
+            .iter()
+            .any(|need| need.text.contains(view.reference.as_str())),
         "{named}: status must say that it waits"
     );
     let outcome = describe(attempt);
@@ -191,7 +205,10 @@ async fn play(scratch: &Scratch, good: &Receiver, stranger: &Receiver, case: Cas
 
     let mut then = String::new();
     match delivery.state.next_try() {
-        Some(next) => assert!(next > scratch.clock.now() && next < scratch.clock.now() + LATER, "{named}"),
+        Some(next) => assert!(
+            next > scratch.clock.now() && next < scratch.clock.now() + LATER,
+            "{named}"
+        ),
         None => {
             assert!(matches!(delivery.state, DeliveryState::Failed { .. }), "{named}");
             then.push_str("retried by a person, ");
@@ -240,7 +257,13 @@ async fn disconnects(scratch: &Scratch) -> Vec<[String; 5]> {
         }
         assert_eq!(receiver.connections(), 5_usize.div_ceil(most as usize), "{kind}");
         assert_wire_says_nothing(&receiver);
-        let cells = ["disconnect", kind, "5 × accepted: 250", "handed, handed", "handed, 1 copy each"];
+        let cells = [
+            "disconnect",
+            kind,
+            "5 × accepted: 250",
+            "handed, handed",
+            "handed, 1 copy each",
+        ];
         rows.push(cells.map(str::to_owned));
     }
     rows
@@ -318,7 +341,12 @@ fn describe(attempt: &Attempt) -> String {
 }
 
 fn aligned(rows: &[[String; 5]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or_default()
+    };
     let widths: Vec<usize> = (0..5).map(width).collect();
     let mut text = String::new();
     for row in rows {
@@ -335,5 +363,9 @@ fn assert_golden(name: &str, found: &str) {
         std::fs::write(&path, found).unwrap();
     }
     let wanted = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == wanted, "{} differs; see it with UPDATE_GOLDEN=1 and git diff", path.display());
+    assert!(
+        found == wanted,
+        "{} differs; see it with UPDATE_GOLDEN=1 and git diff",
+        path.display()
+    );
 }

@@ -12,12 +12,22 @@ use crate::dispatch::daemon;
 
 /// Run the daemon: send what is queued, read the mailbox, until SIGTERM or Ctrl-C.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  breachpost serve\n  BREACHPOST_LOG=debug breachpost serve")]
-pub struct ServeArgs {}
+#[command(
+    after_help = "Examples:\n  breachpost serve\n  breachpost serve --once\n  BREACHPOST_LOG=debug breachpost serve"
+)]
+pub struct ServeArgs {
+    /// One round: send what is due, read the mailbox once, and end; for a timer instead of a daemon.
+    #[arg(long)]
+    once: bool,
+}
 
-pub async fn run(ServeArgs {}: ServeArgs, context: &Context) -> Result<Exit, Failure> {
+pub async fn run(args: ServeArgs, context: &Context) -> Result<Exit, Failure> {
     start_log(context.out.json);
     let office = context.office()?;
+    if args.once {
+        daemon::once(&office).await?;
+        return Ok(Exit::Done);
+    }
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -37,6 +37,8 @@ const CLAIMS_PER_CONNECTION: u32 = 16;
 pub enum Scope {
     /// All that are due, until told to stop.
     Forever,
+    /// All that are due now, then end.
+    UntilIdle,
     /// This one, once, whatever comes of it.
     Once(DeliveryId),
 }
@@ -81,7 +83,7 @@ impl Courier {
     pub async fn run(self: Arc<Self>, scope: Scope, stop: CancellationToken) -> Result<(), OfficeError> {
         let connections = match scope {
             Scope::Once(_) => 1,
-            Scope::Forever => u32::from(self.office.config.relay.connections.max(1)),
+            Scope::Forever | Scope::UntilIdle => u32::from(self.office.config.relay.connections.max(1)),
         };
         let (jobs, queue) = mpsc::channel::<Job>(connections as usize * 2);
         let queue = Arc::new(Mutex::new(queue));
@@ -137,7 +139,8 @@ impl Courier {
             }
             match scope {
                 Scope::Once(_) => return Ok(()),
-                Scope::Forever if found => {}
+                Scope::Forever | Scope::UntilIdle if found => {}
+                Scope::UntilIdle => return Ok(()),
                 Scope::Forever => {
                     tokio::select! {
                         () = stop.cancelled() => return Ok(()),

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::mail::maildir::Maildir;
+
 use super::checkpoint;
 use super::courier::{Courier, Scope};
 use super::intake::{self, IntakeError};
@@ -58,6 +60,32 @@ pub async fn serve(office: &Office, stop: CancellationToken) -> Result<(), Daemo
         }
     }
     first_error
+}
+
+/// One round for those who run no daemon: sends what is due, reads the mailbox once, and ends.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn once(office: &Office) -> Result<(), DaemonError> {
+    office.our_key().await?;
+    let maildir = maildir_of(office)?;
+    let worker = office.sign_on(WorkerKind::Command).await?;
+    let courier = Arc::new(Courier::new(office, &worker)?);
+    courier
+        .run(Scope::UntilIdle, CancellationToken::new())
+        .await
+        .map_err(DaemonError::Courier)?;
+    let by = Office::as_loop("intake");
+    intake::catch_up(office, &by).await.map_err(DaemonError::Mailbox)?;
+    if let Some(path) = maildir {
+        let maildir = Maildir::open(&path)
+            .map_err(IntakeError::Maildir)
+            .map_err(DaemonError::Mailbox)?;
+        intake::look(office, &maildir, &by)
+            .await
+            .map_err(DaemonError::Mailbox)?;
+    }
+    Ok(())
 }
 
 fn maildir_of(office: &Office) -> Result<Option<PathBuf>, DaemonError> {

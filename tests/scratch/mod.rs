@@ -75,7 +75,9 @@ impl Scratch {
     pub async fn at(now: Time) -> Self {
         let folder = TempDir::new().unwrap();
         let clock = TestClock::at(now);
-        let nobody = Receiver::start(Plan::starttls().with_account(USER, PASSWORD)).await.unwrap();
+        let nobody = Receiver::start(Plan::starttls().with_account(USER, PASSWORD))
+            .await
+            .unwrap();
         let root = folder.path().join("home");
         let office = stage::set(&root, &nobody, &Secret::new(PASSWORD), clock.clone()).unwrap();
         let authority = Authority::fresh(&Secret::new("theirs"), now).unwrap();
@@ -186,6 +188,7 @@ pub async fn file_about(
         language: None,
         attachments,
         explanation: None,
+        decision: None,
     };
     let prepared = notice::prepare(office, request).await?;
     notice::file(office, prepared, &me()).await
