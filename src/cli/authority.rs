@@ -11,7 +11,7 @@ use super::output::{Exit, Failure, table};
 use crate::directory::certificate::pretty_fingerprint;
 use crate::directory::profile::{Expected, Profile, Purpose};
 use crate::directory::{Directory, Problem};
-use crate::dispatch::desk::certificate::{self, PinView, Verified};
+use crate::dispatch::desk::certificate::{self, PinView, Verified, Vouched};
 
 /// A certificate larger than this is none: a key with a few user ids takes some kilobytes.
 const MAX_CERTIFICATE_BYTES: u64 = 1024 * 1024;
@@ -52,6 +52,9 @@ Examples:
         /// Accept a certificate that does not name the authority's address, with the reason.
         #[arg(long, value_name = "REASON")]
         accept_user_id: Option<String>,
+        /// Keep an expired certificate: it cannot be used but by `notice send --override expired`.
+        #[arg(long)]
+        accept_expired: bool,
     },
     /// The imported certificate: fingerprint, user ids, expiry, how it was verified.
     #[command(after_help = "Examples:\n  breachpost authority cert show lu-cnpd")]
@@ -91,19 +94,17 @@ pub async fn run(command: AuthorityCommand, context: &Context) -> Result<Exit, F
             fingerprint,
             verified,
             accept_user_id,
+            accept_expired,
         }) => {
             let bytes = files::read(&file, MAX_CERTIFICATE_BYTES)?;
             let office = context.office()?;
-            let pin = certificate::import(
-                &office,
-                &id,
-                &bytes,
-                &fingerprint,
-                verified.into(),
-                accept_user_id,
-                &context.actor(),
-            )
-            .await?;
+            let vouched = Vouched {
+                fingerprint,
+                verified: verified.into(),
+                accepted_user_id: accept_user_id,
+                accept_expired,
+            };
+            let pin = certificate::import(&office, &id, &bytes, vouched, &context.actor()).await?;
             if pin.verified == Verified::None.name() {
                 context.out.note("note: the fingerprint is recorded as not verified; every preview will say so. Verify it by telephone and import again with --verified phone.");
             }

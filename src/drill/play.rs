@@ -14,7 +14,7 @@ use crate::dispatch::campaign::{self, CampaignContent, Person};
 use crate::dispatch::checkpoint;
 use crate::dispatch::daemon;
 use crate::dispatch::desk::breach;
-use crate::dispatch::desk::certificate::{self, Verified};
+use crate::dispatch::desk::certificate::{self, Verified, Vouched};
 use crate::dispatch::desk::notice::{self, NoticeRequest, NoticeView};
 use crate::dispatch::office::Office;
 use crate::model::breach::Record;
@@ -189,9 +189,12 @@ impl Stage<'_> {
             &self.office,
             authority::ID,
             authority.certificate().as_bytes(),
-            authority.fingerprint(),
-            Verified::Phone,
-            None,
+            Vouched {
+                fingerprint: authority.fingerprint().to_owned(),
+                verified: Verified::Phone,
+                accepted_user_id: None,
+                accept_expired: false,
+            },
             &self.by,
         )
         .await?;

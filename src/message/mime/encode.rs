@@ -5,8 +5,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::header;
 use super::{Attachment, MimeError};
+use crate::message::header;
 
 /// A parameter whose value is ours and needs no check.
 pub(super) fn quoted(name: &str, value: &str) -> String {
