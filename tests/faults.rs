@@ -10,6 +10,7 @@ use std::path::Path;
 
 use breachpost::dispatch::desk::overview;
 use breachpost::dispatch::office::Office;
+use breachpost::dispatch::worker::WorkerKind;
 use breachpost::drill::receiver::{Act, CertificateKind, Plan, Receiver, Step, Trouble};
 use breachpost::message::mime::Attachment;
 use breachpost::model::Clock;
@@ -18,7 +19,7 @@ use breachpost::model::notice::NoticeState;
 use breachpost::store::Attempt;
 use chrono::TimeDelta;
 
-use scratch::{LATER, PASSWORD, Scratch, USER, assert_wire_says_nothing, carry, file_about, me};
+use scratch::{LATER, PASSWORD, Scratch, USER, assert_wire_says_nothing, carry, file_about, me, sound};
 
 /// More than the sockets of both ends hold, so that the final dot cannot leave while nobody reads.
 const LARGE_BYTES: usize = 12_000_000;
@@ -44,10 +45,6 @@ impl Case {
             distrusted: false,
         }
     }
-}
-
-fn sound() -> Plan {
-    Plan::starttls().with_account(USER, PASSWORD)
 }
 
 fn cases() -> Vec<Case> {
@@ -94,7 +91,11 @@ fn around_tls() -> Vec<Case> {
         Case::new("STARTTLS", "replies injected", trouble(Step::StartTls, injected)),
         Case::new("handshake", "drops", trouble(Step::Tls, Act::Close)),
         Case::new("handshake", "never answers", trouble(Step::Tls, Act::Silence)),
-        Case::new("handshake", "garbage", trouble(Step::Tls, Act::reply("no TLS after all"))),
+        Case::new(
+            "handshake",
+            "garbage",
+            trouble(Step::Tls, Act::reply("no TLS after all")),
+        ),
     ];
     for (kind, name) in [
         (CertificateKind::WrongName, "wrong name"),
@@ -132,7 +133,11 @@ fn around_the_message() -> Vec<Case> {
         large("never reads on", Act::Silence),
         Case::new("taken", "drops", trouble(Step::Taken, Act::Close)),
         Case::new("taken", "never answers", trouble(Step::Taken, Act::Silence)),
-        Case::new("taken", "garbage", trouble(Step::Taken, Act::disguise("HTTP/1.1 200 OK"))),
+        Case::new(
+            "taken",
+            "garbage",
+            trouble(Step::Taken, Act::disguise("HTTP/1.1 200 OK")),
+        ),
     ]
 }
 
@@ -183,7 +188,10 @@ async fn play(scratch: &Scratch, good: &Receiver, stranger: &Receiver, case: Cas
     assert_eq!(view.state == NoticeState::InDoubt, in_doubt, "{named}");
     let overview = overview::look(&troubled).await.unwrap();
     assert!(
-        overview.needs_person.iter().any(|need| need.text.contains(view.reference.as_str())),
+        overview
+            .needs_person
+            .iter()
+            .any(|need| need.text.contains(view.reference.as_str())),
         "{named}: status must say that it waits"
     );
     let outcome = describe(attempt);
@@ -191,7 +199,10 @@ async fn play(scratch: &Scratch, good: &Receiver, stranger: &Receiver, case: Cas
 
     let mut then = String::new();
     match delivery.state.next_try() {
-        Some(next) => assert!(next > scratch.clock.now() && next < scratch.clock.now() + LATER, "{named}"),
+        Some(next) => assert!(
+            next > scratch.clock.now() && next < scratch.clock.now() + LATER,
+            "{named}"
+        ),
         None => {
             assert!(matches!(delivery.state, DeliveryState::Failed { .. }), "{named}");
             then.push_str("retried by a person, ");
@@ -200,6 +211,7 @@ async fn play(scratch: &Scratch, good: &Receiver, stranger: &Receiver, case: Cas
         }
     }
     scratch.clock.advance(LATER);
+    let taken_before = good.mails().len();
     let cured = if case.passes { troubled } else { scratch.towards(good) };
     carry(&cured).await.unwrap();
 
@@ -207,7 +219,7 @@ async fn play(scratch: &Scratch, good: &Receiver, stranger: &Receiver, case: Cas
     assert_eq!(delivery.state.name(), "handed", "{named}");
     assert_eq!(view.message_id, filed.message_id, "{named}");
     let mut taken = bad.mails();
-    taken.extend(good.mails());
+    taken.extend(good.mails().split_off(taken_before));
     let copies = scratch.copies(&filed, &taken).await;
     assert_eq!(delivery.possibly_twice, in_doubt, "{named}: the doubt is kept");
     assert!(copies == 1 || (copies == 2 && in_doubt), "{named}: {copies} copies");
@@ -240,7 +252,13 @@ async fn disconnects(scratch: &Scratch) -> Vec<[String; 5]> {
         }
         assert_eq!(receiver.connections(), 5_usize.div_ceil(most as usize), "{kind}");
         assert_wire_says_nothing(&receiver);
-        let cells = ["disconnect", kind, "5 × accepted: 250", "handed, handed", "handed, 1 copy each"];
+        let cells = [
+            "disconnect",
+            kind,
+            "5 × accepted: 250",
+            "handed, handed",
+            "handed, 1 copy each",
+        ];
         rows.push(cells.map(str::to_owned));
     }
     rows
@@ -298,6 +316,99 @@ async fn a_relay_that_is_not_there() {
     assert_eq!(scratch.copies(&filed, &good.mails()).await, 1);
 }
 
+/// Put off, doubted and filed while the clock was a year ahead: set right again, nobody waits a year.
+#[tokio::test(start_paused = true)]
+async fn the_clock_is_set_back() {
+    let scratch = Scratch::new().await;
+    let right = scratch.clock.now();
+    scratch.clock.advance(TimeDelta::days(365));
+    let mut filed = Vec::new();
+    for act in [Act::reply("451 4.3.0 later"), Act::Close] {
+        let receiver = Receiver::start(sound().with(Trouble::at(Step::FinalDot, act)))
+            .await
+            .unwrap();
+        filed.push(scratch.file().await);
+        carry(&scratch.towards(&receiver)).await.unwrap();
+    }
+    filed.push(scratch.file().await);
+
+    scratch.clock.set(right + TimeDelta::minutes(1));
+    let good = Receiver::start(sound()).await.unwrap();
+    carry(&scratch.towards(&good)).await.unwrap();
+    for (notice, in_doubt) in filed.iter().zip([false, true, false]) {
+        let (view, delivery) = scratch.look(notice).await;
+        assert_eq!((view.state, delivery.possibly_twice), (NoticeState::Handed, in_doubt));
+        let mail_time = right + TimeDelta::days(366);
+        scratch.clock.set(mail_time);
+        assert_eq!(scratch.copies(notice, &good.mails()).await, 1);
+        scratch.clock.set(right);
+    }
+    scratch.clock.advance(TimeDelta::days(366));
+    scratch.assert_journal_intact().await;
+}
+
+/// The clock jumps while a worker prepares a message: its lease seems to have ended, another takes over, and the first
+/// finds that out before it says a word.
+#[tokio::test(start_paused = true)]
+async fn the_clock_is_set_forward() {
+    let scratch = Scratch::new().await;
+    let good = Receiver::start(sound()).await.unwrap();
+    let office = scratch.towards(&good);
+    let filed = scratch.file().await;
+    let slow = office.sign_on(WorkerKind::Command).await.unwrap();
+    let lease = TimeDelta::minutes(5);
+    let claims = office
+        .store
+        .claim(slow.id(), 9, None, office.now(), lease)
+        .await
+        .unwrap();
+    assert_eq!(claims.len(), 1);
+    carry(&office).await.unwrap();
+    assert!(good.mails().is_empty(), "a living worker keeps its lease");
+
+    scratch.clock.advance(TimeDelta::days(30));
+    carry(&office).await.unwrap();
+    let lost = office.store.step(Vec::new(), claims, office.now()).await.unwrap();
+    assert_eq!(lost.len(), 1, "the slow worker may not send");
+    // And back again.
+    scratch.clock.advance(TimeDelta::days(-30));
+    carry(&office).await.unwrap();
+    let (view, delivery) = scratch.look(&filed).await;
+    assert_eq!((view.state, delivery.possibly_twice), (NoticeState::Handed, false));
+    assert_eq!(scratch.copies(&filed, &good.mails()).await, 1);
+    scratch.assert_journal_intact().await;
+}
+
+/// Two couriers, each with a store of its own on the same file, work on one queue.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_couriers_share_a_queue() {
+    let scratch = Scratch::new().await;
+    let receiver = Receiver::start(sound()).await.unwrap();
+    let mut filed = Vec::new();
+    for _ in 0..40 {
+        filed.push(scratch.file().await);
+    }
+    let mut first = scratch.towards(&receiver);
+    let mut second = Office::open(first.home.clone(), scratch.clock.clone()).unwrap();
+    second.config = first.config.clone();
+    for office in [&mut first, &mut second] {
+        let mut config = (*office.config).clone();
+        config.relay.connections = 2;
+        office.config = config.into();
+    }
+    // The first to come would claim them all at once: the second takes its share while the first is at work.
+    let (a, b) = tokio::join!(carry(&first), carry(&second));
+    a.and(b).unwrap();
+    for notice in &filed {
+        let (view, delivery) = scratch.look(notice).await;
+        assert_eq!((view.state, view.attempts.len()), (NoticeState::Handed, 1));
+        assert!(!delivery.possibly_twice);
+        assert_eq!(scratch.copies(notice, &receiver.mails()).await, 1);
+    }
+    assert_eq!(receiver.mails().len(), filed.len());
+    scratch.assert_journal_intact().await;
+}
+
 /// Such as `deferred: 451 at rcpt`.
 fn describe(attempt: &Attempt) -> String {
     let (what, at) = match (&attempt.reply, &attempt.fault) {
@@ -318,7 +429,12 @@ fn describe(attempt: &Attempt) -> String {
 }
 
 fn aligned(rows: &[[String; 5]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or_default()
+    };
     let widths: Vec<usize> = (0..5).map(width).collect();
     let mut text = String::new();
     for row in rows {
@@ -335,5 +451,9 @@ fn assert_golden(name: &str, found: &str) {
         std::fs::write(&path, found).unwrap();
     }
     let wanted = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == wanted, "{} differs; see it with UPDATE_GOLDEN=1 and git diff", path.display());
+    assert!(
+        found == wanted,
+        "{} differs; see it with UPDATE_GOLDEN=1 and git diff",
+        path.display()
+    );
 }
