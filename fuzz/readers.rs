@@ -28,7 +28,12 @@ pub fn profile_yaml(bytes: &[u8]) {
         return;
     }
     assert!(!profile.name("en").is_empty(), "a checked profile has a name");
-    let _ = (profile.timezone(), profile.ways(), profile.ack_senders(), profile.calendar_name());
+    let _ = (
+        profile.timezone(),
+        profile.ways(),
+        profile.ack_senders(),
+        profile.calendar_name(),
+    );
     let _ = profile.sender_matches("somebody@authority.example");
     let _ = profile.acknowledgement.pattern();
 }
@@ -77,7 +82,10 @@ pub fn certificate(bytes: &[u8]) {
     assert!(facts.fingerprint.len() >= 40);
     certificate::check_fingerprint(&cert, &facts.fingerprint).expect("its own fingerprint fits");
     if let Ok(usable) = certificate::judge(&cert, None, now()) {
-        assert!(!usable.keys().is_empty(), "a usable certificate has a key to encrypt to");
+        assert!(
+            !usable.keys().is_empty(),
+            "a usable certificate has a key to encrypt to"
+        );
     }
     let _ = certificate::judge_despite_expiry(&cert, Some("databreach@authority.example"), now());
 }

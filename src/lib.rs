@@ -2,7 +2,8 @@
 //!
 //! # The house, from the ground up; imports go only downwards
 //!
-//! - [`secret`], [`reading`]: a secret that cannot be printed; the one place where YAML and JSON are read.
+//! - [`secret`], [`reading`], `failpoint`: a secret that cannot be printed; the one place where YAML and JSON are read;
+//!   where tests let the process die.
 //! - [`model`]: the nouns and their states. No I/O, no async, no clock of its own.
 //! - [`directory`]: profiles of authorities; certificates judged.
 //! - [`message`]: bytes in, bytes out: templates, MIME, OpenPGP, understanding what came back.
@@ -31,6 +32,7 @@ pub mod config;
 pub mod directory;
 pub mod dispatch;
 pub mod drill;
+mod failpoint;
 pub mod mail;
 pub mod message;
 pub mod model;

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 /// Each room and the rooms it may import, besides itself; `*` for all.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("secret", &[]),
+    ("failpoint", &[]),
     ("reading", &[]),
     ("model", &["reading"]),
     ("directory", &["model", "reading"]),
     ("message", &["directory", "model", "reading", "secret"]),
-    ("store", &["model", "secret"]),
-    ("mail", &["message", "model", "secret"]),
+    ("store", &["failpoint", "model", "secret"]),
+    ("mail", &["failpoint", "message", "model", "secret"]),
     ("config", &["reading", "secret", "model"]),
     (
         "dispatch",

@@ -5,7 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
-#[expect(dead_code, reason = "the kill tests use more of it")]
 mod scratch;
 
 use std::fmt::Write as _;
@@ -13,6 +12,7 @@ use std::path::Path;
 
 use breachpost::dispatch::desk::overview;
 use breachpost::dispatch::office::Office;
+use breachpost::dispatch::worker::WorkerKind;
 use breachpost::drill::receiver::{Act, CertificateKind, Plan, Receiver, Step, Trouble};
 use breachpost::message::mime::Attachment;
 use breachpost::model::Clock;
@@ -21,7 +21,7 @@ use breachpost::model::notice::NoticeState;
 use breachpost::store::Attempt;
 use chrono::TimeDelta;
 
-use scratch::{LATER, PASSWORD, Scratch, USER, assert_wire_says_nothing, carry, file_about, me};
+use scratch::{LATER, PASSWORD, Scratch, USER, assert_wire_says_nothing, carry, file_about, me, sound};
 
 /// More than the sockets of both ends hold, so that the final dot cannot leave while nobody reads.
 const LARGE_BYTES: usize = 12_000_000;
@@ -47,10 +47,6 @@ impl Case {
             distrusted: false,
         }
     }
-}
-
-fn sound() -> Plan {
-    Plan::starttls().with_account(USER, PASSWORD)
 }
 
 fn cases() -> Vec<Case> {
@@ -217,6 +213,7 @@ async fn play(scratch: &Scratch, good: &Receiver, stranger: &Receiver, case: Cas
         }
     }
     scratch.clock.advance(LATER);
+    let taken_before = good.mails().len();
     let cured = if case.passes { troubled } else { scratch.towards(good) };
     carry(&cured).await.unwrap();
 
@@ -224,7 +221,7 @@ async fn play(scratch: &Scratch, good: &Receiver, stranger: &Receiver, case: Cas
     assert_eq!(delivery.state.name(), "handed", "{named}");
     assert_eq!(view.message_id, filed.message_id, "{named}");
     let mut taken = bad.mails();
-    taken.extend(good.mails());
+    taken.extend(good.mails().split_off(taken_before));
     let copies = scratch.copies(&filed, &taken).await;
     assert_eq!(delivery.possibly_twice, in_doubt, "{named}: the doubt is kept");
     assert!(copies == 1 || (copies == 2 && in_doubt), "{named}: {copies} copies");
@@ -319,6 +316,99 @@ async fn a_relay_that_is_not_there() {
     let good = Receiver::start(sound()).await.unwrap();
     carry(&scratch.towards(&good)).await.unwrap();
     assert_eq!(scratch.copies(&filed, &good.mails()).await, 1);
+}
+
+/// Put off, doubted and filed while the clock was a year ahead: set right again, nobody waits a year.
+#[tokio::test(start_paused = true)]
+async fn the_clock_is_set_back() {
+    let scratch = Scratch::new().await;
+    let right = scratch.clock.now();
+    scratch.clock.advance(TimeDelta::days(365));
+    let mut filed = Vec::new();
+    for act in [Act::reply("451 4.3.0 later"), Act::Close] {
+        let receiver = Receiver::start(sound().with(Trouble::at(Step::FinalDot, act)))
+            .await
+            .unwrap();
+        filed.push(scratch.file().await);
+        carry(&scratch.towards(&receiver)).await.unwrap();
+    }
+    filed.push(scratch.file().await);
+
+    scratch.clock.set(right + TimeDelta::minutes(1));
+    let good = Receiver::start(sound()).await.unwrap();
+    carry(&scratch.towards(&good)).await.unwrap();
+    for (notice, in_doubt) in filed.iter().zip([false, true, false]) {
+        let (view, delivery) = scratch.look(notice).await;
+        assert_eq!((view.state, delivery.possibly_twice), (NoticeState::Handed, in_doubt));
+        let mail_time = right + TimeDelta::days(366);
+        scratch.clock.set(mail_time);
+        assert_eq!(scratch.copies(notice, &good.mails()).await, 1);
+        scratch.clock.set(right);
+    }
+    scratch.clock.advance(TimeDelta::days(366));
+    scratch.assert_journal_intact().await;
+}
+
+/// The clock jumps while a worker prepares a message: its lease seems to have ended, another takes over, and the first
+/// finds that out before it says a word.
+#[tokio::test(start_paused = true)]
+async fn the_clock_is_set_forward() {
+    let scratch = Scratch::new().await;
+    let good = Receiver::start(sound()).await.unwrap();
+    let office = scratch.towards(&good);
+    let filed = scratch.file().await;
+    let slow = office.sign_on(WorkerKind::Command).await.unwrap();
+    let lease = TimeDelta::minutes(5);
+    let claims = office
+        .store
+        .claim(slow.id(), 9, None, office.now(), lease)
+        .await
+        .unwrap();
+    assert_eq!(claims.len(), 1);
+    carry(&office).await.unwrap();
+    assert!(good.mails().is_empty(), "a living worker keeps its lease");
+
+    scratch.clock.advance(TimeDelta::days(30));
+    carry(&office).await.unwrap();
+    let lost = office.store.step(Vec::new(), claims, office.now()).await.unwrap();
+    assert_eq!(lost.len(), 1, "the slow worker may not send");
+    // And back again.
+    scratch.clock.advance(TimeDelta::days(-30));
+    carry(&office).await.unwrap();
+    let (view, delivery) = scratch.look(&filed).await;
+    assert_eq!((view.state, delivery.possibly_twice), (NoticeState::Handed, false));
+    assert_eq!(scratch.copies(&filed, &good.mails()).await, 1);
+    scratch.assert_journal_intact().await;
+}
+
+/// Two couriers, each with a store of its own on the same file, work on one queue.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_couriers_share_a_queue() {
+    let scratch = Scratch::new().await;
+    let receiver = Receiver::start(sound()).await.unwrap();
+    let mut filed = Vec::new();
+    for _ in 0..40 {
+        filed.push(scratch.file().await);
+    }
+    let mut first = scratch.towards(&receiver);
+    let mut second = Office::open(first.home.clone(), scratch.clock.clone()).unwrap();
+    second.config = first.config.clone();
+    for office in [&mut first, &mut second] {
+        let mut config = (*office.config).clone();
+        config.relay.connections = 2;
+        office.config = config.into();
+    }
+    // The first to come would claim them all at once: the second takes its share while the first is at work.
+    let (a, b) = tokio::join!(carry(&first), carry(&second));
+    a.and(b).unwrap();
+    for notice in &filed {
+        let (view, delivery) = scratch.look(notice).await;
+        assert_eq!((view.state, view.attempts.len()), (NoticeState::Handed, 1));
+        assert!(!delivery.possibly_twice);
+        assert_eq!(scratch.copies(notice, &receiver.mails()).await, 1);
+    }
+    assert_eq!(receiver.mails().len(), filed.len());
+    scratch.assert_journal_intact().await;
 }
 
 /// Such as `deferred: 451 at rcpt`.

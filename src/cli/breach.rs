@@ -188,13 +188,7 @@ fn told(view: &BreachView, what: &str) -> String {
     let mut text = format!("{} {what}: {}\n", view.id, view.title);
     text.push_str(&deadline_lines(view));
     text.push_str(&gap_lines(view));
-    let to = view
-        .record
-        .cross_border
-        .lead_authority
-        .as_deref()
-        .unwrap_or("AUTHORITY");
-    text.push_str(&format!("Next: breachpost notice preview {} --to {to}\n", view.id));
+    text.push_str(&format!("Next: {}\n", view.next));
     text
 }
 

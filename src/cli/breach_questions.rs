@@ -1,12 +1,12 @@
 //! The six things that matter at night: what, when noticed, whose data, how many, what was done, contact. May be left
 //! half-way: what was said so far becomes the record.
 
-use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 use super::ask::{AskError, Terminal};
 use super::output::{Exit, Failure};
 use crate::config::Config;
+use crate::dispatch::office::zone_of_country;
 use crate::model::breach::{Nature, Record, SubjectCategory, under_investigation};
 use crate::model::time::parse_aware;
 
@@ -49,7 +49,7 @@ fn questions(terminal: &mut Terminal, config: &Config, language: &str, record: &
     let nature = terminal.ask_choice("   What was harmed first of all?", &natures, natures.len())?;
     record["nature"] = json!([natures[nature].0]);
 
-    let zone = zone_of(config);
+    let zone = zone_of_country(config.organisation.country.as_str());
     terminal.say(&format!(
         "   (local time in {zone}; the 72 hours start when you were reasonably certain)"
     ))?;
@@ -119,19 +119,4 @@ fn line(text: &str) -> Result<String, String> {
 }
 fn optional(text: &str) -> Result<Option<String>, String> {
     Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
-}
-
-/// The zone of the organisation's country, where it has one only; else UTC, and times carry their offset.
-fn zone_of(config: &Config) -> Tz {
-    match config.organisation.country.as_str() {
-        "LU" => chrono_tz::Europe::Luxembourg,
-        "FR" => chrono_tz::Europe::Paris,
-        "DE" => chrono_tz::Europe::Berlin,
-        "BE" => chrono_tz::Europe::Brussels,
-        "NL" => chrono_tz::Europe::Amsterdam,
-        "AT" => chrono_tz::Europe::Vienna,
-        "IE" => chrono_tz::Europe::Dublin,
-        "IT" => chrono_tz::Europe::Rome,
-        _ => chrono_tz::UTC,
-    }
 }

@@ -56,7 +56,7 @@ pub async fn run(command: MailboxCommand, context: &Context) -> Result<Exit, Fai
             Ok(Exit::Done)
         }
         MailboxCommand::Tray => {
-            let tray = overview::look(&office).await?.tray;
+            let tray = overview::tray(&office).await?;
             context.out.data(&tray, || {
                 if tray.is_empty() {
                     return "The tray is empty.\n".to_owned();

@@ -143,11 +143,16 @@ async fn relay(office: &Office) -> Finding {
                 .tls_facts()
                 .map_or_else(|| "clear text on loopback".to_owned(), |tls| tls.version.clone());
             let dsn = connection.capabilities().dsn;
+            let login = connector
+                .relay()
+                .login
+                .as_ref()
+                .map_or("without a login", |_| "logged in");
             connection.quit().await;
             if dsn {
-                Finding::good("relay", format!("reached and logged in, {tls}, reports deliveries"))
+                Finding::good("relay", format!("reached, {login}, {tls}, reports deliveries"))
             } else {
-                let text = format!("reached and logged in, {tls}, but does not offer delivery status notifications");
+                let text = format!("reached, {login}, {tls}, but does not offer delivery status notifications");
                 Finding::warning(
                     "relay",
                     text,

@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use chrono_tz::Tz;
 use tokio::sync::OnceCell;
 
 use crate::config::{Config, ConfigError, Home, RelaySecurity};
+use crate::directory::profile::AuthorityKind;
 use crate::directory::{Directory, DirectoryError};
 use crate::mail::smtp::{Connector, Login, Relay, RelayError, Timeouts, TlsMode};
 use crate::message::key::{KeyError, OurKey};
@@ -173,6 +175,26 @@ impl Office {
         })
     }
 
+    /// The zone of the organisation's country, where that has only one; else UTC.
+    pub fn zone(&self) -> Tz {
+        zone_of_country(self.config.organisation.country.as_str())
+    }
+
+    /// The supervisory authority of the organisation's country, where the directory knows exactly one.
+    pub fn own_authority(&self) -> Option<String> {
+        let country = self.config.organisation.country.as_str();
+        let ids = self
+            .directory
+            .ids()
+            .into_iter()
+            .filter(|id| id.starts_with(&format!("{}-", country.to_lowercase())));
+        let profiles = ids.filter_map(|id| self.directory.find(&id).ok());
+        let mut supervisory =
+            profiles.filter(|profile| profile.kind == AuthorityKind::Supervisory && profile.country == country);
+        let first = supervisory.next()?;
+        supervisory.next().is_none().then_some(first.id)
+    }
+
     /// How deliveries are tried again.
     pub fn retry(&self) -> RetryPolicy {
         self.config.relay.retry.policy(None)
@@ -213,5 +235,28 @@ impl Office {
     /// The actor for a loop of the daemon.
     pub fn as_loop(name: &str) -> Actor {
         Actor::Loop(name.to_owned())
+    }
+}
+
+/// The one zone of a country; UTC for those that have several or that we do not know, so that times carry their offset.
+pub fn zone_of_country(country: &str) -> Tz {
+    match country {
+        "AT" => chrono_tz::Europe::Vienna,
+        "BE" => chrono_tz::Europe::Brussels,
+        "CH" => chrono_tz::Europe::Zurich,
+        "CZ" => chrono_tz::Europe::Prague,
+        "DE" => chrono_tz::Europe::Berlin,
+        "DK" => chrono_tz::Europe::Copenhagen,
+        "FI" => chrono_tz::Europe::Helsinki,
+        "FR" => chrono_tz::Europe::Paris,
+        "IE" => chrono_tz::Europe::Dublin,
+        "IT" => chrono_tz::Europe::Rome,
+        "LU" => chrono_tz::Europe::Luxembourg,
+        "MT" => chrono_tz::Europe::Malta,
+        "NL" => chrono_tz::Europe::Amsterdam,
+        "NO" => chrono_tz::Europe::Oslo,
+        "PL" => chrono_tz::Europe::Warsaw,
+        "SE" => chrono_tz::Europe::Stockholm,
+        _ => chrono_tz::UTC,
     }
 }

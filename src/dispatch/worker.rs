@@ -65,7 +65,8 @@ impl Drop for Worker {
 
 fn is_locked(path: &Path) -> bool {
     match File::open(path) {
-        Ok(file) => matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)),
+        // Shared: two who look at the same time must not take each other for its owner.
+        Ok(file) => matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)),
         Err(_) => false,
     }
 }

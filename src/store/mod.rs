@@ -34,6 +34,12 @@ pub enum StoreError {
     Damaged { path: String },
     #[error("the store {path} was written by a newer breachpost (schema {found}, this program knows {known})")]
     TooNew { path: String, found: i64, known: i64 },
+    #[error("cannot {step}: a part of the store is damaged; put a backup in its place")]
+    DamagedPage {
+        step: &'static str,
+        #[source]
+        source: rusqlite::Error,
+    },
     #[error("cannot {step}")]
     Sql {
         step: &'static str,
@@ -423,7 +429,8 @@ pub trait Outbox: Send + Sync {
     /// Workers that hold leases or have something on the wire.
     async fn lease_holders(&self) -> Result<Vec<WorkerId>, StoreError>;
     /// `leased` of the dead or past its end becomes `ready`, `on_wire` of the dead becomes `in_doubt` with `possibly_twice`
-    /// and an attempt `recovered`. Returns how many moved.
+    /// and an attempt `recovered`. What waits longer than `retry.max` was put off under a clock that has been set back
+    /// since, and becomes due. Returns how many moved.
     async fn recover(&self, dead: &[WorkerId], retry: &RetryPolicy, now: Time) -> Result<u64, StoreError>;
     async fn find_delivery(&self, id: DeliveryId) -> Result<Option<StoredDelivery>, StoreError>;
     /// When the next delivery is due; `None` when nothing waits.

@@ -44,6 +44,7 @@ macro_rules! suite {
                 retried_until_handed
                 a_message_id_survives_the_worker
                 a_dead_worker_is_recovered
+                a_clock_set_back_keeps_nobody_waiting
                 a_lease_ends
                 a_lost_lease_skips_nobody
                 doubt_is_never_forgotten

@@ -194,6 +194,33 @@ pub async fn a_dead_worker_is_recovered(bed: &impl Bed) {
     intact(&store).await;
 }
 
+pub async fn a_clock_set_back_keeps_nobody_waiting(bed: &impl Bed) {
+    let store = bed.open();
+    let ahead = 1_000_000;
+    let breach = add_breach(&store).await;
+    // Filed while the clock was ahead, and tried then, with an open end and with none.
+    for n in 1..=3 {
+        store.file_notice(notice(breach, n), &anna(), at(ahead)).await.unwrap();
+    }
+    for outcome in [deferred(), in_doubt()] {
+        let sent = put_on_wire(&store, worker(1), at(ahead)).await;
+        store.step(vec![done(&sent, outcome)], vec![], at(ahead)).await.unwrap();
+    }
+    assert!(claim(&store, worker(1), 9, at(10)).await.is_empty());
+    assert_eq!(store.recover(&[], &retry(), at(10)).await.unwrap(), 3);
+    assert_eq!(store.recover(&[], &retry(), at(10)).await.unwrap(), 0, "once is enough");
+    let claims = claim(&store, worker(1), 9, at(10)).await;
+    assert_eq!(claims.len(), 3);
+    assert_eq!(claims.iter().filter(|c| c.possibly_twice).count(), 1);
+    // A wait that a clock never set back would allow is not cut short.
+    store
+        .step(claims.iter().map(|c| done(c, deferred())).collect(), vec![], at(10))
+        .await
+        .unwrap();
+    assert_eq!(store.recover(&[], &retry(), at(10)).await.unwrap(), 0);
+    intact(&store).await;
+}
+
 pub async fn a_lease_ends(bed: &impl Bed) {
     let store = bed.open();
     run_campaign(&store, 2).await;

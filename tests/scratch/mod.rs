@@ -1,7 +1,6 @@
 //! A scratch home with all that a notice needs, on a clock that the test moves, and what must hold of every notice
 //! whatever happened on its way.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -9,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use breachpost::config::RelaySecurity;
 use breachpost::dispatch::checkpoint;
 use breachpost::dispatch::courier::{Courier, Scope};
-use breachpost::dispatch::desk::certificate::{self, Verified};
+use breachpost::dispatch::desk::certificate::{self, Verified, Vouched};
 use breachpost::dispatch::desk::notice::{self, NoticeRequest, NoticeView};
 use breachpost::dispatch::desk::{DeskError, breach};
 use breachpost::dispatch::office::{Office, OfficeError};
@@ -71,23 +70,23 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// A home whose authority's certificate is pinned; its relay is set later, by [`Scratch::towards`].
-    pub async fn at(now: Time) -> Self {
+    /// A home whose authority's certificate is pinned; its settings name this receiver as the relay.
+    pub async fn over(receiver: &Receiver, now: Time) -> Self {
         let folder = TempDir::new().unwrap();
         let clock = TestClock::at(now);
-        let nobody = Receiver::start(Plan::starttls().with_account(USER, PASSWORD))
-            .await
-            .unwrap();
         let root = folder.path().join("home");
-        let office = stage::set(&root, &nobody, &Secret::new(PASSWORD), clock.clone()).unwrap();
+        let office = stage::set(&root, receiver, &Secret::new(PASSWORD), clock.clone()).unwrap();
         let authority = Authority::fresh(&Secret::new("theirs"), now).unwrap();
         certificate::import(
             &office,
             authority::ID,
             authority.certificate().as_bytes(),
-            authority.fingerprint(),
-            Verified::Phone,
-            None,
+            Vouched {
+                fingerprint: authority.fingerprint().to_owned(),
+                verified: Verified::Phone,
+                accepted_user_id: None,
+                accept_expired: false,
+            },
             &me(),
         )
         .await
@@ -99,13 +98,10 @@ impl Scratch {
             authority,
         }
     }
-    /// On a fixed day.
+    /// On a fixed day; its relay is set later, by [`Scratch::towards`].
     pub async fn new() -> Self {
-        Self::at("2026-11-23T08:00:00Z".parse().unwrap()).await
-    }
-
-    pub fn root(&self) -> &Path {
-        self.office.home.root()
+        let nobody = Receiver::start(sound()).await.unwrap();
+        Self::over(&nobody, "2026-11-23T08:00:00Z".parse().unwrap()).await
     }
 
     /// The same office with this receiver as its relay, over one connection.
@@ -169,6 +165,11 @@ impl Scratch {
     pub async fn assert_journal_intact(&self) {
         assert_intact(&self.office).await;
     }
+}
+
+/// A relay as it should be: STARTTLS, and a login.
+pub fn sound() -> Plan {
+    Plan::starttls().with_account(USER, PASSWORD)
 }
 
 pub fn me() -> Actor {

@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use crate::model::Time;
-use crate::model::breach::{Gap, Record, When};
+use crate::model::breach::{Gap, Record, Role, When};
 use crate::model::holidays::Calendar;
 use crate::model::id::{Actor, BreachId};
 use crate::model::time::{Deadlines, deadlines, show_left, show_local};
@@ -26,6 +26,8 @@ pub struct BreachView {
     pub clock: Option<Clock>,
     /// What Art. 33(3) asks and the record does not say yet.
     pub warnings: Vec<Gap>,
+    /// The command that leads on to a first notice.
+    pub next: String,
     /// When the next update was promised to the authority.
     pub next_update_due: Option<When>,
 }
@@ -95,7 +97,7 @@ pub async fn timeline(office: &Office, id: BreachId) -> Result<Vec<LogEntry>, De
 /// No such breach, a record that another version wrote, or the store fails.
 pub async fn find(office: &Office, id: BreachId) -> Result<Breach, DeskError> {
     let stored = office.store.find_breach(id).await?.ok_or(DeskError::NoBreach(id))?;
-    let record = understand(&stored)?;
+    let record = completed(office, understand(&stored)?);
     Ok(Breach { stored, record })
 }
 
@@ -115,7 +117,7 @@ pub async fn show(office: &Office, id: BreachId) -> Result<BreachView, DeskError
 pub async fn list(office: &Office) -> Result<Vec<BreachView>, DeskError> {
     let mut views = Vec::new();
     for stored in office.store.list_breaches().await? {
-        let record = understand(&stored)?;
+        let record = completed(office, understand(&stored)?);
         views.push(view(office, stored, record).await?);
     }
     Ok(views)
@@ -129,6 +131,11 @@ async fn view(office: &Office, stored: StoredBreach, record: Record) -> Result<B
         .find(|notice| notice.draft_reason.is_none())
         .map(|notice| notice.filed_at);
     let zone = zone_of(office, &record);
+    let to = record
+        .cross_border
+        .lead_authority
+        .clone()
+        .or_else(|| office.own_authority());
     Ok(BreachView {
         id: stored.id,
         title: record.title.clone(),
@@ -137,6 +144,10 @@ async fn view(office: &Office, stored: StoredBreach, record: Record) -> Result<B
         updated_at: stored.updated_at,
         version: stored.version,
         clock: clock(&record, zone, now),
+        next: match to {
+            Some(to) => format!("breachpost notice preview {} --to {to}", stored.id),
+            None => "breachpost authority list".to_owned(),
+        },
         warnings: record.gaps(now, first_notice),
         next_update_due: record.next_update_due,
         record,
@@ -168,7 +179,19 @@ pub fn zone_of(office: &Office, record: &Record) -> Tz {
     lead.and_then(|id| office.directory.find(id).ok())
         .map(|profile| profile.timezone())
         .or(record.timeline.input_tz)
-        .unwrap_or(chrono_tz::UTC)
+        .unwrap_or_else(|| office.zone())
+}
+
+/// The organisation's name and contact stand in for what the record leaves open; the stored record stays as it was given.
+fn completed(office: &Office, mut record: Record) -> Record {
+    if record.contact.is_none() {
+        record.contact = office.usual_contact();
+    }
+    // A processor writes for somebody else, whose name only the record knows.
+    if record.controller.name.is_none() && record.role != Role::ProcessorOnBehalf {
+        record.controller.name = Some(office.config.organisation.name.as_str().to_owned());
+    }
+    record
 }
 
 fn understand(stored: &StoredBreach) -> Result<Record, DeskError> {

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::directory::profile::{ChannelKind, Profile, Seal};
+use crate::directory::profile::{ChannelKind, Profile, Purpose, Seal};
 use crate::model::Time;
 use crate::model::id::BreachId;
 use crate::model::notice;
@@ -99,6 +99,27 @@ fn other_channels(profile: &Profile, breach: BreachId) -> Vec<Rung> {
         .ways()
         .into_iter()
         .filter_map(|channel| {
+            let hours = channel
+                .hours
+                .as_ref()
+                .map_or_else(String::new, |hours| format!(" ({hours})"));
+            if channel.purpose == Purpose::General {
+                // A general number or address takes no notices: it is for asking how to hand one over.
+                let verb = match channel.kind {
+                    ChannelKind::Phone => "telephone",
+                    ChannelKind::Post => "write to",
+                    _ => return None,
+                };
+                return Some(Rung {
+                    text: format!(
+                        "{verb} {}{hours} and ask how to hand it over; log the call",
+                        channel.value
+                    ),
+                    command: Some(format!(
+                        "breachpost breach log {breach} --kind call --text 'WHO SAID WHAT'"
+                    )),
+                });
+            }
             let (verb, name) = match channel.kind {
                 ChannelKind::Portal => ("file it on the portal", "portal"),
                 ChannelKind::Webform => ("file it with the web form", "webform"),
@@ -106,10 +127,6 @@ fn other_channels(profile: &Profile, breach: BreachId) -> Vec<Rung> {
                 ChannelKind::Post => ("send it by post or by hand to", "post"),
                 ChannelKind::Email => return None,
             };
-            let hours = channel
-                .hours
-                .as_ref()
-                .map_or_else(String::new, |hours| format!(" ({hours})"));
             Some(Rung {
                 text: format!("{verb} {}{hours}, then book it", channel.value),
                 command: Some(format!(

@@ -10,8 +10,8 @@ use crate::model::receipt::ReceiptKind;
 use crate::store::Tally;
 
 use super::DeskError;
-use super::breach::{self, Clock};
-use super::notice;
+use super::breach::{self, BreachView, Clock};
+use super::notice::{self, NoticeView};
 use crate::dispatch::office::Office;
 
 /// The state of the house.
@@ -74,46 +74,15 @@ pub struct Need {
 /// The store fails.
 pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     let now = office.now();
+    let daemon = office.daemon_runs();
     let notices = notice::list(office, None).await?;
     let mut needs = Vec::new();
     let mut breaches = Vec::new();
     for view in breach::list(office).await? {
-        let left = |state| {
-            matches!(
-                state,
-                NoticeState::Queued
-                    | NoticeState::Handed
-                    | NoticeState::Delivered
-                    | NoticeState::Acknowledged
-                    | NoticeState::InDoubt
-            )
-        };
         let notified = notices
             .iter()
-            .any(|notice| notice.breach == view.id && left(notice.state) && !notice.is_stub());
-        let excused = needs_no_notice(&view.record);
-        if !notified && !excused {
-            let left = view.clock.as_ref().map_or_else(
-                || "when you became aware of it is not recorded".to_owned(),
-                |clock| clock.left.clone(),
-            );
-            let to = view
-                .record
-                .cross_border
-                .lead_authority
-                .as_deref()
-                .unwrap_or("AUTHORITY");
-            needs.push(Need {
-                text: format!("{}: no authority has been told yet; {left}", view.id),
-                command: Some(format!("breachpost notice preview {} --to {to}", view.id)),
-            });
-        }
-        if let Some(due) = view.next_update_due.filter(|due| due.day() <= now.date_naive()) {
-            needs.push(Need {
-                text: format!("{}: an update was promised for {}", view.id, due),
-                command: None,
-            });
-        }
+            .any(|notice| notice.breach == view.id && has_left(notice));
+        needs.extend(breach_needs(&view, notified, now));
         breaches.push(BreachLine {
             id: view.id,
             title: view.title,
@@ -123,46 +92,13 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
         });
     }
     for view in &notices {
-        if matches!(
-            view.state,
-            NoticeState::Draft | NoticeState::Held | NoticeState::InDoubt | NoticeState::Failed
-        ) {
-            needs.push(Need {
-                text: format!("{} to {}: {}", view.reference, view.authority, view.state.meaning()),
-                command: Some(format!("breachpost notice show {}", view.reference)),
-            });
-        }
-        let deferred = view
-            .attempts
-            .last()
-            .is_some_and(|attempt| attempt.outcome == "deferred");
-        if view.state == NoticeState::Queued && (deferred || !office.daemon_runs()) {
-            let why = if deferred {
-                "the relay did not take it yet"
-            } else {
-                "queued, and no daemon runs"
-            };
-            needs.push(Need {
-                text: format!("{} to {}: {why}", view.reference, view.authority),
-                command: Some("breachpost serve".to_owned()),
-            });
-        }
+        needs.extend(notice_need(office, view, daemon));
     }
-    let mut tray = Vec::new();
-    for mail in office.store.list_tray().await? {
-        let understanding = mail.understanding;
-        tray.push(TrayLine {
-            mail: mail.id,
-            received_at: mail.received_at,
-            kind: understanding.as_ref().map(|u| u.kind),
-            notice: understanding.as_ref().and_then(|u| u.notice.clone()),
-            why: understanding.map_or_else(|| "not understood yet".to_owned(), |u| u.why),
-        });
-    }
-    if let Some(first) = tray.first() {
+    let tray = tray(office).await?;
+    if !tray.is_empty() {
         needs.push(Need {
             text: format!("{} received mail(s) wait in the tray", tray.len()),
-            command: Some(format!("breachpost mailbox show {}", first.mail)),
+            command: Some("breachpost mailbox tray".to_owned()),
         });
     }
     let mut campaigns = Vec::new();
@@ -177,24 +113,123 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     }
     Ok(Overview {
         at: now,
-        daemon: office.daemon_runs(),
+        daemon,
         breaches,
-        notices: notices
-            .into_iter()
-            .map(|view| NoticeLine {
-                reference: view.reference,
-                breach: view.breach,
-                authority: view.authority,
-                state: view.state,
-                meaning: view.meaning,
-                authority_reference: view.authority_reference,
-                next_attempt: view.next_attempt,
-            })
-            .collect(),
+        notices: notices.into_iter().map(NoticeLine::of).collect(),
         campaigns,
         tray,
         needs_person: needs,
     })
+}
+
+/// What waits for a person, oldest first.
+///
+/// # Errors
+/// The store fails.
+pub async fn tray(office: &Office) -> Result<Vec<TrayLine>, DeskError> {
+    let waiting = office.store.list_tray().await?.into_iter().map(|mail| {
+        let understanding = mail.understanding;
+        TrayLine {
+            mail: mail.id,
+            received_at: mail.received_at,
+            kind: understanding.as_ref().map(|u| u.kind),
+            notice: understanding.as_ref().and_then(|u| u.notice.clone()),
+            why: understanding.map_or_else(|| "not understood yet".to_owned(), |u| u.why),
+        }
+    });
+    Ok(waiting.collect())
+}
+
+/// Whether the authority has been told, or will be without anybody doing more.
+fn has_left(notice: &NoticeView) -> bool {
+    let under_way = matches!(
+        notice.state,
+        NoticeState::Queued
+            | NoticeState::Handed
+            | NoticeState::Delivered
+            | NoticeState::Acknowledged
+            | NoticeState::InDoubt
+    );
+    under_way && !notice.is_stub()
+}
+
+fn breach_needs(view: &BreachView, notified: bool, now: Time) -> Vec<Need> {
+    let mut needs = Vec::new();
+    if !notified && !needs_no_notice(&view.record) {
+        let left = view.clock.as_ref().map_or_else(
+            || "when you became aware of it is not recorded".to_owned(),
+            |clock| clock.left.clone(),
+        );
+        needs.push(Need {
+            text: format!("{}: no authority has been told yet; {left}", view.id),
+            command: Some(view.next.clone()),
+        });
+    }
+    if let Some(due) = view.next_update_due.filter(|due| due.day() <= now.date_naive()) {
+        needs.push(Need {
+            text: format!("{}: an update was promised for {due}", view.id),
+            command: Some(format!("breachpost breach show {}", view.id)),
+        });
+    }
+    needs
+}
+
+fn notice_need(office: &Office, view: &NoticeView, daemon: bool) -> Option<Need> {
+    let last_fault = view.attempts.last().and_then(|attempt| attempt.fault.as_ref());
+    let (why, command) = match view.state {
+        NoticeState::Draft => (
+            view.draft_reason.clone().unwrap_or_else(|| view.meaning.to_owned()),
+            format!("breachpost notice preview {} --to {}", view.breach, view.authority),
+        ),
+        NoticeState::Held | NoticeState::InDoubt | NoticeState::Failed => (
+            view.meaning.to_owned(),
+            format!("breachpost notice show {}", view.reference),
+        ),
+        NoticeState::Queued if last_fault.is_some() => (
+            format!(
+                "not handed over yet: {}",
+                last_fault.map(ToString::to_string).unwrap_or_default()
+            ),
+            format!("breachpost notice show {}", view.reference),
+        ),
+        NoticeState::Queued if !daemon => ("queued, and no daemon runs".to_owned(), "breachpost serve".to_owned()),
+        NoticeState::Handed | NoticeState::Delivered if view.is_stub() => (
+            view.meaning.to_owned(),
+            format!("breachpost notice show {} --call-sheet", view.reference),
+        ),
+        NoticeState::Handed | NoticeState::Delivered => overdue(office, view).map(|hours| {
+            let text = format!("no acknowledgement {hours} hours after it left; call them");
+            (text, format!("breachpost notice show {} --call-sheet", view.reference))
+        })?,
+        _ => return None,
+    };
+    Some(Need {
+        text: format!("{} to {}: {why}", view.reference, view.authority),
+        command: Some(command),
+    })
+}
+
+/// Hours since it left, where the authority is known to acknowledge within a time that has passed.
+fn overdue(office: &Office, view: &NoticeView) -> Option<i64> {
+    let profile = office.directory.find(&view.authority).ok()?;
+    let within = profile.acknowledgement.within_hours?;
+    let since = view.attempts.last().map_or(view.filed_at, |attempt| attempt.at);
+    let hours = (office.now() - since).num_hours();
+    (hours >= i64::from(within)).then_some(hours)
+}
+
+impl NoticeLine {
+    fn of(view: NoticeView) -> Self {
+        Self {
+            reference: view.reference,
+            breach: view.breach,
+            authority: view.authority,
+            state: view.state,
+            meaning: view.meaning,
+            authority_reference: view.authority_reference,
+            next_attempt: view.next_attempt,
+        }
+    }
 }
 
 /// No breach after all, closed, or unlikely to be a risk with the reason written down (GDPR Art. 33(1), recital 85).

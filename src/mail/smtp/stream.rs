@@ -19,6 +19,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::reply::{Parsed, Reply, parse};
 use super::tls::Tls;
+use crate::failpoint;
 use crate::model::delivery::{FaultCause, TlsFacts};
 
 /// From here on what is written goes out without waiting for more. A notice of usual size stays below.
@@ -241,7 +242,9 @@ impl Wire {
 
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.unsent.len() {
+            failpoint::pass("before_write");
             let taken = ready!(self.socket.poll_write(cx, &self.unsent[self.sent..]));
+            failpoint::pass("after_write");
             let taken = taken.map_err(|e| self.tape.broke_by(&e))?;
             if taken == 0 {
                 return Poll::Ready(Err(self.tape.broke_by(&io::ErrorKind::WriteZero.into())));

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::ledger::{self, Beside};
-use super::rows::{Json, Micros, Text, all, one, only};
+use super::rows::{Json, Micros, Text, all, one, only, run};
 use super::{Sqlite, Tx, decisions, journal};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, HoldReason, Outcome, RetryPolicy};
@@ -342,11 +342,33 @@ fn recover(tx: &mut Tx<'_>, dead: &[WorkerId], retry: &RetryPolicy, now: Time) -
             ready += 1;
         }
     }
-    if ready + in_doubt > 0 {
-        let facts = json!({ "ready": ready, "in_doubt": in_doubt });
+    let brought_forward = end_impossible_waits(tx.conn, retry, now)?;
+    let moved = ready + in_doubt + brought_forward;
+    if moved > 0 {
+        let facts = json!({ "ready": ready, "in_doubt": in_doubt, "brought_forward": brought_forward });
         journal::append(tx, "outbox.recovered", &facts, &courier, now)?;
     }
-    Ok(ready + in_doubt)
+    Ok(moved)
+}
+
+/// One half of a scope: waits that end after ?2 end at ?3.
+pub(super) const END_WAITS: [&str; 2] = [
+    "UPDATE deliveries SET due = ?3 WHERE state = 'ready' AND campaign IS ?1 AND due > ?2",
+    "UPDATE deliveries SET due = ?3 WHERE state = 'in_doubt' AND campaign IS ?1 AND due > ?2",
+];
+
+/// A wait longer than the longest there is began under a clock that was ahead and has been set back since. It ends now:
+/// else nobody would be told for as long as the clock was wrong.
+fn end_impossible_waits(conn: &Connection, retry: &RetryPolicy, now: Time) -> Result<u64, StoreError> {
+    let latest = now.checked_add_signed(retry.max).unwrap_or(Time::MAX_UTC);
+    let mut ended = 0;
+    for scope in scopes(conn)? {
+        for sql in END_WAITS {
+            let changed = run(conn, "end a wait", sql, (scope, Micros(latest), Micros(now)))?;
+            ended += changed as u64;
+        }
+    }
+    Ok(ended)
 }
 
 fn find_delivery(conn: &Connection, id: DeliveryId) -> Result<Option<StoredDelivery>, StoreError> {

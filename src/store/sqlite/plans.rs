@@ -30,7 +30,7 @@ fn ledger_queries_use_their_indexes() {
     let conn = empty_store();
     let by_reference = format!("{} WHERE n.reference = ?1", notices::NOTICE);
     let by_message_id = format!("{} WHERE n.message_id = ?1", notices::NOTICE);
-    let tables: [(&str, &str, &[&str]); 7] = [
+    let tables: [(&str, &str, &[&str]); 9] = [
         (
             "claim",
             outbox::CLAIM,
@@ -52,6 +52,16 @@ fn ledger_queries_use_their_indexes() {
                 "SEARCH deliveries USING COVERING INDEX deliveries_ready (campaign=?)",
                 "SEARCH deliveries USING COVERING INDEX deliveries_in_doubt (campaign=? AND due>?)",
             ],
+        ),
+        (
+            "end waits",
+            outbox::END_WAITS[0],
+            &["SEARCH deliveries USING COVERING INDEX deliveries_ready (campaign=? AND due>?)"],
+        ),
+        (
+            "end doubtful waits",
+            outbox::END_WAITS[1],
+            &["SEARCH deliveries USING COVERING INDEX deliveries_in_doubt (campaign=? AND due>?)"],
         ),
         (
             "leases",

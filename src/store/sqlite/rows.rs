@@ -1,7 +1,7 @@
 //! Values of the model as columns, and queries as one call. Knows no table.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Params, Row};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -78,7 +78,8 @@ pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("the model's types have string keys and no failing serializer")
 }
 
-/// Names the step that failed; a value that contradicts the model becomes [`StoreError::Corrupt`].
+/// Names the step that failed; a value that contradicts the model becomes [`StoreError::Corrupt`], and a page that was
+/// changed on the disk [`StoreError::DamagedPage`].
 pub(super) fn failed(step: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
     use rusqlite::Error as E;
     move |source| match source {
@@ -88,8 +89,15 @@ pub(super) fn failed(step: &'static str) -> impl Fn(rusqlite::Error) -> StoreErr
                 why: format!("trying to {step}: {source}"),
             }
         }
+        // SQLCipher finds a page whose seal is broken, and says that it is no database.
+        source if is_damage(&source) => StoreError::DamagedPage { step, source },
         source => StoreError::Sql { step, source },
     }
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
 }
 
 /// Runs a statement; returns the number of rows it changed.

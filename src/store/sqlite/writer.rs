@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::ledger;
 use super::ledger::NewAttempt;
 use super::rows::failed;
+use crate::failpoint;
 use crate::store::StoreError;
 
 /// Requests that may wait for a thread; more make the callers wait, so that memory stays bounded.
@@ -184,12 +185,19 @@ fn commit_together(
     };
     let done = run_together(&mut tx, requests, more)
         .and_then(|()| ledger::close_batch(&mut tx))
-        .and_then(|()| conn.execute_batch("COMMIT").map_err(failed("commit")));
+        .and_then(|()| commit(conn));
     if done.is_err() && !conn.is_autocommit() {
         // The first error is the one to report; if this fails too, the next BEGIN will say so.
         let _ = conn.execute_batch("ROLLBACK");
     }
     done
+}
+
+fn commit(conn: &Connection) -> Result<(), StoreError> {
+    failpoint::pass("before_commit");
+    conn.execute_batch("COMMIT").map_err(failed("commit"))?;
+    failpoint::pass("after_commit");
+    Ok(())
 }
 
 fn run_together(

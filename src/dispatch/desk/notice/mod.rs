@@ -16,7 +16,7 @@ use crate::message::token;
 use crate::model::Time;
 use crate::model::breach::Gap;
 use crate::model::id::{Actor, BreachId, Reference};
-use crate::model::notice::{Decision, Notice, NoticeChannel, NoticeKind};
+use crate::model::notice::{Decision, Notice, NoticeChannel, NoticeKind, Rung};
 use crate::secret::Secret;
 use crate::store::{NewMailOut, NewNotice};
 
@@ -140,6 +140,12 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
             next_update_due: None,
         },
     );
+    let plan = protect::plan(office, &profile, request.decision.as_ref(), now).await?;
+    warnings.extend(
+        plan.as_ref()
+            .ok()
+            .and_then(|plan| plan_warning(plan, request.decision.as_ref())),
+    );
     let rendered = office.templates.render_notice(&facts).map_err(OfficeError::from)?;
     let thread: Vec<String> = earlier
         .filed
@@ -169,9 +175,7 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
             attachments: request.attachments,
             language: language.clone(),
         },
-        plan: protect::plan(office, &profile, request.decision.as_ref(), now)
-            .await?
-            .map(Arc::new),
+        plan: plan.map(Arc::new),
         clear: Arc::new(clear),
         decision: request.decision,
         breach: request.breach,
@@ -432,6 +436,20 @@ fn kind_warnings(kind: NoticeKind, first: bool, explained: bool) -> Vec<String> 
         ));
     }
     warnings
+}
+
+/// What the sender should know of the way it is protected.
+fn plan_warning(plan: &Plan, decision: Option<&Decision>) -> Option<String> {
+    match plan {
+        Plan::Sealed { pin, .. } if pin.verified == "none" => Some(
+            "nobody has verified the fingerprint of this certificate: if it is not theirs, they cannot read the notice and somebody else may; read it back by telephone"
+                .to_owned(),
+        ),
+        Plan::Sealed { .. } if decision.is_some_and(|decision| decision.rung == Rung::Unverified) => {
+            Some("the certificate is verified: --override unverified changes nothing".to_owned())
+        }
+        _ => None,
+    }
 }
 
 fn choose_language(
