@@ -58,7 +58,7 @@ pub enum NoticeCommand {
     },
     /// Seal a notice into files, to be handed over in another way. Needs no relay.
     #[command(
-        after_help = "Examples:\n  breachpost notice seal B-2026-001 --to lu-cnpd -o sealed\n  breachpost notice seal B-2026-001 --to lu-cnpd -o sealed \\\n      --override passphrase --reason 'no certificate to be had'"
+        after_help = "Examples:\n  breachpost notice seal B-2026-001 --to lu-cnpd -o sealed\n  breachpost notice seal B-2026-001 --to lu-cnpd -o for-the-phone \\\n      --override passphrase --reason 'no certificate to be had'"
     )]
     Seal {
         #[command(flatten)]
