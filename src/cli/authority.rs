@@ -38,7 +38,9 @@ pub enum CertCommand {
     /// Import an authority's certificate after you have verified its fingerprint.
     #[command(after_help = "\
 Examples:
-  breachpost authority cert import lu-cnpd cnpd.asc --fingerprint '0123 4567 89AB CDEF 0123 4567 89AB CDEF 0123 4567' --verified phone")]
+  breachpost authority cert import lu-cnpd cnpd.asc \\
+      --fingerprint '0123 4567 89AB CDEF 0123 4567 89AB CDEF 0123 4567' \\
+      --verified phone")]
     Import {
         id: String,
         /// The certificate, armored or binary; - for standard input.

@@ -46,7 +46,7 @@ pub enum BreachCommand {
     Update { id: BreachId, file: PathBuf },
     /// Add a call or a note to the breach's timeline.
     #[command(
-        after_help = "Examples:\n  breachpost breach log B-2026-001 --kind call --text 'The CNPD asked for the number of persons.'"
+        after_help = "Examples:\n  breachpost breach log B-2026-001 --kind call \\\n      --text 'The CNPD asked for the number of persons.'"
     )]
     Log {
         id: BreachId,

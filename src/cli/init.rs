@@ -28,7 +28,7 @@ const OURS: [&str; 5] = ["config.yaml", "keys", "authorities", "templates", "wor
 /// Make an installation: settings, our OpenPGP key, the key of the store. On a terminal, asks for what no flag says.
 #[derive(Debug, Clone, Default, Args)]
 #[command(
-    after_help = "Examples:\n  breachpost init --home ~/breachpost\n  breachpost init --home ~/breachpost --organisation 'Example S.A.' --country LU --contact-name 'Dana Officer' --contact-email dpo@example.lu --sender breach@example.lu --relay 'smtp://127.0.0.1:25?tls=none'"
+    after_help = "Examples:\n  breachpost init --home ~/breachpost\n  breachpost init --home ~/breachpost --organisation 'Example S.A.' \\\n      --country LU --contact-name 'Dana Officer' \\\n      --contact-email dpo@example.lu --sender breach@example.lu \\\n      --relay 'smtp://127.0.0.1:25?tls=none'"
 )]
 pub struct InitArgs {
     /// Name of the organisation that notifies
@@ -163,12 +163,6 @@ impl From<AskError> for InitError {
         InitError::Stopped(error)
     }
 }
-impl InitError {
-    pub fn is_wrong_usage(&self) -> bool {
-        matches!(self, InitError::Missing { .. })
-    }
-}
-
 /// Makes a home at `folder` (`--home`; else `$BREACHPOST_HOME`, else asked for). `make_key` makes the key, or reads the
 /// one already there, and returns its fingerprint.
 ///
@@ -495,7 +489,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let folder = scratch.path().join("home");
         let error = by_flags(&folder, &["--country", "LU", "--relay", "smtps://anna@h.lu"]).unwrap_err();
-        assert!(error.is_wrong_usage());
+        assert!(matches!(error, InitError::Missing { .. }));
         let text = error.to_string();
         for flag in [
             "--organisation NAME",

@@ -30,7 +30,9 @@ pub enum KeyCommand {
         rsa4096: bool,
     },
     /// Use a key you have, secret part included; its passphrase must be the configured one.
-    #[command(after_help = "Examples:\n  gpg --export-secret-keys --armor breach@example.lu | breachpost key import -")]
+    #[command(
+        after_help = "Examples:\n  gpg --export-secret-keys --armor breach@example.lu \\\n      | breachpost key import -"
+    )]
     Import { file: PathBuf },
     /// Print our public certificate, armored: to publish it or to hand it to an authority.
     #[command(after_help = "Examples:\n  breachpost key export\n  breachpost key export -o breachpost.asc")]

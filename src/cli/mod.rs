@@ -29,6 +29,7 @@ use crate::config::Home;
 use crate::dispatch::office::Office;
 use crate::model::id::Actor;
 use crate::model::{Clock, SystemClock};
+use init::InitError;
 use output::{Exit, Failure, Out};
 
 /// The encrypted notification dispatcher for personal-data breaches.
@@ -44,9 +45,9 @@ use output::{Exit, Failure, Out};
 )]
 #[command(after_help = "\
 Examples:
-  breachpost drill                                         rehearse everything, nothing to configure
-  breachpost clock '2026-11-18 10:20' --authority lu-cnpd  when is the deadline?
-  breachpost init --home ~/breachpost                      set up an installation")]
+  breachpost drill                     rehearse everything, nothing to configure
+  breachpost init --home ~/breachpost  set up an installation
+  breachpost clock '2026-11-18 10:20' --authority lu-cnpd")]
 pub struct Cli {
     /// The folder of the installation; else $BREACHPOST_HOME, else the current folder if it holds config.yaml.
     #[arg(long, global = true, value_name = "DIR")]
@@ -169,14 +170,12 @@ fn init_home(args: init::InitArgs, context: &Context) -> Result<Exit, Failure> {
         key::for_new_home(request, now)
     })
     .map_err(|error| {
-        Failure::new(
-            if error.is_wrong_usage() {
-                Exit::Usage
-            } else {
-                Exit::Ours
-            },
-            error,
-        )
+        let exit = match &error {
+            InitError::Missing { .. } => Exit::Usage,
+            InitError::Stopped(_) | InitError::Declined => Exit::Person,
+            _ => Exit::Ours,
+        };
+        Failure::new(exit, error)
     })?;
     context.out.data(&report, || report.to_string())?;
     Ok(Exit::Done)

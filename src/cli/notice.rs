@@ -36,12 +36,12 @@ const WAIT_STEP: std::time::Duration = std::time::Duration::from_millis(250);
 pub enum NoticeCommand {
     /// Show exactly what would be sent, to whom, how it is protected, and the deadline. Sends nothing.
     #[command(
-        after_help = "Examples:\n  breachpost notice preview B-2026-001 --to lu-cnpd\n  breachpost notice preview B-2026-001 --to lu-cnpd --lang fr --kind preliminary"
+        after_help = "Examples:\n  breachpost notice preview B-2026-001 --to lu-cnpd\n  breachpost notice preview B-2026-001 --to lu-cnpd --lang fr \\\n      --kind preliminary"
     )]
     Preview(WhatArgs),
     /// Render, seal, check, queue and deliver a notice. Asks first; status 2 when a person is needed.
     #[command(
-        after_help = "Examples:\n  breachpost notice send B-2026-001 --to lu-cnpd\n  breachpost notice send B-2026-001 --to lu-cnpd --attach report.pdf --yes --json"
+        after_help = "Examples:\n  breachpost notice send B-2026-001 --to lu-cnpd\n  breachpost notice send B-2026-001 --to lu-cnpd \\\n      --attach report.pdf --yes --json"
     )]
     Send {
         #[command(flatten)]
@@ -58,7 +58,7 @@ pub enum NoticeCommand {
     },
     /// Seal a notice into files, to be handed over in another way. Needs no relay.
     #[command(
-        after_help = "Examples:\n  breachpost notice seal B-2026-001 --to lu-cnpd -o sealed\n  breachpost notice seal B-2026-001 --to lu-cnpd -o sealed --override passphrase --reason 'no certificate to be had'"
+        after_help = "Examples:\n  breachpost notice seal B-2026-001 --to lu-cnpd -o sealed\n  breachpost notice seal B-2026-001 --to lu-cnpd -o for-the-phone \\\n      --override passphrase --reason 'no certificate to be had'"
     )]
     Seal {
         #[command(flatten)]
@@ -69,7 +69,7 @@ pub enum NoticeCommand {
     },
     /// Book a notice that went by portal, form, telephone, post or hand.
     #[command(
-        after_help = "Examples:\n  breachpost notice record B-2026-001 --to be-apd-gba --channel portal --reference DBN-2026-123 --proof confirmation.pdf"
+        after_help = "Examples:\n  breachpost notice record B-2026-001 --to be-apd-gba --channel portal \\\n      --reference DBN-2026-123 --proof confirmation.pdf"
     )]
     Record {
         breach: BreachId,
@@ -94,7 +94,7 @@ pub enum NoticeCommand {
     },
     /// Book an acknowledgement that you hold in your hand: a letter, a call, a portal's page.
     #[command(
-        after_help = "Examples:\n  breachpost notice ack BP-7K3M-Q2XR --attested --reference 2026/1234 --proof letter.pdf"
+        after_help = "Examples:\n  breachpost notice ack BP-7K3M-Q2XR --attested --reference 2026/1234 \\\n      --proof letter.pdf"
     )]
     Ack {
         reference: Reference,

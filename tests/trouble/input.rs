@@ -235,7 +235,7 @@ fn exit_statuses_tell_scripts_whose_turn_it_is() {
         (64, vec!["notice", "send", world.breach()]),
         (64, vec!["notice", "send", world.breach(), "--to", "lu-cnpd"]),
         (64, vec!["notice", "send", world.breach(), "--to", "lu-cnpq", "--yes"]),
-        (64, vec!["notice", "send", "B-1999-001", "--to", "lu-cnpd", "--yes"]),
+        (64, vec!["notice", "send", "B-2020-099", "--to", "lu-cnpd", "--yes"]),
         (64, vec!["notice", "show", "BP-0000-0000"]),
         (64, vec!["notice", "show", "not a reference"]),
         (64, vec!["breach", "open", "no-such-file.yaml"]),
