@@ -110,9 +110,12 @@ impl Scratch {
     }
     /// As [`Scratch::towards`], trusting another authority of certificates than the receiver's own.
     pub fn trusting(&self, receiver: &Receiver, ca_pem: &str) -> Office {
+        self.redirect(self.office.clone(), receiver, ca_pem)
+    }
+    /// Gives an office this receiver as its relay.
+    pub fn redirect(&self, mut office: Office, receiver: &Receiver, ca_pem: &str) -> Office {
         let ca_file = self.folder.path().join(format!("ca-{}.pem", receiver.address().port()));
         std::fs::write(&ca_file, ca_pem).unwrap();
-        let mut office = self.office.clone();
         let mut config = (*office.config).clone();
         config.relay.url = receiver.url().parse().unwrap();
         config.relay.tls.ca_file = (config.relay.url.security != RelaySecurity::None).then_some(ca_file);
