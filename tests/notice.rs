@@ -253,7 +253,7 @@ fn what_only_looks_like_an_acknowledgement_waits_for_a_person() {
         .run(&["mailbox", "show", &first])
         .exits(0)
         .says(&["absent du bureau", "not signed: its From address proves nothing"]);
-    world.run(&["status"]).exits(2).says(&["breachpost mailbox show"]);
+    world.run(&["status"]).exits(2).says(&["breachpost mailbox tray"]);
 }
 
 /// What a mail server gives back (RFC 3464).

@@ -37,9 +37,11 @@ fn without_a_certificate_the_draft_is_kept_and_the_ladder_is_shown() {
         "+352 26 10 60 1",
         "breachpost authority cert import lu-cnpd FILE --fingerprint FINGERPRINT --verified phone",
         &format!(
-            "breachpost notice record {} --to lu-cnpd --channel phone --reference NUMBER",
+            "breachpost notice send {} --to lu-cnpd --override passphrase --reason WHY",
             world.breach()
         ),
+        // The CNPD's telephone takes no notices: it is for asking, and calls are logged, not booked as a notice.
+        &format!("breachpost breach log {} --kind call", world.breach()),
     ]);
     assert_eq!(world.notices().len(), 1, "asking twice keeps one draft");
     assert_eq!(relay.connections(), 0);
