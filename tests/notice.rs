@@ -441,3 +441,30 @@ fn a_daemon_carries_what_is_queued_and_picks_the_answer_up() {
     assert_eq!(world.run(&["status", "--json"]).json()["daemon"], false);
     world.is_intact();
 }
+
+#[test]
+fn at_a_terminal_the_six_things_that_matter_are_asked_and_nothing_leaves_without_a_yes() {
+    let relay = Relay::sound();
+    let world = World::new(&relay);
+    world.import_certificate();
+    let ask = |line: &[&str], typed: &str| world.at_terminal(world.command(line), typed);
+
+    let half_way = ask(&["breach", "open"], "A lost laptop\n");
+    let opened = half_way.says(&["Left half-way", "is in the register: A lost laptop"]);
+    assert_eq!(opened.status, 0, "what was said so far is kept: {opened:?}");
+
+    let breach = world.open_breach(BREACH);
+    let line = ["notice", "send", &breach, "--to", AUTHORITY];
+    let shown = ["databreach@cnpd.lu", "fingerprint verified: phone", "Send this now?"];
+    ask(&line, "no\n")
+        .exits(2)
+        .says(&shown)
+        .says(&["nothing was sent, as you wished"]);
+    ask(&line, "").exits(2);
+    assert!(world.notices().is_empty() && relay.connections() == 0);
+    ask(&line, "perhaps\nyes\n")
+        .exits(0)
+        .says(&shown)
+        .says(&["answer with yes or no", "handed over"]);
+    assert_eq!(relay.mails().len(), 1);
+}
