@@ -3,6 +3,8 @@
 //!
 //! `cargo test --test faults -- --nocapture` prints the matrix; `UPDATE_GOLDEN=1` rewrites `golden/fault-matrix.txt`.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod scratch;
 
 use std::fmt::Write as _;
