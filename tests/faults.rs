@@ -3,7 +3,7 @@
 //!
 //! `cargo test --test faults -- --nocapture` prints the matrix; `UPDATE_GOLDEN=1` rewrites `golden/fault-matrix.txt`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod scratch;
 

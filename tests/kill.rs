@@ -4,7 +4,8 @@
 //! Each case runs the real program as a child on a copy of one scratch home. `BREACHPOST_LONG=1` adds other relays.
 //! A release build has no failpoints and therefore none of the deaths.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+#![expect(clippy::print_stdout, reason = "what each death led to is for a person to read")]
 
 #[expect(dead_code, reason = "the tests of the relay's faults use more of it")]
 mod scratch;
@@ -460,6 +461,32 @@ async fn a_store_cut_short_or_damaged() {
     let mut verify = program(&home);
     verify.args(["journal", "verify"]);
     assert_clear(&run(verify).await, &["cut short or damaged"], "journal verify");
+}
+
+/// The power went while the checkpoint outside the store was written: the rest of the line is no forgery, and the next
+/// checkpoint stands on a line of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_half_written() {
+    let bed = Bed::new(sound()).await;
+    let home = bed.copy("half");
+    let outside = Home::at(&home).unwrap().checkpoints_path();
+    for _ in 0..2 {
+        assert_eq!(run(bed.send(&home)).await.status.code(), Some(0));
+        assert_eq!(verdict(&home).await, Ok(Vec::new()));
+        let mut text = std::fs::read(&outside).unwrap();
+        assert!(text.ends_with(b"}\n"));
+        text.extend_from_slice(b"{\"length\":12,\"he");
+        std::fs::write(&outside, text).unwrap();
+        assert_eq!(verdict(&home).await, Ok(Vec::new()));
+    }
+    std::fs::write(&outside, "{\"length\":12}\n").unwrap();
+    assert!(
+        verdict(&home)
+            .await
+            .unwrap()
+            .iter()
+            .any(|finding| finding.contains("is no checkpoint"))
+    );
 }
 
 /// The newest entries still lie in the log beside the store. Without it the store opens, and is older than it was: the

@@ -1,8 +1,8 @@
 //! Signed checkpoints of the journal: its length and head, signed with our key, with a copy outside the store, so that
 //! a cut tail or a rebuilt chain is found too (design: invariant 9).
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
@@ -69,10 +69,22 @@ pub async fn write(office: &Office) -> Result<Checkpoint, CheckpointError> {
     Ok(checkpoint)
 }
 
+/// A line that a full disk or a power cut left unfinished makes room for the new one: it was never a checkpoint.
 fn append(path: &std::path::Path, checkpoint: &Checkpoint) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(checkpoint)?;
     line.push(b'\n');
-    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        let finished = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        file.set_len(finished as u64)?;
+    }
     file.write_all(&line)?;
     file.sync_all()
 }
@@ -159,19 +171,17 @@ async fn check_one(
 
 fn read_outside(office: &Office, findings: &mut Vec<String>) -> Result<Vec<Checkpoint>, CheckpointError> {
     let path = office.home.checkpoints_path();
-    let file = match File::open(&path) {
-        Ok(file) => file,
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(CheckpointError::File { path, source }),
     };
     let mut checkpoints = Vec::new();
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(|source| CheckpointError::File {
-            path: path.clone(),
-            source,
-        })?;
-        match serde_json::from_str(&line) {
+    for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        match serde_json::from_slice(line) {
             Ok(checkpoint) => checkpoints.push(checkpoint),
+            // Being written just now, or when the power went.
+            Err(_) if !line.ends_with(b"\n") => {}
             Err(_) => findings.push(format!("{} line {} is no checkpoint", path.display(), number + 1)),
         }
     }

@@ -28,6 +28,12 @@ pub enum StoreError {
         #[source]
         source: rusqlite::Error,
     },
+    #[error("cannot open the store {path}: the disk is full or does not work; make room and try again")]
+    Disk {
+        path: String,
+        #[source]
+        source: rusqlite::Error,
+    },
     #[error("the store {path} cannot be read with this store key, or is no store; check `store_key` in config.yaml")]
     WrongKey { path: String },
     #[error("the store {path} is cut short or damaged; put a backup in its place")]

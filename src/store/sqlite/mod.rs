@@ -210,6 +210,8 @@ fn not_opened(path: &Path, source: rusqlite::Error) -> StoreError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => StoreError::WrongKey { path },
         Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path },
+        // SQLite needs some room to open a file, and says `disk I/O error` when there is none.
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => StoreError::Disk { path, source },
         _ => StoreError::Open { path, source },
     }
 }
