@@ -383,11 +383,11 @@ async fn a_read_only_disk() {
     for arguments in [&["notice", "list"][..], &["status"], &["journal", "verify"]] {
         let mut command = program(&home);
         command.args(arguments);
-        assert_clear(
-            &run(command).await,
-            &["read-only", "Read-only", "readonly"],
-            arguments[0],
-        );
+        let output = run(command).await;
+        // Looking may work without writing; where it does not, it says why.
+        if !matches!(output.status.code(), Some(0 | 2)) {
+            assert_clear(&output, &["read-only", "Read-only", "readonly"], arguments[0]);
+        }
     }
     assert_clear(
         &run(bed.send(&home)).await,
