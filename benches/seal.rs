@@ -1,11 +1,11 @@
-//! What sealing costs beside its cryptography: a 4 KB notice sealed by breachpost, against
+//! What sealing costs beside its cryptography: a notice rendered from its template and sealed by breachpost, against
 //!
 //! - bare calls of the OpenPGP library over the same bytes with the same keys (goal: at least 0.85 of its speed);
 //! - what an operator's script does: one `gpg --sign --encrypt` process for each message, started by Python's
 //!   `subprocess.run` (goal: at least 20 times as fast). GnuPG has all advantages such a script can give it: a home with two
 //!   certificates and nothing else, its agent running, a signing key without a passphrase, no compression, no web
-//!   of trust, and one reader, where breachpost also encrypts to itself and writes the mail around it. Rendering and sending
-//!   are left out on both sides;
+//!   of trust, one reader, and a text that is ready, where breachpost also renders it, encrypts to itself and writes the
+//!   mail around it. Sending is left out on both sides;
 //! - the same process started from here, without Python (told, no goal);
 //! - the same with a passphrase on the signing key, held by the agent (told, no goal): the agent derives the key anew for
 //!   each signature, where breachpost opens its key once.
@@ -24,9 +24,12 @@ use std::process::{Command, Stdio};
 use std::time::{Instant, SystemTime};
 
 use breachpost::directory::certificate::{Usable, judge, read_one};
+use breachpost::message::facts::sample;
 use breachpost::message::key::{self, Algorithm, OurKey};
 use breachpost::message::mime::{Content, Headers, Mailbox};
 use breachpost::message::seal::seal;
+use breachpost::message::template::Templates;
+use breachpost::model::notice::NoticeKind;
 use breachpost::model::{Clock, SystemClock, Time};
 use breachpost::secret::Secret;
 use sequoia_openpgp as openpgp;
@@ -57,18 +60,31 @@ fn main() {
         let certificate = generate(READER, algorithm, now).public_armored;
         let to = judge(&read_one(certificate.as_bytes()).unwrap(), None, now).unwrap();
         let own = judge(our.certificate(), None, now).unwrap();
-        let (content, headers) = (content(), headers(now));
-        let inner = seal(&content, &headers, &our, &to, now).unwrap().content;
+        let headers = headers(now);
+        let templates = Templates::load(None).unwrap();
+        let facts = sample::notice(NoticeKind::Complete, templates.labels("en").unwrap());
+        let notice = || {
+            let rendered = templates.render_notice(&facts).unwrap();
+            let content = Content {
+                subject: rendered.subject,
+                text: rendered.text,
+                html: None,
+                attachments: Vec::new(),
+                language: "en".to_owned(),
+            };
+            let length = content.text.len();
+            (seal(&content, &headers, &our, &to, now).unwrap(), length)
+        };
+        let (sealed, length) = notice();
+        let inner = sealed.content;
         println!(
-            "4 KB notice ({} bytes with headers and certificate), Ed25519 -> {name} and self",
+            "notice of {length} bytes ({} with headers and certificate), Ed25519 -> {name} and self",
             inner.len()
         );
 
         let mut rates = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let sealed = rate(MESSAGES, || {
-                drop(black_box(seal(&content, &headers, &our, &to, now).unwrap()))
-            });
+            let sealed = rate(MESSAGES, || drop(black_box(notice())));
             let bare = rate(MESSAGES, || drop(black_box(bare(&inner, &signer, &to, &own, now))));
             rates.0.push(sealed);
             rates.1.push(bare);
@@ -92,9 +108,7 @@ fn main() {
         for (peer, measure) in peers {
             let mut figures = (Vec::new(), Vec::new());
             for _ in 0..ROUNDS {
-                let sealed = rate(MESSAGES, || {
-                    drop(black_box(seal(&content, &headers, &our, &to, now).unwrap()))
-                });
+                let sealed = rate(MESSAGES, || drop(black_box(notice())));
                 let process = measure();
                 figures.0.push(process);
                 figures.1.push(sealed / process);
@@ -176,17 +190,6 @@ fn bare(plain: &[u8], signer: &KeyPair, to: &Usable, own: &Usable, now: Time) ->
     message.write_all(plain).unwrap();
     message.finalize().unwrap();
     armored
-}
-
-fn content() -> Content {
-    let sentence = "Am 3. März wurde festgestellt, dass Unbefugte Zugriff auf Kundendaten hatten. ";
-    Content {
-        subject: "Meldung einer Verletzung des Schutzes personenbezogener Daten".to_owned(),
-        text: sentence.repeat(4096 / sentence.len() + 1),
-        html: None,
-        attachments: Vec::new(),
-        language: "de".to_owned(),
-    }
 }
 
 fn headers(now: Time) -> Headers {

@@ -129,10 +129,17 @@ fn os_account() -> Actor {
 
 /// Runs one command line; the status is the process's.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
+            if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") {
+                let message = error.render().to_string();
+                let document = serde_json::json!({ "error": { "message": message.trim_end() } });
+                // The status says it too.
+                let _ = Out { json: true }.data(&document, String::new);
+            }
             return ExitCode::from(if error.use_stderr() {
                 Exit::Usage as u8
             } else {

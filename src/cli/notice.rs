@@ -234,7 +234,7 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
     match command {
         NoticeCommand::Preview(what) => {
             let prepared = notice::prepare(&office, request(what)?).await?;
-            let preview = Preview::of(&prepared);
+            let preview = Preview::of(&prepared, office.now());
             context.out.data(&preview, || preview.human())?;
             Ok(if preview.unusable.is_some() {
                 Exit::Person
@@ -450,7 +450,7 @@ fn confirm(context: &Context, prepared: &Prepared, asked: &Asked) -> Result<(), 
             "nobody can be asked here: look at `notice preview` and add {flags}"
         )));
     };
-    out.note(&Preview::of(prepared).human());
+    out.note(&Preview::of(prepared, context.clock.now()).human());
     let sure = if clear {
         let question = format!("This leaves in CLEAR TEXT. Type {id} to send it");
         terminal.ask(&question, Some(""), |text| Ok::<_, String>(text == id))

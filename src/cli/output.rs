@@ -207,16 +207,7 @@ impl Out {
         }
         if let Some(ladder) = &failure.way.ladder {
             lines.push(String::new());
-            lines.push(match &ladder.left {
-                Some(left) => format!("What can be done now ({left}):"),
-                None => "What can be done now:".to_owned(),
-            });
-            for (number, rung) in ladder.rungs.iter().enumerate() {
-                lines.push(format!("  {}. {}", number + 1, rung.text));
-                if let Some(command) = &rung.command {
-                    lines.push(format!("     {command}"));
-                }
-            }
+            lines.extend(ladder_lines(ladder));
         }
         if let Some(hint) = &failure.way.hint {
             lines.push(format!("hint: {hint}"));
@@ -248,6 +239,19 @@ impl Out {
 fn harmless(text: &str) -> String {
     let keep = |c: &char| !c.is_control() || matches!(c, '\n' | '\t' | '\r');
     text.chars().filter(keep).collect()
+}
+
+/// What can be done now, numbered, each with its command.
+pub fn ladder_lines(ladder: &Ladder) -> Vec<String> {
+    let mut lines = vec![match &ladder.left {
+        Some(left) => format!("What can be done now ({left}):"),
+        None => "What can be done now:".to_owned(),
+    }];
+    for (number, rung) in ladder.rungs.iter().enumerate() {
+        lines.push(format!("  {}. {}", number + 1, rung.text));
+        lines.extend(rung.command.iter().map(|command| format!("     {command}")));
+    }
+    lines
 }
 
 /// A table with aligned columns; the last column is not padded.

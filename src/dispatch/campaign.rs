@@ -67,7 +67,7 @@ pub fn why(error: &LetterError) -> String {
     }
 }
 
-/// Adds a campaign and its persons, a chunk at a time. Nothing leaves before [`start`].
+/// Adds a campaign and its persons, a chunk at a time. Nothing leaves before the campaign is started.
 ///
 /// # Errors
 /// The store fails; the chunks before stay, and nothing has been sent.

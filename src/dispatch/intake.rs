@@ -82,6 +82,13 @@ pub async fn ingest(office: &Office, raw: &[u8], source: &str, by: &Actor) -> Re
         });
     }
     let understanding = understand(office, mail, raw, by).await?;
+    tracing::info!(
+        mail = %mail,
+        kind = understanding.kind.name(),
+        notice = understanding.notice.as_ref().map(tracing::field::display),
+        in_tray = understanding.in_tray,
+        "took in a mail"
+    );
     Ok(Ingested {
         mail,
         new,

@@ -231,7 +231,7 @@ fn clip(text: &str) -> &str {
     &text[..end]
 }
 
-/// Lower case, white space folded, typographic apostrophes and hyphens made plain, soft hyphens dropped.
+/// Lower case, white space folded, typographic apostrophes and hyphens made plain, accents and soft hyphens dropped.
 fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for c in text.chars().flat_map(char::to_lowercase) {
@@ -239,6 +239,13 @@ fn fold(text: &str) -> String {
             '\u{2019}' | '\u{2018}' | '\u{02bc}' => '\'',
             '\u{2010}' | '\u{2011}' => '-',
             '\u{00ad}' => continue,
+            // Typed in a hurry, or by a machine that has no accents.
+            'à' | 'á' | 'â' | 'ä' => 'a',
+            'ç' => 'c',
+            'è' | 'é' | 'ê' | 'ë' => 'e',
+            'î' | 'ï' => 'i',
+            'ô' | 'ö' => 'o',
+            'ù' | 'û' | 'ü' => 'u',
             c if c.is_whitespace() => ' ',
             c => c,
         };
@@ -264,7 +271,11 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
     let file: File = crate::reading::yaml("phrases.yaml", include_bytes!("phrases.yaml"))
         .expect("the built-in phrases are read by a test");
     let flat = |lists: std::collections::BTreeMap<String, Vec<String>>| {
-        lists.into_values().flatten().map(|phrase| &*phrase.leak()).collect()
+        lists
+            .into_values()
+            .flatten()
+            .map(|phrase| &*fold(&phrase).leak())
+            .collect()
     };
     Phrases {
         receipt: flat(file.receipt),
@@ -282,6 +293,18 @@ mod tests {
         for phrase in PHRASES.receipt.iter().chain(&PHRASES.away) {
             assert_eq!(&fold(phrase), phrase);
             assert!(phrase.len() >= 9, "{phrase} would be found by accident");
+        }
+    }
+
+    #[test]
+    fn accents_and_case_do_not_matter() {
+        for said in [
+            "Nous ACCUSONS RECEPTION de",
+            "nous accusons réception de",
+            "accusons\u{a0}re\u{ad}ception",
+        ] {
+            let folded = fold(said);
+            assert!(PHRASES.receipt.iter().any(|phrase| folded.contains(phrase)), "{said}");
         }
     }
 

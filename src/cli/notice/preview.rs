@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 
+use crate::cli::output::ladder_lines;
 use crate::directory::certificate::pretty_fingerprint;
 use crate::directory::profile::Layout;
+use crate::dispatch::desk::ladder::Ladder;
 use crate::dispatch::desk::notice::{Plan, Prepared};
+use crate::model::Time;
 use crate::model::id::{BreachId, Reference};
 use crate::model::notice::NoticeKind;
 
@@ -32,6 +35,8 @@ pub struct Preview<'a> {
     verified: Option<&'a str>,
     /// Why it cannot be sealed now.
     pub unusable: Option<String>,
+    /// The way through, when it cannot be sealed.
+    ladder: Option<Ladder>,
     deadline: Option<&'a str>,
     left: Option<&'a str>,
     late: bool,
@@ -45,7 +50,7 @@ struct AttachmentLine<'a> {
 }
 
 impl<'a> Preview<'a> {
-    pub fn of(prepared: &'a Prepared) -> Self {
+    pub fn of(prepared: &'a Prepared, now: Time) -> Self {
         let (pin, unusable) = match &prepared.plan {
             Ok(plan) => match &**plan {
                 Plan::Sealed { pin, .. } => (Some(pin), None),
@@ -96,6 +101,7 @@ impl<'a> Preview<'a> {
             recipient_fingerprint: pin.map(|pin| pin.fingerprint.as_str()),
             verified: pin.map(|pin| pin.verified.as_str()),
             unusable,
+            ladder: prepared.ladder(now),
             deadline: prepared.clock.as_ref().map(|clock| clock.strict_local.as_str()),
             left: prepared.clock.as_ref().map(|clock| clock.left.as_str()),
             late: prepared.clock.as_ref().is_some_and(|clock| clock.late),
@@ -121,6 +127,9 @@ impl<'a> Preview<'a> {
         );
         if let Some(why) = &self.unusable {
             text.push_str(&format!("            {why}\n"));
+        }
+        if let Some(ladder) = &self.ladder {
+            text.push_str(&format!("\n{}\n\n", ladder_lines(ladder).join("\n")));
         }
         if let Some(decision) = &self.decision {
             text.push_str(&format!("Override    {decision}\n"));

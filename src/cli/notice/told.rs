@@ -2,7 +2,7 @@
 
 use crate::directory::certificate::pretty_fingerprint;
 use crate::dispatch::desk::notice::{CallSheet, NoticeView};
-use crate::model::notice::NoticeState;
+use crate::model::notice::{NoticeState, Protection};
 use crate::model::proof::Proof;
 
 /// One line of the list.
@@ -31,6 +31,9 @@ pub fn human(view: &NoticeView) -> String {
         view.state.name(),
         view.meaning
     );
+    if let Some(protection) = &view.protection {
+        text.push_str(&format!("  protection: {}\n", protected_by(protection)));
+    }
     if let Some(reason) = &view.draft_reason {
         text.push_str(&format!("  why: {reason}\n"));
     }
@@ -113,5 +116,30 @@ fn proven_by(proof: &Proof) -> String {
             file_sha256: Some(digest),
         } => format!("attested by {by}, proof file SHA-256 {digest}"),
         Proof::Attested { by, file_sha256: None } => format!("attested by {by}, without a proof file"),
+    }
+}
+
+fn protected_by(protection: &Protection) -> String {
+    match protection {
+        Protection::PgpMime {
+            recipient, verified, ..
+        } => {
+            format!(
+                "PGP/MIME to {} (fingerprint verified: {verified})",
+                pretty_fingerprint(recipient)
+            )
+        }
+        Protection::EncryptedFiles {
+            recipient, verified, ..
+        } => {
+            format!(
+                "encrypted files to {} (fingerprint verified: {verified})",
+                pretty_fingerprint(recipient)
+            )
+        }
+        Protection::Passphrase { .. } => "files encrypted with a passphrase, told by telephone".to_owned(),
+        Protection::Stub => "a content-free mail only".to_owned(),
+        Protection::SignedClear { source, .. } => format!("signed clear text over TLS, allowed by: {source}"),
+        Protection::Outside => "not sent by breachpost".to_owned(),
     }
 }

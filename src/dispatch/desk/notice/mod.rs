@@ -6,6 +6,8 @@ mod view;
 
 use std::sync::Arc;
 
+use chrono::{SubsecRound, Timelike};
+
 use crate::config::Persons;
 use crate::directory::profile::Profile;
 use crate::message::facts::{NoticeContext, NoticeFacts, PriorNotice};
@@ -125,7 +127,7 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
             lead_authority_name: lead_authority_name(office, &record, &language),
             timezone: zone,
             labels,
-            filed_at: now,
+            filed_at: now.trunc_subsecs(0).with_second(0).unwrap_or(now),
             deadline: clock.as_ref().map(|clock| clock.strict),
             late: first_was_late(&earlier, clock.as_ref(), now),
             organisation: office.config.organisation.name.as_str().to_owned(),
@@ -191,6 +193,21 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
     })
 }
 
+impl Prepared {
+    /// The way through, where the certificate cannot be used.
+    pub fn ladder(&self, now: Time) -> Option<Ladder> {
+        let trouble = self.plan.as_ref().err()?;
+        let deadline = self.clock.as_ref().map(|clock| clock.strict);
+        Some(Ladder::for_certificate(
+            &self.profile,
+            self.breach,
+            trouble,
+            deadline,
+            now,
+        ))
+    }
+}
+
 /// Seals, checks its own output, and files the notice in one transaction. What was prepared is what leaves.
 ///
 /// # Errors
@@ -244,7 +261,7 @@ pub struct Bundle {
 /// [`record`] once the files are handed over.
 ///
 /// # Errors
-/// As [`file`]; a plan that seals nothing is refused.
+/// As [`file()`]; a plan that seals nothing is refused.
 pub async fn seal_loose(office: &Office, prepared: Prepared, by: &Actor) -> Result<Bundle, DeskError> {
     let now = office.now();
     let plan = match &prepared.plan {
@@ -282,6 +299,7 @@ async fn on_blocking_thread<T: Send + 'static>(
 /// Keeps what could not be sealed as a draft, and tells the way through.
 async fn keep_draft(office: &Office, prepared: Prepared, by: &Actor, now: Time) -> Result<DeskError, DeskError> {
     let notice = new_notice(&prepared, prepared.content.text.clone().into_bytes());
+    let ladder = prepared.ladder(now);
     let Err(why) = prepared.plan else {
         unreachable!("kept only when the certificate cannot be used")
     };
@@ -290,12 +308,10 @@ async fn keep_draft(office: &Office, prepared: Prepared, by: &Actor, now: Time) 
         CertificateTrouble::Unusable { source, .. } => format!("{why}: {source}"),
     };
     office.store.keep_draft(notice, &reason, by, now).await?;
-    let deadline = prepared.clock.as_ref().map(|clock| clock.strict);
-    let ladder = Ladder::for_certificate(&prepared.profile, prepared.breach, &why, deadline, now);
     Ok(DeskError::NoCertificate {
         reference: prepared.reference,
         why: Box::new(why),
-        ladder: Box::new(ladder),
+        ladder: Box::new(ladder.expect("there is a ladder where there is no plan")),
     })
 }
 

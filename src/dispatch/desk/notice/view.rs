@@ -98,7 +98,7 @@ async fn view(office: &Office, notice: Notice) -> Result<NoticeView, DeskError> 
     let state = notice.state(delivery.as_ref().map(|delivery| &delivery.state));
     Ok(NoticeView {
         state,
-        meaning: meaning(state, notice.protection.as_ref()),
+        meaning: meaning(state, &notice),
         authority_reference: notice
             .acknowledgement
             .as_ref()
@@ -126,9 +126,12 @@ async fn view(office: &Office, notice: Notice) -> Result<NoticeView, DeskError> 
     })
 }
 
-/// A stub that was handed over is not the notice.
-fn meaning(state: NoticeState, protection: Option<&Protection>) -> &'static str {
-    match (state, protection) {
+/// A stub that was handed over is not the notice, and of another channel we know what a person says.
+fn meaning(state: NoticeState, notice: &Notice) -> &'static str {
+    match (state, &notice.protection) {
+        (NoticeState::Handed, _) if notice.channel != NoticeChannel::Email => {
+            "handed over by another channel, as a person of ours booked it; the authority has not confirmed it yet"
+        }
         (NoticeState::Handed | NoticeState::Delivered, Some(Protection::Stub)) => {
             "only a content-free mail was handed over: the authority does not have the notice yet"
         }
