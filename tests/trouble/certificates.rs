@@ -57,7 +57,7 @@ fn without_a_certificate_the_draft_is_kept_and_the_ladder_is_shown() {
 }
 
 /// A key made some days ago that holds for some days.
-fn made(days_ago: i64, days: i64) -> Generated {
+pub fn made(days_ago: i64, days: i64) -> Generated {
     let then = SystemClock.now() - TimeDelta::days(days_ago);
     let passphrase = Secret::new("only the authority knows");
     key::generate(
@@ -71,11 +71,11 @@ fn made(days_ago: i64, days: i64) -> Generated {
     .unwrap()
 }
 
-fn expired() -> String {
+pub fn expired() -> String {
     made(100, 10).public_armored
 }
 
-fn revoked() -> String {
+pub fn revoked() -> String {
     let made = made(10, 100);
     let revocation = sequoia_openpgp::Packet::from_bytes(made.revocation_armored.expose()).unwrap();
     let cert = Cert::from_bytes(made.public_armored.as_bytes()).unwrap();

@@ -5,6 +5,7 @@
 mod certificates;
 mod input;
 mod installation;
+mod ladder;
 mod relays;
 #[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
 #[path = "../world/mod.rs"]

@@ -91,7 +91,7 @@ pub fn sheet(call: &CallSheet) -> String {
     }
     if let Some(passphrase) = &call.passphrase {
         text.push_str(&format!(
-            "\nPassphrase, by telephone only (no letter I, L, O or U in it)\n  {passphrase}\n"
+            "\nPassphrase, by telephone only (capitals, with its hyphens; no letter I, L, O or U in it)\n  {passphrase}\n"
         ));
     }
     text.push_str("\nWrite down\n");

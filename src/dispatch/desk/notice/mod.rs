@@ -18,7 +18,7 @@ use crate::message::token;
 use crate::model::Time;
 use crate::model::breach::Gap;
 use crate::model::id::{Actor, BreachId, Reference};
-use crate::model::notice::{Decision, Notice, NoticeChannel, NoticeKind, Rung};
+use crate::model::notice::{Decision, Notice, NoticeChannel, NoticeKind, Protection, Rung};
 use crate::secret::Secret;
 use crate::store::{NewMailOut, NewNotice};
 
@@ -146,7 +146,7 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
     warnings.extend(
         plan.as_ref()
             .ok()
-            .and_then(|plan| plan_warning(plan, request.decision.as_ref())),
+            .and_then(|plan| plan_warning(plan, request.decision.as_ref(), now)),
     );
     let rendered = office.templates.render_notice(&facts).map_err(OfficeError::from)?;
     let thread: Vec<String> = earlier
@@ -355,7 +355,9 @@ async fn earlier_notices(office: &Office, breach: BreachId, authority: &str) -> 
     let notices = office.store.list_notices(Some(breach)).await?;
     let mine = notices
         .into_iter()
-        .filter(|notice| notice.authority == authority && notice.withdrawn_at.is_none());
+        .filter(|notice| notice.authority == authority && notice.withdrawn_at.is_none())
+        // A content-free mail told them nothing: what follows it is the first notice.
+        .filter(|notice| notice.protection != Some(Protection::Stub));
     let (drafts, filed) = mine.partition(|notice| notice.draft_reason.is_some());
     Ok(Earlier { filed, drafts })
 }
@@ -455,13 +457,17 @@ fn kind_warnings(kind: NoticeKind, first: bool, explained: bool) -> Vec<String> 
 }
 
 /// What the sender should know of the way it is protected.
-fn plan_warning(plan: &Plan, decision: Option<&Decision>) -> Option<String> {
+fn plan_warning(plan: &Plan, decision: Option<&Decision>, now: Time) -> Option<String> {
+    let rung = decision.map(|decision| decision.rung);
     match plan {
+        Plan::Sealed { to, .. } if rung == Some(Rung::Expired) && to.expires().is_none_or(|end| end > now) => {
+            Some("the certificate has not expired: --override expired changes nothing".to_owned())
+        }
         Plan::Sealed { pin, .. } if pin.verified == "none" => Some(
             "nobody has verified the fingerprint of this certificate: if it is not theirs, they cannot read the notice and somebody else may; read it back by telephone"
                 .to_owned(),
         ),
-        Plan::Sealed { .. } if decision.is_some_and(|decision| decision.rung == Rung::Unverified) => {
+        Plan::Sealed { .. } if rung == Some(Rung::Unverified) => {
             Some("the certificate is verified: --override unverified changes nothing".to_owned())
         }
         _ => None,

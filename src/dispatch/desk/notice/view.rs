@@ -179,7 +179,10 @@ pub async fn call_sheet(office: &Office, reference: &Reference) -> Result<CallSh
         .clone()
         .unwrap_or_else(|| office.config.organisation.name.as_str().to_owned());
     let mut say = vec![
-        format!("We are {organisation}. We notify a personal data breach (GDPR Art. 33)."),
+        format!(
+            "We are {}. We notify a personal data breach (GDPR Art. 33).",
+            organisation.trim_end_matches('.')
+        ),
         format!("Our reference is {reference}."),
     ];
     match (&shown.protection, shown.state) {
