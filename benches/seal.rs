@@ -32,6 +32,8 @@ use breachpost::message::template::Templates;
 use breachpost::model::notice::NoticeKind;
 use breachpost::model::{Clock, SystemClock, Time};
 use breachpost::secret::Secret;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use sequoia_openpgp as openpgp;
 
 use openpgp::Packet;
@@ -113,6 +115,21 @@ fn main() {
                 figures.0.push(process);
                 figures.1.push(sealed / process);
             }
+            if peer == "python + gpg" {
+                let (ours, theirs) = (
+                    cpu_ms(MESSAGES, || drop(black_box(notice())), own_cpu),
+                    cpu_ms(
+                        1,
+                        || _ = gpg.rate_from_python(&inner),
+                        || children_cpu() + gpg.agent_cpu(),
+                    ),
+                );
+                let theirs = theirs / GPG_MESSAGES as f64;
+                println!(
+                    "  processor time  {ours:8.2} ms a message, {peer} with its agent {theirs:.2} ms: {:.1} times as much",
+                    theirs / ours
+                );
+            }
             let goal = if peer == "python + gpg" { ", goal 20" } else { "" };
             println!("  {peer:15} {:8.0} messages/s", median(figures.0));
             println!(
@@ -135,6 +152,29 @@ fn rate(repetitions: usize, mut work: impl FnMut()) -> f64 {
         work();
     }
     repetitions as f64 / start.elapsed().as_secs_f64()
+}
+
+/// Processor time of one repetition in milliseconds, as `used` counts it.
+fn cpu_ms(repetitions: usize, mut work: impl FnMut(), used: impl Fn() -> f64) -> f64 {
+    let before = used();
+    for _ in 0..repetitions {
+        work();
+    }
+    (used() - before) / repetitions as f64
+}
+
+fn own_cpu() -> f64 {
+    usage_ms(UsageWho::RUSAGE_SELF)
+}
+
+/// Of processes that have ended.
+fn children_cpu() -> f64 {
+    usage_ms(UsageWho::RUSAGE_CHILDREN)
+}
+
+fn usage_ms(who: UsageWho) -> f64 {
+    let usage = getrusage(who).unwrap();
+    (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1000.0
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -272,6 +312,23 @@ print(count / (time.perf_counter() - start))
             .trim()
             .parse()
             .unwrap()
+    }
+
+    /// Processor time of the agent in milliseconds; the kernel counts it in ticks of 10.
+    fn agent_cpu(&self) -> f64 {
+        let mut ask = Command::new("gpg-connect-agent");
+        ask.arg("--homedir").arg(self.home()).args(["getinfo pid", "/bye"]);
+        let answer = String::from_utf8(feed(&mut ask, b"")).unwrap();
+        let pid = answer.lines().find_map(|line| line.strip_prefix("D ")).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap();
+        let after_name = stat.rsplit_once(") ").unwrap().1;
+        let ticks: f64 = after_name
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .map(|n| n.parse::<f64>().unwrap())
+            .sum();
+        ticks * 10.0
     }
 
     /// Lets the agent learn the passphrase, as a first signature of the day does.

@@ -10,7 +10,7 @@ use super::files;
 use super::output::{Exit, Failure, table};
 use crate::directory::certificate::pretty_fingerprint;
 use crate::directory::profile::{Expected, Profile, Purpose};
-use crate::directory::{Directory, Problem};
+use crate::directory::{Directory, DirectoryError};
 use crate::dispatch::desk::certificate::{self, PinView, Verified, Vouched};
 
 /// A certificate larger than this is none: a key with a few user ids takes some kilobytes.
@@ -89,7 +89,7 @@ pub async fn run(command: AuthorityCommand, context: &Context) -> Result<Exit, F
     match command {
         AuthorityCommand::List => list(context),
         AuthorityCommand::Show { id } => show(context, &id),
-        AuthorityCommand::Check { id } => check(context, id.as_deref()),
+        AuthorityCommand::Check { id } => check(context, id.as_deref()).await,
         AuthorityCommand::Cert(CertCommand::Import {
             id,
             file,
@@ -142,23 +142,30 @@ fn list(context: &Context) -> Result<Exit, Failure> {
         .list()
         .map_err(|error| Failure::new(Exit::Ours, error))?;
     context.out.data(&profiles, || {
-        let mut rows = vec![
-            ["ID", "AUTHORITY", "SEALED MAIL TO", "PORTAL OR FORM"]
-                .map(str::to_owned)
-                .to_vec(),
-        ];
+        let head = ["ID", "", "AUTHORITY", "SEALED MAIL TO", "PORTAL OR FORM", "KEY"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
         for profile in &profiles {
-            let form = profile.portal().is_some();
+            let key = match &profile.openpgp {
+                Some(key) if key.fingerprint().is_some() => "fingerprint published",
+                Some(_) => "offered",
+                None => "-",
+            };
             rows.push(vec![
                 profile.id.clone(),
+                profile.country.clone(),
                 profile.name("en").to_owned(),
                 profile
                     .breach_email()
                     .map_or_else(|| "-".to_owned(), |channel| channel.value.clone()),
-                if form { "yes" } else { "-" }.to_owned(),
+                if profile.portal().is_some() { "yes" } else { "-" }.to_owned(),
+                key.to_owned(),
             ]);
         }
-        table(&rows)
+        let mut text = table(&rows);
+        text.push_str(
+            "\n-  no source that we know names one. All facts with their sources: breachpost authority show ID\n",
+        );
+        text
     })?;
     Ok(Exit::Done)
 }
@@ -171,44 +178,80 @@ fn show(context: &Context, id: &str) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn check(context: &Context, id: Option<&str>) -> Result<Exit, Failure> {
-    #[derive(Serialize)]
-    struct Checked {
-        authority: String,
-        problems: Vec<Problem>,
-        findings: Vec<String>,
-    }
+/// What is to be said of one profile, and of the certificate imported for it.
+#[derive(Serialize)]
+struct Checked {
+    authority: String,
+    problems: Vec<String>,
+    findings: Vec<String>,
+    certificate: Option<PinView>,
+    /// Until the certificate expires; `None` without one, or when it never does.
+    days_left: Option<i64>,
+}
+
+async fn check(context: &Context, id: Option<&str>) -> Result<Exit, Failure> {
     let directory = directory(context)?;
+    // Certificates are looked at where there is an installation.
+    let office = match context.home_if_any()? {
+        Some(_) => Some(context.office()?),
+        None => None,
+    };
+    let now = context.clock.now();
     let ids = id.map_or_else(|| directory.ids(), |id| vec![id.to_owned()]);
     let mut checked = Vec::new();
     for id in ids {
-        let profile = directory
-            .find(&id)
-            .map_err(|error| Failure::new(Exit::Usage, error).hint("breachpost authority list"))?;
+        let (problems, findings) = match directory.find(&id) {
+            Ok(profile) => (Vec::new(), profile.findings(now)),
+            Err(error @ DirectoryError::Unknown { .. }) => {
+                return Err(Failure::new(Exit::Usage, error).hint("breachpost authority list"));
+            }
+            Err(error) => (vec![error.to_string()], Vec::new()),
+        };
+        let certificate = match &office {
+            Some(office) if problems.is_empty() => certificate::show(office, &id).await?,
+            _ => None,
+        };
+        let expires = certificate.as_ref().and_then(|pin| pin.facts.expires);
         checked.push(Checked {
             authority: id,
-            problems: profile.validate().err().unwrap_or_default(),
-            findings: profile.findings(context.clock.now()),
+            problems,
+            findings,
+            days_left: expires.map(|expires| (expires - now).num_days()),
+            certificate,
         });
     }
-    let broken = checked.iter().any(|checked| !checked.problems.is_empty());
-    context.out.data(&checked, || {
-        let mut text = String::new();
-        for checked in &checked {
-            text.push_str(&format!("{}\n", checked.authority));
-            for problem in &checked.problems {
-                text.push_str(&format!("  WRONG: {problem}\n"));
-            }
-            for finding in &checked.findings {
-                text.push_str(&format!("  - {finding}\n"));
-            }
-            if checked.problems.is_empty() && checked.findings.is_empty() {
-                text.push_str("  good\n");
-            }
+    let unusable = |checked: &Checked| checked.certificate.as_ref().is_some_and(|pin| pin.unusable.is_some());
+    let broken = checked
+        .iter()
+        .any(|checked| !checked.problems.is_empty() || unusable(checked));
+    context
+        .out
+        .data(&checked, || checked.iter().map(Checked::human).collect())?;
+    Ok(if broken { Exit::Person } else { Exit::Done })
+}
+
+impl Checked {
+    fn human(&self) -> String {
+        let mut text = format!("{}\n", self.authority);
+        for problem in &self.problems {
+            text.push_str(&format!("  WRONG: {problem}\n"));
+        }
+        if let Some(pin) = &self.certificate {
+            let state = match (&pin.unusable, self.days_left) {
+                (Some(why), _) => format!("CANNOT BE USED NOW: {why}"),
+                (None, Some(days)) => format!("can be used, {days} days left, verified: {}", pin.verified),
+                (None, None) => format!("can be used, never expires, verified: {}", pin.verified),
+            };
+            text.push_str(&format!("  certificate: {state}\n"));
+        }
+        for finding in &self.findings {
+            text.push_str(&format!("  - {finding}\n"));
+        }
+        if self.problems.is_empty() && self.findings.is_empty() && self.certificate.is_none() {
+            text.push_str("  good\n");
         }
         text
-    })?;
-    Ok(if broken { Exit::Person } else { Exit::Done })
+    }
 }
 
 fn portrait(profile: &Profile) -> String {

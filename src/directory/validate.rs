@@ -15,11 +15,6 @@ pub struct Problem {
     /// What is wrong, and what it should be.
     pub text: String,
 }
-impl serde::Serialize for Problem {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.path, self.text)
