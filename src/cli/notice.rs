@@ -1,9 +1,10 @@
 //! `notice`: preview, send, seal, book and show what authorities are told.
 
+mod bundle;
 mod preview;
 mod told;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -16,12 +17,12 @@ use super::ask::Terminal;
 use super::output::{Exit, Failure, table};
 use super::{Context, files};
 use crate::dispatch::courier::{Courier, Scope};
-use crate::dispatch::desk::notice::{self, Bundle, NoticeRequest, NoticeView, Plan, Prepared, Record};
+use crate::dispatch::desk::notice::{self, NoticeRequest, NoticeView, Plan, Prepared, Record};
 use crate::dispatch::office::Office;
 use crate::dispatch::worker::Worker;
 use crate::dispatch::worker::WorkerKind;
 use crate::message::mime::Attachment;
-use crate::model::id::{BreachId, Reference};
+use crate::model::id::{BreachId, DeliveryId, Reference};
 use crate::model::notice::{Decision, NoticeChannel, NoticeKind, NoticeState, Protection, Rung};
 use crate::model::time::parse_aware;
 
@@ -261,10 +262,10 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
             .await
         }
         NoticeCommand::Seal { what, output } => {
-            free_folder(&output)?;
+            bundle::free_folder(&output)?;
             let prepared = notice::prepare(&office, request(what)?).await?;
-            let bundle = notice::seal_loose(&office, prepared, &context.actor()).await?;
-            let sealed = write_bundle(&output, &bundle)?;
+            let sealed = notice::seal_loose(&office, prepared, &context.actor()).await?;
+            let sealed = bundle::write(&output, &sealed)?;
             context.out.data(&sealed, || sealed.human())?;
             Ok(Exit::Done)
         }
@@ -353,17 +354,12 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
             Ok(status(&view, false))
         }
         NoticeCommand::Retry { reference } => {
-            let view = notice::retry(&office, &reference, &context.actor()).await?;
+            let mut view = notice::retry(&office, &reference, &context.actor()).await?;
             let daemon = office.daemon_runs();
-            let view = match (daemon, view.delivery) {
-                (false, Some(delivery)) => {
-                    let worker = office.sign_on(WorkerKind::Command).await?;
-                    let courier = Arc::new(Courier::new(&office, &worker)?);
-                    courier.run(Scope::Once(delivery), CancellationToken::new()).await?;
-                    notice::show(&office, &reference).await?
-                }
-                _ => view,
-            };
+            if let (false, Some(delivery)) = (daemon, view.delivery) {
+                Foreground::ready(&office).await?.carry(delivery).await?;
+                view = notice::show(&office, &reference).await?;
+            }
             context.out.data(&view, || human(&view))?;
             Ok(status(&view, daemon))
         }
@@ -395,20 +391,16 @@ async fn send(office: &Office, context: &Context, what: WhatArgs, asked: Asked) 
         out.note(&format!("warning: {warning}"));
     }
     // What cannot work is found before anything is filed: the relay's settings, or a running daemon.
-    let mine: Option<(Worker, Arc<Courier>)> = if office.daemon_runs() {
-        None
-    } else {
-        let worker = office.sign_on(WorkerKind::Command).await?;
-        let courier = Arc::new(Courier::new(office, &worker)?);
-        Some((worker, courier))
+    let mine = match office.daemon_runs() {
+        true => None,
+        false => Some(Foreground::ready(office).await?),
     };
     let filed = notice::file(office, prepared, &context.actor()).await?;
     let delivery = filed.delivery.expect("a filed notice by e-mail has a delivery");
     let left_to_daemon = mine.is_none();
     let view = match mine {
-        Some((worker, courier)) => {
-            courier.run(Scope::Once(delivery), CancellationToken::new()).await?;
-            drop(worker);
+        Some(foreground) => {
+            foreground.carry(delivery).await?;
             notice::show(office, &filed.reference).await?
         }
         None if asked.wait => follow(office, &filed.reference).await?,
@@ -425,6 +417,32 @@ async fn send(office: &Office, context: &Context, what: WhatArgs, asked: Asked) 
         out.note("The notice is safe in the queue. It goes on with: breachpost serve");
     }
     Ok(status(&view, left_to_daemon && !asked.wait))
+}
+
+/// A courier of this command's own, where no daemon runs.
+struct Foreground {
+    courier: Arc<Courier>,
+    /// Its lock says that we live; freed when the delivery has been tried.
+    _worker: Worker,
+}
+impl Foreground {
+    /// # Errors
+    /// The relay's settings cannot be used, or nobody may sign on here.
+    async fn ready(office: &Office) -> Result<Self, Failure> {
+        let worker = office.sign_on(WorkerKind::Command).await?;
+        let courier = Arc::new(Courier::new(office, &worker)?);
+        Ok(Self {
+            courier,
+            _worker: worker,
+        })
+    }
+    /// Tries one delivery once.
+    async fn carry(self, delivery: DeliveryId) -> Result<(), Failure> {
+        Ok(self
+            .courier
+            .run(Scope::Once(delivery), CancellationToken::new())
+            .await?)
+    }
 }
 
 /// Shows what will be sent and asks, unless that was answered on the command line. Clear text wants the authority's id typed.
@@ -461,86 +479,6 @@ fn confirm(context: &Context, prepared: &Prepared, asked: &Asked) -> Result<(), 
         true => Ok(()),
         false => Err(Failure::person("nothing was sent, as you wished")),
     }
-}
-
-/// What `notice seal` wrote.
-#[derive(serde::Serialize)]
-struct SealedFiles {
-    reference: Reference,
-    folder: PathBuf,
-    files: Vec<String>,
-    /// Tell it by telephone; it is not in the folder.
-    passphrase: Option<String>,
-    then: crate::dispatch::desk::ladder::Ladder,
-}
-impl SealedFiles {
-    fn human(&self) -> String {
-        let mut text = format!("{} is sealed in {}:\n", self.reference, self.folder.display());
-        for file in &self.files {
-            text.push_str(&format!("  {file}\n"));
-        }
-        if let Some(passphrase) = &self.passphrase {
-            text.push_str(&format!(
-                "\nPassphrase, to be told by telephone (it is not in the folder):\n  {passphrase}\n"
-            ));
-        }
-        text.push_str("\nHand the files over with the text of cover.txt, then book it:\n");
-        for rung in &self.then.rungs {
-            text.push_str(&format!("  - {}\n", rung.text));
-            if let Some(command) = &rung.command {
-                text.push_str(&format!("    {command}\n"));
-            }
-        }
-        text
-    }
-}
-
-/// # Errors
-/// It exists and holds something, or is no folder.
-fn free_folder(folder: &Path) -> Result<(), Failure> {
-    match std::fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::usage(format!(
-            "{} is not empty; name a new folder",
-            folder.display()
-        ))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Failure::new(
-            Exit::Usage,
-            anyhow::Error::new(error).context(format!("cannot use {}", folder.display())),
-        )),
-    }
-}
-
-fn write_bundle(folder: &Path, bundle: &Bundle) -> Result<SealedFiles, Failure> {
-    let failed = |path: &Path| {
-        let path = path.display().to_string();
-        move |error: std::io::Error| {
-            Failure::new(
-                Exit::Ours,
-                anyhow::Error::new(error).context(format!("cannot write {path}")),
-            )
-        }
-    };
-    std::fs::create_dir_all(folder).map_err(failed(folder))?;
-    let mut names = Vec::new();
-    let cover = ("cover.txt", bundle.cover.as_bytes());
-    let sealed = bundle
-        .files
-        .iter()
-        .map(|file| (file.name.as_str(), file.bytes.as_slice()));
-    for (name, bytes) in sealed.chain([cover]) {
-        let path = folder.join(name);
-        std::fs::write(&path, bytes).map_err(failed(&path))?;
-        names.push(name.to_owned());
-    }
-    Ok(SealedFiles {
-        reference: bundle.reference.clone(),
-        folder: folder.to_owned(),
-        files: names,
-        passphrase: bundle.passphrase.as_ref().map(|secret| secret.expose().to_owned()),
-        then: bundle.then.clone(),
-    })
 }
 
 /// Waits for the first answer to what a daemon carries.
