@@ -78,6 +78,8 @@ impl Scene {
             world.file(name, bytes);
         }
         world.run(&["mailbox", "ingest", "answer.eml"]).exits(2);
+        let token = world.scratch().join("anna.token").to_str().unwrap().to_owned();
+        world.run(&["user", "add", "anna", "--output", &token]).exits(0);
         let fingerprint = text(&world.json(&["authority", "cert", "show", AUTHORITY])["fingerprint"]);
         Self {
             world,
@@ -294,6 +296,7 @@ fn json_is_one_document_for_every_command() {
         "notice list",
         "notice show BP-7K3M-Q2XR",
         "notice retry BP-7K3M-Q2XR",
+        "notice approve BP-7K3M-Q2XR --yes",
         "notice withdraw BP-7K3M-Q2XR",
         "mailbox ingest answer.eml",
         "mailbox show mail_1",
@@ -302,6 +305,11 @@ fn json_is_one_document_for_every_command() {
         "templates list",
         "templates check",
         "templates show authority en",
+        "user add bob",
+        "user list",
+        "user disable bob",
+        "token renew bob",
+        "token check",
     ];
     for line in lines {
         let line = scene.ours(line).replace("FINGERPRINT", &scene.fingerprint);

@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Time;
-use crate::model::delivery::{DeliveryState, Fault, Outcome, RetryPolicy, SmtpReply, TlsFacts};
+use crate::model::delivery::{DeliveryState, Fault, HoldReason, Outcome, RetryPolicy, SmtpReply, TlsFacts};
 use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId, MailId, Reference, WorkerId};
 use crate::model::notice::{Acknowledgement, Notice, NoticeChannel, NoticeKind, Protection};
 use crate::model::proof::Proof;
@@ -132,6 +132,8 @@ pub struct NewNotice {
     pub handed_at: Option<Time>,
     /// The override and its reason, where one was used.
     pub decision: Option<String>,
+    /// Why its delivery waits for a person from the start.
+    pub hold: Option<HoldReason>,
     /// What opens it, where it was sealed with a passphrase; kept with the content, to be told by telephone.
     pub passphrase: Option<Secret>,
 }
@@ -308,6 +310,24 @@ pub struct StoredMail {
     pub understanding: Option<Understanding>,
 }
 
+/// A person with a token of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct User {
+    pub name: String,
+    pub added_at: Time,
+    pub added_by: Actor,
+    /// Their token opens nothing from then on.
+    pub disabled_at: Option<Time>,
+}
+/// That somebody agreed to exactly this content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Approval {
+    /// Lower-case hex.
+    pub content_sha256: String,
+    pub by: Actor,
+    pub at: Time,
+}
+
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEntry {
@@ -443,13 +463,7 @@ pub trait Outbox: Send + Sync {
     async fn next_due(&self) -> Result<Option<Time>, StoreError>;
     /// Puts a held, failed or doubtful delivery back to ready, or one that waits for its next try, by a person's decision.
     async fn retry_now(&self, id: DeliveryId, by: &Actor, now: Time) -> Result<(), StoreError>;
-    async fn hold(
-        &self,
-        id: DeliveryId,
-        why: crate::model::delivery::HoldReason,
-        by: &Actor,
-        now: Time,
-    ) -> Result<(), StoreError>;
+    async fn hold(&self, id: DeliveryId, why: HoldReason, by: &Actor, now: Time) -> Result<(), StoreError>;
     /// A bounce arrived for what was handed.
     async fn bounce(&self, id: DeliveryId, fault: Fault, by: &Actor, now: Time) -> Result<(), StoreError>;
     /// Proof of arrival other than an acknowledgement. What is confirmed already keeps its first proof.
@@ -516,6 +530,23 @@ pub trait Intake: Send + Sync {
     async fn seen(&self, source: &str) -> Result<bool, StoreError>;
 }
 
+/// Persons with tokens, and what they agreed to. Tokens are known by their SHA-256 (lower-case hex) alone.
+#[async_trait]
+pub trait People: Send + Sync {
+    async fn add_user(&self, name: &str, token_sha256: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// A new token takes the old one's place; a disabled user is enabled again.
+    async fn renew_token(&self, name: &str, token_sha256: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    async fn disable_user(&self, name: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Disabled users are found too: what that means is the caller's.
+    async fn find_user_by_token(&self, token_sha256: &str) -> Result<Option<User>, StoreError>;
+    async fn list_users(&self) -> Result<Vec<User>, StoreError>;
+    /// Lets a notice go that waits for a second person. [`StoreError::Conflict`] when it does not wait for one, or `by`
+    /// has filed it.
+    async fn approve_notice(&self, reference: &Reference, by: &Actor, now: Time) -> Result<DeliveryId, StoreError>;
+    /// Oldest first.
+    async fn list_approvals(&self, subject: &str) -> Result<Vec<Approval>, StoreError>;
+}
+
 /// The hash-chained record of every change that matters.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -538,5 +569,5 @@ pub trait Journal: Send + Sync {
 }
 
 /// All nouns together: what dispatch is given.
-pub trait Store: Register + Notices + Outbox + Campaigns + Pins + Intake + Journal {}
-impl<T: Register + Notices + Outbox + Campaigns + Pins + Intake + Journal> Store for T {}
+pub trait Store: Register + Notices + Outbox + Campaigns + Pins + Intake + People + Journal {}
+impl<T: Register + Notices + Outbox + Campaigns + Pins + Intake + People + Journal> Store for T {}

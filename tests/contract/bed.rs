@@ -67,6 +67,7 @@ pub fn notice(breach: BreachId, n: u8) -> NewNotice {
         proof_file: None,
         handed_at: None,
         decision: None,
+        hold: None,
         passphrase: None,
     }
 }

@@ -9,6 +9,7 @@ mod intake;
 mod journal;
 mod notices;
 mod outbox;
+mod people;
 mod pins;
 mod register;
 mod scale;
@@ -60,6 +61,9 @@ macro_rules! suite {
                 the_same_person_counts_once
                 a_started_campaign_takes_no_more_persons
                 every_person_is_counted_once);
+            suite!(@ $bed, people:
+                a_token_leads_to_its_user
+                only_a_second_person_lets_a_notice_go);
             suite!(@ $bed, pins:
                 the_last_pin_counts);
             suite!(@ $bed, intake:

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::model::Time;
 use crate::model::breach::{Record, RiskLevel, Status, When};
+use crate::model::delivery::HoldReason;
 use crate::model::id::{BreachId, CampaignId, MailId, Reference};
 use crate::model::notice::NoticeState;
 use crate::model::receipt::ReceiptKind;
@@ -180,6 +181,10 @@ fn notice_need(office: &Office, view: &NoticeView, daemon: bool) -> Option<Need>
         NoticeState::Draft => (
             view.draft_reason.clone().unwrap_or_else(|| view.meaning.to_owned()),
             format!("breachpost notice preview {} --to {}", view.breach, view.authority),
+        ),
+        NoticeState::Held if view.held == Some(HoldReason::Approval) => (
+            view.meaning.to_owned(),
+            format!("breachpost notice approve {}", view.reference),
         ),
         NoticeState::Held | NoticeState::InDoubt | NoticeState::Failed => (
             view.meaning.to_owned(),
