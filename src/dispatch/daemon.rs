@@ -11,8 +11,9 @@ use crate::mail::maildir::Maildir;
 
 use super::checkpoint;
 use super::courier::{Courier, Scope};
-use super::intake::{self, IntakeError};
+use super::intake;
 use super::office::{Office, OfficeError};
+use super::watch::{self, WatchError};
 use super::worker::WorkerKind;
 
 /// A checkpoint is due this often, whether or not a notice was accepted (design: invariant 9).
@@ -26,7 +27,7 @@ pub enum DaemonError {
     #[error("the courier has stopped")]
     Courier(#[source] OfficeError),
     #[error("the mailbox watcher has stopped")]
-    Mailbox(#[source] IntakeError),
+    Mailbox(#[source] WatchError),
 }
 
 /// Runs until told to stop; then finishes what is on the wire and gives back what it had claimed.
@@ -45,7 +46,7 @@ pub async fn serve(office: &Office, stop: CancellationToken) -> Result<(), Daemo
     if let Some(path) = maildir {
         let (office, token) = (office.clone(), stop.clone());
         loops.spawn(async move {
-            intake::watch_maildir(office, &path, token)
+            watch::watch_maildir(office, &path, token)
                 .await
                 .map_err(DaemonError::Mailbox)
         });
@@ -76,14 +77,14 @@ pub async fn once(office: &Office) -> Result<(), DaemonError> {
         .await
         .map_err(DaemonError::Courier)?;
     let by = Office::as_loop("intake");
-    intake::catch_up(office, &by).await.map_err(DaemonError::Mailbox)?;
+    intake::catch_up(office, &by)
+        .await
+        .map_err(|error| DaemonError::Mailbox(error.into()))?;
     if let Some(path) = maildir {
         let maildir = Maildir::open(&path)
-            .map_err(IntakeError::Maildir)
+            .map_err(WatchError::Maildir)
             .map_err(DaemonError::Mailbox)?;
-        intake::look(office, &maildir, &by)
-            .await
-            .map_err(DaemonError::Mailbox)?;
+        watch::look(office, &maildir, &by).await.map_err(DaemonError::Mailbox)?;
     }
     Ok(())
 }

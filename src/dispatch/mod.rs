@@ -8,4 +8,5 @@ pub mod daemon;
 pub mod desk;
 pub mod intake;
 pub mod office;
+pub mod watch;
 pub mod worker;
