@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
 use crate::config::{Config, ConfigError, Home, RelaySecurity};
 use crate::directory::profile::AuthorityKind;
@@ -61,6 +61,7 @@ pub struct Office {
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     our_key: Arc<OnceCell<Arc<OurKey>>>,
+    nudges: Arc<Notify>,
 }
 
 impl Office {
@@ -82,6 +83,7 @@ impl Office {
             store: Arc::new(store),
             clock,
             our_key: Arc::new(OnceCell::new()),
+            nudges: Arc::new(Notify::new()),
             home,
         })
     }
@@ -152,6 +154,17 @@ impl Office {
     /// Whether a daemon on this home will carry what is queued.
     pub fn daemon_runs(&self) -> bool {
         worker::daemon_runs(&self.home.workers_dir())
+    }
+
+    /// Makes the clerk of this process look at once: something happened that a person may have to know. Only a hint; the
+    /// clerk also looks by itself.
+    pub fn nudge(&self) {
+        self.nudges.notify_one();
+    }
+
+    /// Waits for the next [`Office::nudge`]; returns at once for one that nobody waited for.
+    pub async fn nudged(&self) {
+        self.nudges.notified().await;
     }
 
     /// Us as the sender of mail to authorities.

@@ -4,6 +4,7 @@
 //! Every function that changes something writes its journal entry in the same transaction, and has returned `Ok` only
 //! when both are durable. Knows nothing of mail, OpenPGP or templates.
 
+mod alarms;
 pub mod chain;
 pub mod sqlite;
 
@@ -18,6 +19,8 @@ use crate::model::notice::{Acknowledgement, Notice, NoticeChannel, NoticeKind, P
 use crate::model::proof::Proof;
 use crate::model::receipt::ReceiptKind;
 use crate::secret::Secret;
+
+pub use alarms::{Health, HealthNote};
 
 /// Our side could not do its job.
 #[derive(Debug, thiserror::Error)]
@@ -569,5 +572,5 @@ pub trait Journal: Send + Sync {
 }
 
 /// All nouns together: what dispatch is given.
-pub trait Store: Register + Notices + Outbox + Campaigns + Pins + Intake + People + Journal {}
-impl<T: Register + Notices + Outbox + Campaigns + Pins + Intake + People + Journal> Store for T {}
+pub trait Store: Register + Notices + Outbox + Campaigns + Pins + Intake + People + Health + Journal {}
+impl<T> Store for T where T: Register + Notices + Outbox + Campaigns + Pins + Intake + People + Health + Journal {}

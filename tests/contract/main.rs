@@ -5,6 +5,7 @@
 mod bed;
 mod campaigns;
 mod crash;
+mod health;
 mod intake;
 mod journal;
 mod notices;
@@ -73,6 +74,8 @@ macro_rules! suite {
                 an_acknowledgement_moves_its_notice
                 a_delivery_report_confirms
                 an_acknowledgement_of_nothing_changes_nothing);
+            suite!(@ $bed, health:
+                a_finding_counts_from_its_first_time);
             suite!(@ $bed, journal:
                 entries_form_a_chain
                 details_have_one_spelling

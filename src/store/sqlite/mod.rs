@@ -4,6 +4,7 @@
 
 mod campaigns;
 mod decisions;
+mod health;
 mod intake;
 mod journal;
 mod ledger;
@@ -31,6 +32,7 @@ use writer::{Threads, Tx};
 /// Each brings the schema from its index to the next number, in one transaction. A published one is never changed.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0004_alarms.sql"),
     include_str!("migrations/0007_people.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
