@@ -287,6 +287,7 @@ fn json_is_one_document_for_every_command() {
         "breach show B-2026-001",
         "breach update B-2026-001 breach.yaml",
         "breach log B-2026-001 --kind note --text x",
+        "breach decide B-2026-001 inform --rationale x",
         "breach template",
         "notice preview B-2026-001 --to lu-cnpd",
         "notice send B-2026-001 --to lu-cnpd --yes",

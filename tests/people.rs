@@ -108,3 +108,35 @@ fn a_token_names_one_person_until_it_is_renewed_or_disabled() {
     let ran = check(&open);
     assert_ne!(ran.status, 0);
 }
+
+#[test]
+fn a_decision_about_the_persons_is_written_down_with_its_reason() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    let decide = |words: &[&str]| world.run(&[&["breach", "decide", world.breach()], words].concat());
+    decide(&["inform"]).exits(64);
+    decide(&["inform", "--rationale", " "])
+        .exits(2)
+        .says(&["needs its reason"]);
+    // The sample's risk is high.
+    decide(&["not-inform", "--rationale", "too many"])
+        .exits(2)
+        .says(&["GDPR Art. 34(3)", "public-notice"]);
+    decide(&["public-notice", "--rationale", "no addresses"]).exits(0);
+    let record = world.json(&["breach", "show", world.breach(), "--record"]);
+    let communication = &record["communication"];
+    assert_eq!(communication["decision"], "public");
+    assert_eq!(communication["exemption"], "c_public_communication");
+
+    decide(&["ordered", "--rationale", "CNPD, letter of 20 November"]).exits(0);
+    decide(&["not-inform", "--exemption", "b_risk_removed", "--rationale", "no"])
+        .exits(2)
+        .says(&["only the authority can take that back"]);
+    let shown = world.json(&["breach", "show", world.breach()]);
+    assert_eq!(shown["record"]["communication"]["decision"], "ordered");
+    let told = shown["timeline"].to_string();
+    assert!(
+        told.contains("public: no addresses") && told.contains("ordered: CNPD"),
+        "{told}"
+    );
+}
