@@ -80,6 +80,8 @@ impl Scene {
         world.run(&["mailbox", "ingest", "answer.eml"]).exits(2);
         let token = world.scratch().join("anna.token").to_str().unwrap().to_owned();
         world.run(&["user", "add", "anna", "--output", &token]).exits(0);
+        let backup = world.scratch().join("backup-monday").to_str().unwrap().to_owned();
+        world.run(&["backup", "-o", &backup]).exits(0);
         let fingerprint = text(&world.json(&["authority", "cert", "show", AUTHORITY])["fingerprint"]);
         Self {
             world,
@@ -311,6 +313,8 @@ fn json_is_one_document_for_every_command() {
         "user disable bob",
         "token renew bob",
         "token check",
+        "backup -o backup-sunday",
+        "restore backup-monday --home restored-too",
     ];
     for line in lines {
         let line = scene.ours(line).replace("FINGERPRINT", &scene.fingerprint);

@@ -2,6 +2,7 @@
 
 mod ask;
 mod authority;
+mod backup;
 mod breach;
 mod breach_questions;
 mod clock;
@@ -87,6 +88,8 @@ enum Command {
     Journal(journal::JournalCommand),
     #[command(subcommand)]
     Templates(templates::TemplatesCommand),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     #[command(subcommand)]
     User(user::UserCommand),
     #[command(subcommand)]
@@ -231,6 +234,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Mailbox(command) => mailbox::run(command, context).await,
         Command::Journal(command) => journal::run(command, context).await,
         Command::Templates(command) => templates::run(command, context),
+        Command::Backup(args) => backup::make(args, context).await,
+        Command::Restore(args) => backup::restore(&args, context),
         Command::User(command) => user::run(command, context).await,
         Command::Token(command) => user::run_token(command, context).await,
     }

@@ -127,8 +127,25 @@ impl Office {
             source,
         })?;
         self.recover().await?;
+        self.settle_identity().await?;
         worker::sweep(&folder);
         Ok(worker)
+    }
+
+    /// Stops a copied or restored store from sending what the original may have sent since.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn settle_identity(&self) -> Result<(), OfficeError> {
+        let by = Self::as_loop("clerk");
+        if let Some(copied) = self.store.settle_identity(&by, self.now()).await? {
+            tracing::warn!(
+                campaigns_paused = copied.campaigns_paused,
+                notices_held = copied.notices_held,
+                "this store is a copy or was restored: what was sent since is not known here"
+            );
+        }
+        Ok(())
     }
 
     /// Gives back what dead workers held, and puts what they had on the wire in doubt. Returns how many deliveries moved.

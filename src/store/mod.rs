@@ -331,6 +331,13 @@ pub struct Approval {
     pub at: Time,
 }
 
+/// What was stopped in a store that turned out to be a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Copied {
+    pub campaigns_paused: u64,
+    pub notices_held: u64,
+}
+
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEntry {
@@ -550,6 +557,16 @@ pub trait People: Send + Sync {
     async fn list_approvals(&self, subject: &str) -> Result<Vec<Approval>, StoreError>;
 }
 
+/// The store as a thing that can be copied.
+#[async_trait]
+pub trait Custody: Send + Sync {
+    /// Makes sure that this is the store it was. A copy or a restored backup cannot know what was sent since: its running
+    /// and scheduled campaigns are paused and its waiting notices held, once. `None` when it is the store it was.
+    async fn settle_identity(&self, by: &Actor, now: Time) -> Result<Option<Copied>, StoreError>;
+    /// Writes a consistent copy, encrypted with the same key, to a new file; others may work on meanwhile.
+    async fn copy_to(&self, to: &std::path::Path) -> Result<(), StoreError>;
+}
+
 /// The hash-chained record of every change that matters.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -572,5 +589,8 @@ pub trait Journal: Send + Sync {
 }
 
 /// All nouns together: what dispatch is given.
-pub trait Store: Register + Notices + Outbox + Campaigns + Pins + Intake + People + Health + Journal {}
-impl<T> Store for T where T: Register + Notices + Outbox + Campaigns + Pins + Intake + People + Health + Journal {}
+pub trait Store: Register + Notices + Outbox + Campaigns + Pins + Intake + People + Health + Custody + Journal {}
+impl<T> Store for T where
+    T: Register + Notices + Outbox + Campaigns + Pins + Intake + People + Health + Custody + Journal
+{
+}

@@ -14,6 +14,8 @@ pub trait Bed {
     type Store: Store + Clone + 'static;
     fn new() -> Self;
     fn open(&self) -> Self::Store;
+    /// A copy of the store as another installation.
+    async fn copied(&self, store: &Self::Store) -> Self::Store;
 }
 
 /// Seconds after the start of every test.

@@ -5,6 +5,7 @@
 mod bed;
 mod campaigns;
 mod crash;
+mod custody;
 mod health;
 mod intake;
 mod journal;
@@ -62,6 +63,8 @@ macro_rules! suite {
                 the_same_person_counts_once
                 a_started_campaign_takes_no_more_persons
                 every_person_is_counted_once);
+            suite!(@ $bed, custody:
+                a_copy_sends_nothing_by_itself);
             suite!(@ $bed, people:
                 a_token_leads_to_its_user
                 only_a_second_person_lets_a_notice_go);

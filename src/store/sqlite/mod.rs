@@ -3,6 +3,7 @@
 //! processes may work on the same file. Holds the opening and the migrations; each noun's SQL lies in its own file.
 
 mod campaigns;
+mod custody;
 mod decisions;
 mod health;
 mod intake;
@@ -18,7 +19,7 @@ mod register;
 mod rows;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0004_alarms.sql"),
     include_str!("migrations/0007_people.sql"),
+    include_str!("migrations/0009_identity.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
@@ -80,6 +82,12 @@ impl std::fmt::Debug for StoreKey {
 #[derive(Clone)]
 pub struct Sqlite {
     threads: Arc<Threads>,
+    place: Arc<Place>,
+}
+/// Where the store lies and what opens it.
+struct Place {
+    path: PathBuf,
+    key: StoreKey,
 }
 impl std::fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -113,6 +121,10 @@ impl Sqlite {
         let threads = Threads::start(writer, reader).map_err(|source| StoreError::Threads { source })?;
         Ok(Self {
             threads: Arc::new(threads),
+            place: Arc::new(Place {
+                path: path.to_owned(),
+                key: key.clone(),
+            }),
         })
     }
 
