@@ -20,7 +20,7 @@ use crate::model::proof::Proof;
 use crate::model::receipt::ReceiptKind;
 use crate::secret::Secret;
 
-pub use alarms::{Health, HealthNote};
+pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
 
 /// Our side could not do its job.
 #[derive(Debug, thiserror::Error)]
@@ -541,5 +541,5 @@ pub trait Journal: Send + Sync {
 }
 
 /// All nouns together: what dispatch is given.
-pub trait Store: Register + Notices + Outbox + Campaigns + Pins + Intake + Journal + Health {}
-impl<T: Register + Notices + Outbox + Campaigns + Pins + Intake + Journal + Health> Store for T {}
+pub trait Store: Register + Notices + Outbox + Campaigns + Pins + Intake + Journal + Health + Alarms {}
+impl<T: Register + Notices + Outbox + Campaigns + Pins + Intake + Journal + Health + Alarms> Store for T {}
