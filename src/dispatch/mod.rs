@@ -4,6 +4,7 @@ pub mod backup;
 pub mod campaign;
 pub mod checkpoint;
 pub mod checkup;
+pub mod clerk;
 pub mod courier;
 pub mod daemon;
 pub mod desk;

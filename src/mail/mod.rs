@@ -2,3 +2,4 @@
 
 pub mod maildir;
 pub mod smtp;
+pub mod webhook;

@@ -20,7 +20,7 @@ use crate::model::proof::Proof;
 use crate::model::receipt::ReceiptKind;
 use crate::secret::Secret;
 
-pub use alarms::{Health, HealthNote};
+pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
 
 /// Our side could not do its job.
 #[derive(Debug, thiserror::Error)]
@@ -589,8 +589,11 @@ pub trait Journal: Send + Sync {
 }
 
 /// All nouns together: what dispatch is given.
-pub trait Store: Register + Notices + Outbox + Campaigns + Pins + Intake + People + Health + Custody + Journal {}
+pub trait Store:
+    Register + Notices + Outbox + Campaigns + Pins + Intake + People + Health + Alarms + Custody + Journal
+{
+}
 impl<T> Store for T where
-    T: Register + Notices + Outbox + Campaigns + Pins + Intake + People + Health + Custody + Journal
+    T: Register + Notices + Outbox + Campaigns + Pins + Intake + People + Health + Alarms + Custody + Journal
 {
 }

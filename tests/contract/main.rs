@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod alarms;
 mod bed;
 mod campaigns;
 mod crash;
@@ -77,6 +78,15 @@ macro_rules! suite {
                 an_acknowledgement_moves_its_notice
                 a_delivery_report_confirms
                 an_acknowledgement_of_nothing_changes_nothing);
+            suite!(@ $bed, alarms:
+                an_alarm_is_raised_once
+                racing_clerks_raise_once
+                what_comes_back_is_not_told_anew
+                an_alert_is_told_until_it_is_taken
+                a_dead_clerk_leaves_nothing_untold
+                an_ignored_alert_is_repeated
+                who_saw_it_first_stays_on_record
+                there_is_one_clerk);
             suite!(@ $bed, health:
                 a_finding_counts_from_its_first_time);
             suite!(@ $bed, journal:

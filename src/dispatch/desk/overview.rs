@@ -238,7 +238,7 @@ impl NoticeLine {
 }
 
 /// No breach after all, closed, or unlikely to be a risk with the reason written down (GDPR Art. 33(1), recital 85).
-fn needs_no_notice(record: &Record) -> bool {
+pub(in crate::dispatch) fn needs_no_notice(record: &Record) -> bool {
     let unlikely = record.risk.level == RiskLevel::Unlikely && record.risk.rationale.is_some();
     unlikely || matches!(record.status, Status::NotABreach | Status::Closed)
 }

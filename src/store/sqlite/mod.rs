@@ -2,6 +2,7 @@
 //! `synchronous=FULL`. One thread writes and shares each commit among all who wait for one; another reads. Several
 //! processes may work on the same file. Holds the opening and the migrations; each noun's SQL lies in its own file.
 
+mod alarms;
 mod campaigns;
 mod custody;
 mod decisions;
@@ -17,6 +18,7 @@ mod pins;
 mod plans;
 mod register;
 mod rows;
+mod tellings;
 mod writer;
 
 use std::path::{Path, PathBuf};

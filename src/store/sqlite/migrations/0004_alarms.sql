@@ -25,6 +25,7 @@ CREATE TABLE alerts (
     stage           TEXT NOT NULL,
     about           TEXT NOT NULL,
     due             INTEGER,
+    since           INTEGER,
     raised_at       INTEGER NOT NULL,
     reminders       INTEGER NOT NULL DEFAULT 0 CHECK (reminders >= 0),
     reminded_at     INTEGER NOT NULL,                   -- when it was raised, reopened or last repeated
