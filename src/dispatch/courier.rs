@@ -343,6 +343,6 @@ impl Courier {
 }
 
 /// 0..1 from the operating system; a failing source of randomness only costs the spread.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     getrandom::u32().map_or(0.0, |n| f64::from(n) / f64::from(u32::MAX))
 }

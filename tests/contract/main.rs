@@ -7,6 +7,7 @@ mod campaigns;
 mod crash;
 mod intake;
 mod journal;
+mod mailboxes;
 mod notices;
 mod outbox;
 mod pins;
@@ -69,6 +70,9 @@ macro_rules! suite {
                 an_acknowledgement_moves_its_notice
                 a_delivery_report_confirms
                 an_acknowledgement_of_nothing_changes_nothing);
+            suite!(@ $bed, mailboxes:
+                a_mark_moves_forward
+                a_new_numbering_starts_again);
             suite!(@ $bed, journal:
                 entries_form_a_chain
                 details_have_one_spelling
