@@ -10,6 +10,7 @@ mod health;
 mod intake;
 mod journal;
 mod ledger;
+mod mailbox;
 mod notices;
 mod outbox;
 mod people;
@@ -35,6 +36,7 @@ use writer::{Threads, Tx};
 /// Each brings the schema from its index to the next number, in one transaction. A published one is never changed.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_mailbox.sql"),
     include_str!("migrations/0004_alarms.sql"),
     include_str!("migrations/0007_people.sql"),
     include_str!("migrations/0009_identity.sql"),
