@@ -31,6 +31,8 @@ pub enum OfficeError {
     Directory(#[from] DirectoryError),
     #[error("the templates cannot be used")]
     Template(#[from] TemplateError),
+    #[error("the templates cannot be used: {0}")]
+    TemplateFinding(String),
     #[error("our OpenPGP key cannot be used")]
     Key(#[from] KeyError),
     #[error("cannot read our OpenPGP key {path}")]
@@ -83,6 +85,28 @@ impl Office {
             clock,
             our_key: Arc::new(OnceCell::new()),
             home,
+        })
+    }
+
+    /// The same house with settings, profiles and templates read anew; our key too, when it is next needed. The store,
+    /// which is open, and the clock stay.
+    ///
+    /// # Errors
+    /// What [`Office::open`] says of settings, and the first profile or template that cannot be used, with its place.
+    pub fn reread(&self) -> Result<Self, OfficeError> {
+        let config = Config::load(&self.home)?;
+        let directory = Directory::load(Some(&self.home.authorities_dir()))?;
+        directory.list()?;
+        let templates = Templates::load(Some(&self.home.templates_dir()))?;
+        if let Some(finding) = templates.check().first() {
+            return Err(OfficeError::TemplateFinding(finding.to_string()));
+        }
+        Ok(Self {
+            directory: Arc::new(directory),
+            templates: Arc::new(templates),
+            config: Arc::new(config),
+            our_key: Arc::new(OnceCell::new()),
+            ..self.clone()
         })
     }
 
@@ -152,6 +176,11 @@ impl Office {
     /// Whether a daemon on this home will carry what is queued.
     pub fn daemon_runs(&self) -> bool {
         worker::daemon_runs(&self.home.workers_dir())
+    }
+
+    /// What the daemons on this home say is wrong with them, a line each.
+    pub fn daemon_troubles(&self) -> Vec<String> {
+        worker::troubles(&self.home.workers_dir())
     }
 
     /// Us as the sender of mail to authorities.
