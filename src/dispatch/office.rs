@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
-use crate::config::{Config, ConfigError, Home, RelaySecurity};
+use crate::config::{Config, ConfigError, Home, RelaySecurity, Sender, Verp};
 use crate::directory::profile::AuthorityKind;
 use crate::directory::{Directory, DirectoryError};
 use crate::mail::smtp::{Connector, Login, Relay, RelayError, Timeouts, TlsMode};
 use crate::message::key::{KeyError, OurKey};
 use crate::message::mime::Mailbox;
 use crate::message::template::{TemplateError, Templates};
+use crate::message::token::{self, TokenKey};
 use crate::model::breach::Contact;
 use crate::model::delivery::RetryPolicy;
 use crate::model::id::{Actor, WorkerId};
@@ -20,6 +21,7 @@ use crate::model::{Clock, Time};
 use crate::store::sqlite::{Sqlite, StoreKey};
 use crate::store::{Store, StoreError};
 
+use super::dkim::{Names, SystemNames};
 use super::worker::{self, Worker, WorkerKind};
 
 /// Our side could not do its job, whatever room the fault lies in.
@@ -60,7 +62,12 @@ pub struct Office {
     pub templates: Arc<Templates>,
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
+    /// Who is asked for the keys of DKIM signatures.
+    pub names: Arc<dyn Names>,
+    /// The key of the tokens in return paths, envelope ids and Message-IDs.
+    pub tokens: TokenKey,
     our_key: Arc<OnceCell<Arc<OurKey>>>,
+    nudge: Arc<Notify>,
 }
 
 impl Office {
@@ -81,13 +88,36 @@ impl Office {
             config: Arc::new(config),
             store: Arc::new(store),
             clock,
+            names: Arc::new(SystemNames),
+            tokens: TokenKey::new(key.derive("breachpost: tokens of return paths and envelope ids, 1")),
             our_key: Arc::new(OnceCell::new()),
+            nudge: Arc::new(Notify::new()),
             home,
         })
     }
 
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// Something came in that a person should hear of now: wakes who waits in [`Office::nudged`]. Only a hint, lost when
+    /// nobody waits; the store holds what is to be told.
+    pub fn nudge(&self) {
+        self.nudge.notify_waiters();
+    }
+
+    /// Waits for the next [`Office::nudge`] within this process.
+    pub async fn nudged(&self) {
+        self.nudge.notified().await;
+    }
+
+    /// Where bounces of a message with this token are to go: the sender, with the token where its mailbox takes
+    /// plus-addresses.
+    pub fn return_path(&self, sender: &Sender, token: &str) -> String {
+        match sender.verp {
+            Verp::Plus => token::return_path(sender.address.as_str(), token),
+            Verp::None => sender.address.as_str().to_owned(),
+        }
     }
 
     /// Our key, its secret part opened with the configured passphrase; read once.

@@ -68,6 +68,7 @@ pub fn notice(breach: BreachId, n: u8) -> NewNotice {
         handed_at: None,
         decision: None,
         passphrase: None,
+        answers: None,
     }
 }
 pub fn person(n: usize) -> NewPerson {

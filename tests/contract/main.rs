@@ -4,6 +4,7 @@
 
 mod bed;
 mod campaigns;
+mod conversation;
 mod crash;
 mod intake;
 mod journal;
@@ -67,8 +68,14 @@ macro_rules! suite {
                 what_was_not_understood_is_found_again
                 the_tray_keeps_what_waits_for_a_person
                 an_acknowledgement_moves_its_notice
-                a_delivery_report_confirms
                 an_acknowledgement_of_nothing_changes_nothing);
+            suite!(@ $bed, conversation:
+                each_report_moves_a_delivery_as_far_as_it_proves
+                a_late_bounce_of_one_person_is_counted
+                a_report_about_nothing_changes_nothing
+                a_person_takes_mail_out_of_the_tray
+                a_question_waits_until_a_person_ends_it
+                an_answer_closes_its_question_when_it_is_handed_over);
             suite!(@ $bed, journal:
                 entries_form_a_chain
                 details_have_one_spelling

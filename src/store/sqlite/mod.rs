@@ -3,6 +3,7 @@
 //! processes may work on the same file. Holds the opening and the migrations; each noun's SQL lies in its own file.
 
 mod campaigns;
+mod conversation;
 mod decisions;
 mod intake;
 mod journal;
@@ -20,7 +21,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
@@ -28,7 +31,10 @@ use crate::store::{StoreError, chain};
 use writer::{Threads, Tx};
 
 /// Each brings the schema from its index to the next number, in one transaction. A published one is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_start.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0003_conversation.sql"),
+];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 /// SQLCipher's page; each is encrypted and authenticated on its own.
@@ -58,6 +64,13 @@ impl StoreKey {
         chain::unhex(text.expose().trim())
             .map(Self::from_bytes)
             .ok_or(BadStoreKey)
+    }
+    /// A key for another purpose: HMAC-SHA-256 of the purpose under this key. Whoever knows it learns nothing of this key
+    /// or of one for another purpose, and it lasts as long as the store does.
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
+        mac.update(purpose.as_bytes());
+        Zeroizing::new(mac.finalize().into_bytes().into())
     }
     /// 64 lower-case hex digits: the content of the key file.
     pub fn to_hex(&self) -> Secret {

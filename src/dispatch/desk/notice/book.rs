@@ -68,6 +68,7 @@ pub async fn record(office: &Office, record: Record, by: &Actor) -> Result<Notic
         handed_at: record.at,
         decision: None,
         passphrase: None,
+        answers: None,
     };
     office.store.file_notice(notice, by, now).await?;
     show(office, &reference).await
