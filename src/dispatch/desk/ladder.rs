@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::directory::profile::{ChannelKind, Profile, Purpose, Seal};
 use crate::model::Time;
-use crate::model::id::BreachId;
+use crate::model::id::{BreachId, Reference};
 use crate::model::notice;
 use crate::model::time::show_left;
 
@@ -82,6 +82,31 @@ impl Ladder {
     /// For an authority that takes no breach notices by e-mail.
     pub fn for_other_channels(profile: &Profile, breach: BreachId, deadline: Option<Time>, now: Time) -> Self {
         Self::with(other_channels(profile, breach), deadline, now)
+    }
+
+    /// For a notice that the authority's server refused or gave back: who to ask, how to try again, and the other ways.
+    pub fn for_returned(
+        profile: &Profile,
+        breach: BreachId,
+        reference: &Reference,
+        deadline: Option<Time>,
+        now: Time,
+    ) -> Self {
+        let call = profile
+            .phone()
+            .map_or_else(String::new, |phone| format!(" ({})", phone.value));
+        let mut rungs = vec![
+            Rung {
+                text: format!("call them{call}: say that your notice came back, and ask which address takes it"),
+                command: Some(format!("breachpost notice show {reference} --call-sheet")),
+            },
+            Rung {
+                text: "if the address is right and the trouble is over, try again".to_owned(),
+                command: Some(format!("breachpost notice retry {reference}")),
+            },
+        ];
+        rungs.extend(other_channels(profile, breach));
+        Self::with(rungs, deadline, now)
     }
 
     fn with(rungs: Vec<Rung>, deadline: Option<Time>, now: Time) -> Self {

@@ -2,6 +2,7 @@
 
 pub mod breach;
 pub mod certificate;
+pub mod conversation;
 pub mod ladder;
 pub mod notice;
 pub mod overview;
@@ -11,7 +12,7 @@ use crate::directory::DirectoryError;
 use crate::directory::certificate::CertificateError;
 use crate::message::seal::SealError;
 use crate::model::breach::Gap;
-use crate::model::id::{BreachId, Reference};
+use crate::model::id::{BreachId, DeliveryId, MailId, Reference};
 use crate::reading::ReadError;
 use crate::store::StoreError;
 
@@ -29,6 +30,10 @@ pub enum DeskError {
     NoBreach(BreachId),
     #[error("there is no notice {0}")]
     NoNotice(Reference),
+    #[error("there is no mail {0}")]
+    NoMail(MailId),
+    #[error("there is no delivery {0}")]
+    NoDelivery(DeliveryId),
     #[error("cannot tell which authority is meant")]
     Authority(#[source] DirectoryError),
     #[error("a notice cannot be sent without: {}", list(.0))]
@@ -105,7 +110,12 @@ impl DeskError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            DeskError::Record(_) | DeskError::NoBreach(_) | DeskError::NoNotice(_) | DeskError::Authority(_)
+            DeskError::Record(_)
+                | DeskError::NoBreach(_)
+                | DeskError::NoNotice(_)
+                | DeskError::NoMail(_)
+                | DeskError::NoDelivery(_)
+                | DeskError::Authority(_)
         )
     }
 
