@@ -18,6 +18,7 @@ use crate::mail::maildir::Maildir;
 
 use super::checkpoint;
 use super::courier::{Courier, Scope};
+use super::desk::certificate;
 use super::intake::{self, IntakeError};
 use super::office::{Office, OfficeError};
 use super::worker::{Worker, WorkerKind};
@@ -168,7 +169,9 @@ pub async fn once(office: &Office) -> Result<(), DaemonError> {
     if let Some(path) = needs.maildir {
         let opened = Maildir::open(&path).map_err(IntakeError::Maildir);
         let maildir = opened.map_err(DaemonError::Mailbox)?;
-        intake::look(office, &maildir, &by).await.map_err(DaemonError::Mailbox)?;
+        intake::look(office, &maildir, &by)
+            .await
+            .map_err(DaemonError::Mailbox)?;
     }
     Ok(())
 }
@@ -195,19 +198,34 @@ impl Needs {
         Ok(Self { maildir })
     }
 
-    fn loops(&self) -> Vec<Loop> {
+    /// All loops of the daemon, each with the same settings.
+    fn loops(&self, office: &Office) -> Vec<Loop> {
         let mut loops = vec![
-            Loop::new("courier", SILENT_MOST, carry),
-            Loop::new("keeper of checkpoints", SILENT_MOST, keep_checkpoints),
+            one("courier", SILENT_MOST, office, carry),
+            one("keeper of checkpoints", SILENT_MOST, office, keep_checkpoints),
+            one("keeper of certificates", SILENT_MOST, office, keep_certificates),
         ];
         if let Some(path) = self.maildir.clone() {
-            loops.push(Loop::new("mailbox watcher", SILENT_MOST, move |office, stop| {
+            loops.push(one("mailbox watcher", SILENT_MOST, office, move |office, stop| {
                 let path = path.clone();
                 async move { Ok(intake::watch_maildir(office, &path, stop).await?) }
             }));
         }
         loops
     }
+}
+
+fn one<F>(
+    name: &'static str,
+    silent_most: Duration,
+    office: &Office,
+    work: impl Fn(Office, CancellationToken) -> F + Send + Sync + 'static,
+) -> Loop
+where
+    F: Future<Output = Result<(), LoopError>> + Send + 'static,
+{
+    let office = office.clone();
+    Loop::new(name, silent_most, move |stop| work(office.clone(), stop))
 }
 
 /// The loops that run with the same settings.
@@ -221,8 +239,8 @@ impl Generation {
     fn start(office: &Office, needs: &Needs) -> Self {
         let (stop, board) = (CancellationToken::new(), Arc::new(Board::default()));
         let mut running = JoinSet::new();
-        for one in needs.loops() {
-            running.spawn(keep_running(one, office.clone(), stop.clone(), Arc::clone(&board)));
+        for one in needs.loops(office) {
+            running.spawn(keep_running(one, stop.clone(), Arc::clone(&board)));
         }
         Self { running, stop, board }
     }
@@ -324,6 +342,21 @@ async fn carry(office: Office, stop: CancellationToken) -> Result<(), LoopError>
     let worker = office.sign_on(WorkerKind::Daemon).await?;
     let courier = Arc::new(Courier::new(&office, &worker)?);
     Ok(courier.run(Scope::Forever, stop).await?)
+}
+
+/// Newer states and revocations of the pinned certificates, once a week each.
+async fn keep_certificates(office: Office, stop: CancellationToken) -> Result<(), LoopError> {
+    let by = Office::as_loop("certificates");
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            looked = certificate::refetch(&office, &by) => { looked?; }
+        }
+    }
 }
 
 async fn keep_checkpoints(office: Office, stop: CancellationToken) -> Result<(), LoopError> {

@@ -10,6 +10,7 @@ mod journal;
 mod notices;
 mod outbox;
 mod pins;
+mod proposals;
 mod register;
 mod scale;
 mod sqlite;
@@ -62,6 +63,10 @@ macro_rules! suite {
                 every_person_is_counted_once);
             suite!(@ $bed, pins:
                 the_last_pin_counts);
+            suite!(@ $bed, proposals:
+                the_newest_waits_alone
+                a_decision_ends_a_proposal
+                one_of_two_processes_looks);
             suite!(@ $bed, intake:
                 a_mail_is_stored_once
                 what_was_not_understood_is_found_again

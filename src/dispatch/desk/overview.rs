@@ -98,6 +98,14 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     for view in &notices {
         needs.extend(notice_need(office, view, daemon));
     }
+    needs.extend(office.store.list_proposals().await?.into_iter().map(|proposal| Need {
+        text: format!(
+            "{}: a certificate was fetched on {} and waits for your decision",
+            proposal.authority,
+            proposal.fetched_at.format("%Y-%m-%d")
+        ),
+        command: Some(format!("breachpost authority cert show {}", proposal.authority)),
+    }));
     let tray = tray(office).await?;
     if !tray.is_empty() {
         needs.push(Need {
