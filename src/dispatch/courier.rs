@@ -275,6 +275,7 @@ impl Courier {
                         continue;
                     }
                 };
+                self.note_relay(opened.as_ref().err()).await?;
                 match opened {
                     Ok(open) => connection = Some(open),
                     Err(fault) => {
@@ -329,7 +330,17 @@ impl Courier {
         }
     }
 
+    /// Whether the relay takes us; the clerk tells a person when it does not for long.
+    async fn note_relay(&self, fault: Option<&Fault>) -> Result<(), OfficeError> {
+        let text = fault.map(ToString::to_string);
+        let (store, now) = (&self.office.store, self.office.now());
+        Ok(store.note_health("relay", text.as_deref(), now).await?)
+    }
+
     fn finish(&self, job: Job, outcome: Outcome) -> Done {
+        if matches!(outcome, Outcome::Refused { .. } | Outcome::InDoubt { .. }) && job.notice.is_some() {
+            self.office.nudge();
+        }
         tracing::info!(delivery = %job.claim.delivery, outcome = outcome.name(), "tried a delivery");
         self.done(job.claim, outcome)
     }
@@ -387,6 +398,6 @@ async fn hand_over(job: Job, jobs: &mpsc::Sender<Job>, stop: &CancellationToken)
 }
 
 /// 0..1 from the operating system; a failing source of randomness only costs the spread.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     getrandom::u32().map_or(0.0, |n| f64::from(n) / f64::from(u32::MAX))
 }

@@ -17,10 +17,12 @@ use tokio_util::sync::CancellationToken;
 use crate::mail::maildir::Maildir;
 
 use super::checkpoint;
+use super::clerk;
 use super::courier::{Courier, Scope};
 use super::desk::certificate;
-use super::intake::{self, IntakeError};
+use super::intake;
 use super::office::{Office, OfficeError};
+use super::watch::{self, WatchError};
 use super::worker::{Worker, WorkerKind};
 use board::Board;
 use supervisor::{Loop, keep_running};
@@ -32,6 +34,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// A loop that should wake up every second or two, and has not for so long, is stuck. A store that another process keeps
 /// busy makes it wait 10 seconds at most.
 const SILENT_MOST: Duration = Duration::from_secs(120);
+/// The clerk waits for webhooks and the relay, some at a time, in one round.
+const CLERK_SILENT_MOST: Duration = Duration::from_secs(300);
 /// What a stop may take beyond the relay's longest answer, for the commands before it and the commit after it.
 const STOP_MARGIN: Duration = Duration::from_secs(30);
 
@@ -44,7 +48,7 @@ pub enum DaemonError {
     #[error(transparent)]
     Office(#[from] OfficeError),
     #[error("the mailbox cannot be used")]
-    Mailbox(#[source] IntakeError),
+    Mailbox(#[source] WatchError),
     #[error("the {what} cannot go on: the store has failed for good")]
     Store {
         what: &'static str,
@@ -155,7 +159,7 @@ pub async fn run(office: Office, mut orders: Orders, tell: impl Fn(News)) -> Res
     ended.and(house.close().await)
 }
 
-/// One round for those who run no daemon: sends what is due, reads the mailbox once, and ends.
+/// One round for those who run no daemon: sends what is due, reads the mailbox once, raises what needs a person, and ends.
 ///
 /// # Errors
 /// As [`run`], and the first error of the round.
@@ -165,14 +169,16 @@ pub async fn once(office: &Office) -> Result<(), DaemonError> {
     let courier = Arc::new(Courier::new(office, &worker)?);
     courier.run(Scope::UntilIdle, CancellationToken::new()).await?;
     let by = Office::as_loop("intake");
-    intake::catch_up(office, &by).await.map_err(DaemonError::Mailbox)?;
+    intake::catch_up(office, &by)
+        .await
+        .map_err(|error| DaemonError::Mailbox(error.into()))?;
     if let Some(path) = needs.maildir {
-        let opened = Maildir::open(&path).map_err(IntakeError::Maildir);
+        let opened = Maildir::open(&path).map_err(WatchError::Maildir);
         let maildir = opened.map_err(DaemonError::Mailbox)?;
-        intake::look(office, &maildir, &by)
-            .await
-            .map_err(DaemonError::Mailbox)?;
+        watch::look(office, &maildir, &by).await.map_err(DaemonError::Mailbox)?;
     }
+    clerk::round(office, worker.id()).await?;
+    office.store.end_lead(worker.id()).await.map_err(OfficeError::from)?;
     Ok(())
 }
 
@@ -192,7 +198,7 @@ impl Needs {
         };
         if let Some(path) = &maildir {
             Maildir::open(path)
-                .map_err(IntakeError::Maildir)
+                .map_err(WatchError::Maildir)
                 .map_err(DaemonError::Mailbox)?;
         }
         Ok(Self { maildir })
@@ -202,13 +208,14 @@ impl Needs {
     fn loops(&self, office: &Office) -> Vec<Loop> {
         let mut loops = vec![
             one("courier", SILENT_MOST, office, carry),
+            one("clerk", CLERK_SILENT_MOST, office, keep_watch),
             one("keeper of checkpoints", SILENT_MOST, office, keep_checkpoints),
             one("keeper of certificates", SILENT_MOST, office, keep_certificates),
         ];
         if let Some(path) = self.maildir.clone() {
             loops.push(one("mailbox watcher", SILENT_MOST, office, move |office, stop| {
                 let path = path.clone();
-                async move { Ok(intake::watch_maildir(office, &path, stop).await?) }
+                async move { Ok(watch::watch_maildir(office, &path, stop).await?) }
             }));
         }
         loops
@@ -342,6 +349,13 @@ async fn carry(office: Office, stop: CancellationToken) -> Result<(), LoopError>
     let worker = office.sign_on(WorkerKind::Daemon).await?;
     let courier = Arc::new(Courier::new(&office, &worker)?);
     Ok(courier.run(Scope::Forever, stop).await?)
+}
+
+/// Under a lock of its own, too: of an old and a new clerk, the old one gives up the lead first.
+async fn keep_watch(office: Office, stop: CancellationToken) -> Result<(), LoopError> {
+    let worker = office.sign_on(WorkerKind::Daemon).await?;
+    clerk::run(office, worker.id(), stop).await;
+    Ok(())
 }
 
 /// Newer states and revocations of the pinned certificates, once a week each.

@@ -3,3 +3,4 @@
 pub mod fetch;
 pub mod maildir;
 pub mod smtp;
+pub mod webhook;
