@@ -194,7 +194,7 @@ fn halfway(slow: &Slow) -> (World, Running, Vec<String>) {
     let relay = Relay::sound();
     let world = World::ready(&relay);
     world.settle(&relay.url(), &slow.url);
-    world.settle("#connections: 8", "connections: 1");
+    world.settle("\n  #connections: 8", "\n  connections: 1");
     let daemon = world.serve();
     let references = (0..3).map(|_| text(&world.send(&[]).json()["reference"])).collect();
     slow.holds_one();
@@ -340,6 +340,8 @@ fn the_unit_file_is_one_that_systemd_takes() {
     let wrong: Vec<&str> = said
         .lines()
         .filter(|line| line.contains("Unknown") || line.contains("Failed to parse"))
+        // Before systemd 253; the unit says what to write then.
+        .filter(|line| !line.ends_with("ignoring: notify-reload"))
         .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
 }

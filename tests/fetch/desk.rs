@@ -23,6 +23,8 @@ use openpgp::serialize::SerializeInto;
 use openpgp::types::{KeyFlags, ReasonForRevocation};
 use openpgp::{Cert, Packet};
 
+use tokio::runtime::Runtime;
+
 use crate::web::{Page, Web};
 use crate::world::relay::Relay;
 use crate::world::{BREACH, Ran, World, text};
@@ -52,16 +54,20 @@ impl Clock for Ahead {
 
 /// An installation, the web, and the authority's key.
 struct Scene {
+    // The tasks of the web server belong to it.
+    runtime: Runtime,
     world: World,
     web: Web,
     key: Cert,
 }
 
 impl Scene {
-    async fn new(relay: &Relay) -> Self {
+    fn new(relay: &Relay) -> Self {
         let world = World::new(relay);
+        let runtime = Runtime::new().unwrap();
         let scene = Self {
-            web: Web::start().await,
+            web: runtime.block_on(Web::start()),
+            runtime,
             key: key_of(ADDRESS),
             world,
         };
@@ -78,15 +84,17 @@ impl Scene {
     fn office(&self, ahead: TimeDelta) -> Office {
         Office::open(Home::at(&self.world.home()).unwrap(), Arc::new(Ahead(ahead))).unwrap()
     }
-    async fn fetch(&self) -> Result<FetchView, DeskError> {
-        self.look(false).await
+    fn fetch(&self) -> Result<FetchView, DeskError> {
+        let (world, office, by) = (
+            self.web.world(),
+            self.office(TimeDelta::zero()),
+            Actor::Os("test".to_owned()),
+        );
+        self.runtime
+            .block_on(certificate::fetch_from(&world, &office, ID, false, &by))
     }
-    async fn look(&self, from_wkd: bool) -> Result<FetchView, DeskError> {
-        let by = Actor::Os("test".to_owned());
-        certificate::fetch_from(&self.web.world(), &self.office(TimeDelta::zero()), ID, from_wkd, &by).await
-    }
-    async fn fetches(&self, outcome: Outcome) -> FetchView {
-        let found = self.fetch().await.unwrap();
+    fn fetches(&self, outcome: Outcome) -> FetchView {
+        let found = self.fetch().unwrap();
         assert_eq!(found.outcome, outcome, "{found:#?}");
         found
     }
@@ -100,9 +108,9 @@ impl Scene {
         self.key.fingerprint().to_hex()
     }
     /// Fetched, approved and verified by telephone.
-    async fn pinned(relay: &Relay) -> Self {
-        let scene = Self::new(relay).await;
-        scene.fetches(Outcome::Waiting).await;
+    fn pinned(relay: &Relay) -> Self {
+        let scene = Self::new(relay);
+        scene.fetches(Outcome::Waiting);
         scene
             .approve(&["--fingerprint", &scene.fingerprint(), "--verified", "phone"])
             .exits(0);
@@ -168,11 +176,11 @@ fn revoked(key: &Cert) -> Cert {
     key.clone().insert_packets(Packet::from(revocation)).unwrap().0
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fetched_certificate_waits_until_a_person_gives_its_fingerprint() {
+#[test]
+fn a_fetched_certificate_waits_until_a_person_gives_its_fingerprint() {
     let relay = Relay::sound();
-    let scene = Scene::new(&relay).await;
-    let found = scene.fetches(Outcome::Waiting).await;
+    let scene = Scene::new(&relay);
+    let found = scene.fetches(Outcome::Waiting);
     assert_eq!((found.fingerprint, found.unusable), (scene.fingerprint(), None));
     scene.world.open_breach(BREACH);
     // Nothing is sealed to it, and the way through names it.
@@ -205,22 +213,22 @@ async fn a_fetched_certificate_waits_until_a_person_gives_its_fingerprint() {
         .approve(&["--fingerprint", &scene.fingerprint()])
         .exits(2)
         .says(&["no fetched certificate"]);
-    scene.fetches(Outcome::Unchanged).await;
+    scene.fetches(Outcome::Unchanged);
     assert_eq!(text(&scene.send(&[]).exits(0).json()["state"]), "handed");
     scene.world.is_intact();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn at_hour_70_a_person_may_use_it_unverified_and_a_better_pin_holds_what_has_not_left() {
+#[test]
+fn at_hour_70_a_person_may_use_it_unverified_and_a_better_pin_holds_what_has_not_left() {
     let relay = Relay::troubled(Step::Rcpt, Act::reply("451 4.7.1 later"), 1);
-    let scene = Scene::new(&relay).await;
+    let scene = Scene::new(&relay);
     scene.world.open_breach(BREACH);
     let unverified = ["--override", "unverified", "--reason", "hour 71"];
     scene
         .send(&unverified)
         .exits(2)
         .says(&["authority cert fetch lu-practice"]);
-    scene.fetches(Outcome::Waiting).await;
+    scene.fetches(Outcome::Waiting);
     let sent = scene.send(&unverified).exits(2).json();
     assert_eq!(text(&sent["state"]), "queued", "{sent}");
     assert_eq!(text(&sent["protection"]["recipient"]), scene.fingerprint());
@@ -247,20 +255,20 @@ async fn at_hour_70_a_person_may_use_it_unverified_and_a_better_pin_holds_what_h
         ])
         .exits(0);
     assert_eq!(text(&scene.world.notice(&text(&sent["reference"]))["state"]), "held");
-    let again = scene.fetches(Outcome::Refused).await;
+    let again = scene.fetches(Outcome::Refused);
     assert_eq!(again.fingerprint, scene.fingerprint());
     scene.cert(&["show", ID]).exits(0);
     assert!(relay.mails().is_empty());
     scene.world.is_intact();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_newer_state_of_the_pinned_certificate_is_taken_by_the_rule() {
+#[test]
+fn a_newer_state_of_the_pinned_certificate_is_taken_by_the_rule() {
     let relay = Relay::sound();
-    let scene = Scene::pinned(&relay).await;
+    let scene = Scene::pinned(&relay);
     let before = scene.pin();
     scene.publish(&renewed(&scene.key));
-    let found = scene.fetches(Outcome::Updated).await;
+    let found = scene.fetches(Outcome::Updated);
     let differing: Vec<&str> = found
         .comparison
         .iter()
@@ -275,7 +283,7 @@ async fn a_newer_state_of_the_pinned_certificate_is_taken_by_the_rule() {
     }
     // An older copy takes nothing back.
     scene.publish(&scene.key);
-    scene.fetches(Outcome::Unchanged).await;
+    scene.fetches(Outcome::Unchanged);
     assert_eq!(scene.pin()["expires"], after["expires"]);
     scene.world.is_intact();
 
@@ -287,14 +295,14 @@ async fn a_newer_state_of_the_pinned_certificate_is_taken_by_the_rule() {
         ),
         (PROFILE.to_owned(), "website"),
     ] {
-        let scene = Scene::new(&relay).await;
+        let scene = Scene::new(&relay);
         scene.profile(&profile);
-        scene.fetches(Outcome::Waiting).await;
+        scene.fetches(Outcome::Waiting);
         scene
             .approve(&["--fingerprint", &scene.fingerprint(), "--verified", verified])
             .exits(0);
         scene.publish(&renewed(&scene.key));
-        scene.fetches(Outcome::Waiting).await;
+        scene.fetches(Outcome::Waiting);
         scene.cert(&["show", ID]).exits(2).says(&["! "]);
         let approved = scene.approve(&["--json"]).exits(0).json();
         assert_eq!(text(&approved["verified"]), verified);
@@ -302,21 +310,21 @@ async fn a_newer_state_of_the_pinned_certificate_is_taken_by_the_rule() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revocation_counts_at_once_and_for_ever() {
+#[test]
+fn a_revocation_counts_at_once_and_for_ever() {
     let relay = Relay::troubled(Step::Rcpt, Act::reply("451 4.7.1 later"), 1);
-    let scene = Scene::pinned(&relay).await;
+    let scene = Scene::pinned(&relay);
     scene.world.open_breach(BREACH);
     let queued = scene.send(&[]).exits(2).json();
     assert_eq!(text(&queued["state"]), "queued");
     scene.publish(&revoked(&scene.key));
-    scene.fetches(Outcome::Revoked).await;
+    scene.fetches(Outcome::Revoked);
     assert_eq!(text(&scene.world.notice(&text(&queued["reference"]))["state"]), "held");
     scene.cert(&["show", ID]).exits(2).says(&["revoked", "stolen"]);
     scene.send(&[]).exits(2).says(&["revoked"]);
     // Neither the web nor a file takes it back.
     scene.publish(&scene.key);
-    scene.fetches(Outcome::Unchanged).await;
+    scene.fetches(Outcome::Unchanged);
     let file = scene.world.file("theirs.asc", &armored(&scene.key));
     scene
         .cert(&[
@@ -335,13 +343,13 @@ async fn a_revocation_counts_at_once_and_for_ever() {
     scene.world.is_intact();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_key_never_replaces_a_pin_by_itself() {
+#[test]
+fn another_key_never_replaces_a_pin_by_itself() {
     let relay = Relay::sound();
-    let scene = Scene::pinned(&relay).await;
+    let scene = Scene::pinned(&relay);
     let other = key_of(ADDRESS);
     scene.publish(&other);
-    scene.fetches(Outcome::Waiting).await;
+    scene.fetches(Outcome::Waiting);
     assert_eq!(text(&scene.pin()["fingerprint"]), scene.fingerprint());
     let shown = scene.cert(&["show", ID]).exits(2).stdout;
     assert_eq!(masked(&shown, &scene.key, &other), SIDE_BY_SIDE);
@@ -372,10 +380,10 @@ fn masked(shown: &str, pinned: &Cert, fetched: &Cert) -> String {
 
 const SIDE_BY_SIDE: &str = include_str!("../golden/certificates-side-by-side.txt");
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_usable_certificate_is_not_kept() {
+#[test]
+fn what_is_no_usable_certificate_is_not_kept() {
     let relay = Relay::sound();
-    let scene = Scene::new(&relay).await;
+    let scene = Scene::new(&relay);
     let expired = CertBuilder::new()
         .set_creation_time(days_ago(10))
         .set_validity_period(DAY)
@@ -394,7 +402,7 @@ async fn what_is_no_usable_certificate_is_not_kept() {
         (Vec::new(), "empty"),
     ] {
         scene.web.put(PLACE, Page::File(bytes));
-        let error = scene.fetch().await.unwrap_err();
+        let error = scene.fetch().unwrap_err();
         assert!(error.needs_person());
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains(why), "{why}: {source}");
@@ -402,13 +410,13 @@ async fn what_is_no_usable_certificate_is_not_kept() {
     assert!(scene.cert(&["show", ID, "--json"]).exits(2).json()["error"].is_object());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_key_directory_of_the_address_is_asked_where_no_url_is_known() {
+#[test]
+fn the_key_directory_of_the_address_is_asked_where_no_url_is_known() {
     let relay = Relay::sound();
-    let scene = Scene::new(&relay).await;
+    let scene = Scene::new(&relay);
     let page = PROFILE.replace("url_kind: key", "url_kind: page");
     scene.profile(&page);
-    let refused = scene.fetch().await.unwrap_err().to_string();
+    let refused = scene.fetch().unwrap_err().to_string();
     assert!(
         refused.contains("https://keys.practice.example/key.asc") && refused.contains("--wkd"),
         "{refused}"
@@ -427,7 +435,7 @@ async fn the_key_directory_of_the_address_is_asked_where_no_url_is_known() {
     // The directory gives all the keys of the address: the one that can be used is meant.
     let all = [revoked(&key_of(ADDRESS)).to_vec().unwrap(), scene.key.to_vec().unwrap()].concat();
     scene.web.put(&place(&urls.advanced), Page::File(all.clone()));
-    let found = scene.fetches(Outcome::Waiting).await;
+    let found = scene.fetches(Outcome::Waiting);
     assert_eq!(
         (found.fingerprint, found.source),
         (scene.fingerprint(), urls.advanced.clone())
@@ -435,21 +443,21 @@ async fn the_key_directory_of_the_address_is_asked_where_no_url_is_known() {
     let two = [key_of(ADDRESS).to_vec().unwrap(), scene.key.to_vec().unwrap()].concat();
     scene.web.put(&place(&urls.advanced), Page::File(two));
     assert!(
-        matches!(scene.fetch().await, Err(DeskError::Fetched { .. })),
+        matches!(scene.fetch(), Err(DeskError::Fetched { .. })),
         "which one is meant is not clear"
     );
     // Only where its host does not exist is the domain itself asked.
     scene.web.put(&place(&urls.direct), Page::File(all));
     scene.web.put(&place(&urls.advanced), Page::Status(404));
-    assert!(matches!(scene.fetch().await, Err(DeskError::Fetch { .. })));
+    assert!(matches!(scene.fetch(), Err(DeskError::Fetch { .. })));
     scene.web.forget("openpgpkey.practice.example");
-    assert_eq!(scene.fetches(Outcome::Waiting).await.source, urls.direct);
+    assert_eq!(scene.fetches(Outcome::Waiting).source, urls.direct);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pinned_certificates_are_looked_for_once_a_week() {
+#[test]
+fn pinned_certificates_are_looked_for_once_a_week() {
     let relay = Relay::sound();
-    let scene = Scene::pinned(&relay).await;
+    let scene = Scene::pinned(&relay);
     let asked = scene.web.asked().len();
     let by = Actor::Loop("certificates".to_owned());
     let look = async |days| {
@@ -458,20 +466,21 @@ async fn pinned_certificates_are_looked_for_once_a_week() {
             .await
             .unwrap()
     };
-    assert_eq!(look(6).await, 0, "it has just been imported");
+    let looked = |days| scene.runtime.block_on(look(days));
+    assert_eq!(looked(6), 0, "it has just been imported");
     scene.publish(&renewed(&scene.key));
-    let (first, second) = tokio::join!(look(8), look(8));
+    let (first, second) = scene.runtime.block_on(async { tokio::join!(look(8), look(8)) });
     assert_eq!(first + second, 1, "two daemons look once");
-    assert_eq!(look(14).await, 0);
+    assert_eq!(looked(14), 0);
     let shown = scene.pin();
     assert!(
         text(&shown["last_look"]["result"]).starts_with("a newer state"),
         "{shown}"
     );
     scene.web.put(PLACE, Page::Status(500));
-    assert_eq!(look(16).await, 1);
-    assert_eq!(look(16).await, 0);
-    assert_eq!(look(18).await, 1, "a look that failed is repeated the next day");
+    assert_eq!(looked(16), 1);
+    assert_eq!(looked(16), 0);
+    assert_eq!(looked(18), 1, "a look that failed is repeated the next day");
     assert_eq!(scene.web.asked().len(), asked + 3);
     scene.world.is_intact();
 }
