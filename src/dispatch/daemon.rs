@@ -14,13 +14,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::mail::maildir::Maildir;
-
 use super::checkpoint;
+use super::checkup::chain;
 use super::clerk;
 use super::courier::{Courier, Scope};
 use super::desk::certificate;
-use super::intake;
 use super::office::{Office, OfficeError};
 use super::watch::{self, WatchError};
 use super::worker::{Worker, WorkerKind};
@@ -112,7 +110,7 @@ pub async fn run(office: Office, mut orders: Orders, tell: impl Fn(News)) -> Res
     let needs = Needs::check(&office).await?;
     for id in office.directory.ids() {
         if let Err(error) = office.directory.find(&id) {
-            tracing::error!("the profile {id} cannot be used: {}", supervisor::chain(&error));
+            tracing::error!("the profile {id} cannot be used: {}", chain(&error));
         }
     }
     let worker = office.sign_on(WorkerKind::Daemon).await?;
@@ -164,44 +162,30 @@ pub async fn run(office: Office, mut orders: Orders, tell: impl Fn(News)) -> Res
 /// # Errors
 /// As [`run`], and the first error of the round.
 pub async fn once(office: &Office) -> Result<(), DaemonError> {
-    let needs = Needs::check(office).await?;
+    Needs::check(office).await?;
     let worker = office.sign_on(WorkerKind::Command).await?;
     let courier = Arc::new(Courier::new(office, &worker)?);
     courier.run(Scope::UntilIdle, CancellationToken::new()).await?;
-    let by = Office::as_loop("intake");
-    intake::catch_up(office, &by)
-        .await
-        .map_err(|error| DaemonError::Mailbox(error.into()))?;
-    if let Some(path) = needs.maildir {
-        let opened = Maildir::open(&path).map_err(WatchError::Maildir);
-        let maildir = opened.map_err(DaemonError::Mailbox)?;
-        watch::look(office, &maildir, &by).await.map_err(DaemonError::Mailbox)?;
-    }
+    let read = watch::once(office).await;
+    // What the mailbox did not give is for the clerk to tell, too.
     clerk::round(office, worker.id()).await?;
     office.store.end_lead(worker.id()).await.map_err(OfficeError::from)?;
+    read.map_err(DaemonError::Mailbox)?;
     Ok(())
 }
 
 /// What the settings ask for, found usable: a daemon does not start half-configured, and does not take up settings that
-/// it could not start with.
+/// it could not start with. Whether a server can be reached is not among it: that may change at any time.
 struct Needs {
-    maildir: Option<PathBuf>,
+    mailboxes: bool,
 }
 
 impl Needs {
     async fn check(office: &Office) -> Result<Self, DaemonError> {
         office.our_key().await?;
         office.connector()?;
-        let maildir = match &office.config.mailbox {
-            Some(mailbox) => Some(mailbox.maildir(&office.home).map_err(OfficeError::from)?),
-            None => None,
-        };
-        if let Some(path) = &maildir {
-            Maildir::open(path)
-                .map_err(WatchError::Maildir)
-                .map_err(DaemonError::Mailbox)?;
-        }
-        Ok(Self { maildir })
+        let mailboxes = watch::check(office).map_err(DaemonError::Mailbox)?;
+        Ok(Self { mailboxes })
     }
 
     /// All loops of the daemon, each with the same settings.
@@ -212,11 +196,9 @@ impl Needs {
             one("keeper of checkpoints", SILENT_MOST, office, keep_checkpoints),
             one("keeper of certificates", SILENT_MOST, office, keep_certificates),
         ];
-        if let Some(path) = self.maildir.clone() {
-            loops.push(one("mailbox watcher", SILENT_MOST, office, move |office, stop| {
-                let path = path.clone();
-                async move { Ok(watch::watch_maildir(office, &path, stop).await?) }
-            }));
+        if self.mailboxes {
+            let watch = |office, stop| async move { Ok(watch::run(office, stop).await?) };
+            loops.push(one("mailbox watcher", SILENT_MOST, office, watch));
         }
         loops
     }
@@ -297,7 +279,7 @@ impl House {
                 tracing::info!("settings, profiles and templates were read anew and are in force");
             }
             Err(error) => {
-                let why = supervisor::chain(&error);
+                let why = chain(&error);
                 self.refused = Some(format!(
                     "the changed settings were not taken, the old ones stay in force: {why}"
                 ));
@@ -351,7 +333,7 @@ async fn carry(office: Office, stop: CancellationToken) -> Result<(), LoopError>
     Ok(courier.run(Scope::Forever, stop).await?)
 }
 
-/// Under a lock of its own, too: of an old and a new clerk, the old one gives up the lead first.
+/// One clerk leads at a time, whatever the number of daemons.
 async fn keep_watch(office: Office, stop: CancellationToken) -> Result<(), LoopError> {
     let worker = office.sign_on(WorkerKind::Daemon).await?;
     clerk::run(office, worker.id(), stop).await;

@@ -9,6 +9,7 @@ pub mod courier;
 pub mod daemon;
 pub mod desk;
 pub mod intake;
+mod login;
 pub mod office;
 pub mod watch;
 pub mod worker;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use tokio::sync::{Notify, OnceCell};
 
-use crate::config::{Config, ConfigError, Home, RelaySecurity};
+use crate::config::{Config, ConfigError, Home};
 use crate::directory::profile::AuthorityKind;
 use crate::directory::{Directory, DirectoryError};
-use crate::mail::smtp::{Connector, Login, Relay, RelayError, Timeouts, TlsMode};
+use crate::mail::smtp::{Connector, Relay, RelayError, Timeouts};
 use crate::message::key::{KeyError, OurKey};
 use crate::message::mime::Mailbox;
 use crate::message::template::{TemplateError, Templates};
@@ -20,6 +20,7 @@ use crate::model::{Clock, Time};
 use crate::store::sqlite::{Sqlite, StoreKey};
 use crate::store::{Store, StoreError};
 
+use super::login;
 use super::worker::{self, Worker, WorkerKind};
 
 /// Our side could not do its job, whatever room the fault lies in.
@@ -197,11 +198,6 @@ impl Office {
         worker::daemon_runs(&self.home.workers_dir())
     }
 
-    /// What the daemons on this home say is wrong with them, a line each.
-    pub fn daemon_troubles(&self) -> Vec<String> {
-        worker::troubles(&self.home.workers_dir())
-    }
-
     /// Makes the clerk of this process look at once: something happened that a person may have to know. Only a hint; the
     /// clerk also looks by itself.
     pub fn nudge(&self) {
@@ -211,6 +207,11 @@ impl Office {
     /// Waits for the next [`Office::nudge`]; returns at once for one that nobody waited for.
     pub async fn nudged(&self) {
         self.nudges.notified().await;
+    }
+
+    /// What the daemons on this home say is wrong with them, a line each.
+    pub fn daemon_troubles(&self) -> Vec<String> {
+        worker::troubles(&self.home.workers_dir())
     }
 
     /// Us as the sender of mail to authorities.
@@ -267,17 +268,13 @@ impl Office {
         let settings = &self.config.relay;
         let login = settings
             .login(&self.home)?
-            .map(|(user, password)| Login { user, password });
+            .map(|(user, proof)| login::from_settings(&self.home, user, proof));
         let waits = &settings.timeouts;
         let reply = waits.reply_seconds.duration();
         Ok(Connector::new(Relay {
             host: settings.url.host.clone(),
             port: settings.url.port,
-            tls: match settings.url.security {
-                RelaySecurity::Tls => TlsMode::Implicit,
-                RelaySecurity::StartTls => TlsMode::StartTls,
-                RelaySecurity::None => TlsMode::None,
-            },
+            tls: login::tls_mode(settings.url.security),
             login,
             ca_file: settings.tls.ca_file.as_ref().map(|path| self.home.resolve(path)),
             helo: None,

@@ -383,6 +383,15 @@ pub struct Copied {
     pub notices_held: u64,
 }
 
+/// How far a folder of a mailbox on a server has been read (RFC 3501 §2.3.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// As long as it stays the same, a UID means the same mail.
+    pub uid_validity: u32,
+    /// This mail and all before it are stored, or were left alone on purpose.
+    pub last_uid: u32,
+}
+
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEntry {
@@ -641,6 +650,14 @@ pub trait Custody: Send + Sync {
     async fn copy_to(&self, to: &std::path::Path) -> Result<(), StoreError>;
 }
 
+/// How far mailboxes have been read. Not journalled: what was read is, mail by mail.
+#[async_trait]
+pub trait Mailboxes: Send + Sync {
+    async fn find_mark(&self, account: &str, folder: &str) -> Result<Option<Mark>, StoreError>;
+    /// To be called when all that the mark covers is stored. Under the same UIDVALIDITY it never goes back.
+    async fn move_mark(&self, account: &str, folder: &str, mark: Mark, now: Time) -> Result<(), StoreError>;
+}
+
 /// The hash-chained record of every change that matters.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -664,10 +681,22 @@ pub trait Journal: Send + Sync {
 
 /// All nouns together: what dispatch is given.
 pub trait Store:
-    Register + Notices + Outbox + Campaigns + Pins + Proposals + Intake + People + Health + Alarms + Custody + Journal
+    Register + Notices + Outbox + Campaigns + Pins + Proposals + Intake + Mailboxes + People + Health + Alarms + Custody + Journal
 {
 }
 impl<T> Store for T where
-    T: Register + Notices + Outbox + Campaigns + Pins + Proposals + Intake + People + Health + Alarms + Custody + Journal
+    T: Register
+        + Notices
+        + Outbox
+        + Campaigns
+        + Pins
+        + Proposals
+        + Intake
+        + Mailboxes
+        + People
+        + Health
+        + Alarms
+        + Custody
+        + Journal
 {
 }

@@ -10,6 +10,7 @@ mod custody;
 mod health;
 mod intake;
 mod journal;
+mod mailboxes;
 mod notices;
 mod outbox;
 mod people;
@@ -94,6 +95,9 @@ macro_rules! suite {
                 there_is_one_clerk);
             suite!(@ $bed, health:
                 a_finding_counts_from_its_first_time);
+            suite!(@ $bed, mailboxes:
+                a_mark_moves_forward
+                a_new_numbering_starts_again);
             suite!(@ $bed, journal:
                 entries_form_a_chain
                 details_have_one_spelling

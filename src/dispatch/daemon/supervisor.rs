@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::board::Board;
 use super::{DaemonError, LoopError};
+use crate::dispatch::checkup::chain;
 use crate::store::StoreError;
 
 /// Waits between two starts of a loop that fails.
@@ -110,21 +111,6 @@ fn is_final(error: &(dyn Error + 'static)) -> bool {
         next = error.source();
     }
     false
-}
-
-/// An error with its causes on one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod health;
 mod intake;
 mod journal;
 mod ledger;
+mod mailbox;
 mod notices;
 mod outbox;
 mod people;
@@ -36,6 +37,7 @@ use writer::{Threads, Tx};
 /// Each brings the schema from its index to the next number, in one transaction. A published one is never changed.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_mailbox.sql"),
     include_str!("migrations/0004_alarms.sql"),
     include_str!("migrations/0005_fetched.sql"),
     include_str!("migrations/0007_people.sql"),

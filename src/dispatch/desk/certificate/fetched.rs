@@ -243,7 +243,8 @@ async fn newer_state(
     let revoked = is_revoked(merged);
     let address = wanted_address(profile, pin.accepted_user_id.as_ref());
     let usable = certificate::judge(merged, address, now).is_ok();
-    if !revoked && !(usable && by_rule(profile, &pin)) {
+    let taken = revoked || (usable && by_rule(profile, &pin));
+    if !taken {
         return Ok(Outcome::Waiting);
     }
     let fingerprint = pin.fingerprint.clone();
