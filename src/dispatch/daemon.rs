@@ -5,7 +5,6 @@
 mod board;
 mod supervisor;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,12 +51,6 @@ pub enum DaemonError {
         what: &'static str,
         #[source]
         source: LoopError,
-    },
-    #[error("the daemon cannot say how it is in its file of {path}")]
-    Tell {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
     },
     #[error("what was on the wire was not finished in time; it is in doubt, and the next start tries it again")]
     NotFinished,
@@ -119,10 +112,11 @@ pub async fn run(office: Office, mut orders: Orders, tell: impl Fn(News)) -> Res
         leaving: JoinSet::new(),
         worker,
         refused: None,
+        noted: false,
         office,
     };
     tell(News::Ready);
-    house.say_how_it_is(&tell)?;
+    house.say_how_it_is(&tell);
     let mut pulse = tokio::time::interval(orders.pulse.max(Duration::from_millis(1)));
     let mut stuck = None;
     let ended = loop {
@@ -132,25 +126,24 @@ pub async fn run(office: Office, mut orders: Orders, tell: impl Fn(News)) -> Res
                 tell(News::Reloading);
                 house.reload().await;
                 tell(News::Ready);
-                house.say_how_it_is(&tell)?;
+                house.say_how_it_is(&tell);
             }
             Some(ended) = house.loops.running.join_next() => {
                 // A loop that was not told to stop ends with an error only.
                 break ended.expect("a supervisor does not panic");
             }
             Some(_) = house.leaving.join_next() => {}
-            () = house.loops.board.changed() => house.say_how_it_is(&tell)?,
-            _ = pulse.tick() => match house.loops.board.stuck() {
-                None => {
-                    stuck = None;
-                    tell(News::Alive);
+            () = house.loops.board.changed() => house.say_how_it_is(&tell),
+            _ = pulse.tick() => {
+                house.note_health().await;
+                let found = house.loops.board.stuck();
+                match found {
+                    None => tell(News::Alive),
+                    Some(name) if found != stuck => tracing::error!("the {name} does nothing any more"),
+                    Some(_) => {}
                 }
-                found if found != stuck => {
-                    stuck = found;
-                    tracing::error!("the {} does nothing any more", found.unwrap_or_default());
-                }
-                _ => {}
-            },
+                stuck = found;
+            }
         }
     };
     tell(News::Stopping);
@@ -254,6 +247,8 @@ struct House {
     worker: Worker,
     /// Why the latest settings were not taken.
     refused: Option<String>,
+    /// Whether the store has been told of troubles that it must be told the end of.
+    noted: bool,
 }
 
 impl House {
@@ -290,23 +285,40 @@ impl House {
         }
     }
 
+    /// What is wrong, a line each.
+    fn troubles(&self) -> Vec<String> {
+        let refused = self.refused.iter().cloned();
+        refused.chain(self.loops.board.troubles()).collect()
+    }
+
+    /// Keeps what is wrong where the clerk sees it, who tells a person when it lasts.
+    async fn note_health(&mut self) {
+        let troubles = self.troubles();
+        if troubles.is_empty() && !self.noted {
+            return;
+        }
+        let fault = (!troubles.is_empty()).then(|| troubles.join("; "));
+        let noted = self
+            .office
+            .store
+            .note_health("daemon", fault.as_deref(), self.office.now());
+        match noted.await {
+            Ok(()) => self.noted = fault.is_some(),
+            Err(error) => tracing::warn!("the store cannot be told how the daemon is: {}", chain(&error)),
+        }
+    }
+
     /// Tells what is wrong, or that nothing is: to whoever listens, and in the worker's file to whoever looks.
-    fn say_how_it_is(&self, tell: &impl Fn(News)) -> Result<(), DaemonError> {
-        let troubles: Vec<String> = self
-            .refused
-            .iter()
-            .cloned()
-            .chain(self.loops.board.troubles())
-            .collect();
-        self.worker.tell(&troubles).map_err(|source| DaemonError::Tell {
-            path: self.office.home.workers_dir(),
-            source,
-        })?;
+    fn say_how_it_is(&self, tell: &impl Fn(News)) {
+        let troubles = self.troubles();
+        if let Err(error) = self.worker.tell(&troubles) {
+            // A full disk, perhaps: then this is the smallest trouble, and the log has the others.
+            tracing::warn!(error = %error, "`status` cannot be told how the daemon is");
+        }
         tell(News::Status(match troubles.as_slice() {
             [] => "sends what is queued and reads what comes back".to_owned(),
             _ => troubles.join("; "),
         }));
-        Ok(())
     }
 
     /// Ends all loops, within the time that a relay may take for its last answer.

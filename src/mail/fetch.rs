@@ -89,20 +89,19 @@ pub struct World {
     /// Whether an address may be connected to.
     pub reachable: fn(IpAddr) -> bool,
     pub port: u16,
-    pub trusted: RootCertStore,
+    /// Whose certificates count; `None`: those that this system trusts.
+    pub trusted: Option<RootCertStore>,
     /// For the whole of one fetch.
     pub patience: Duration,
 }
 impl World {
     /// The internet: the system's resolver and trusted certificates, port 443, public addresses.
     pub fn public() -> Self {
-        let mut trusted = RootCertStore::empty();
-        trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         Self {
             names: Arc::new(SystemNames),
             reachable: is_public,
             port: 443,
-            trusted,
+            trusted: None,
             patience: WHOLE,
         }
     }
@@ -165,7 +164,7 @@ impl World {
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(FetchError::Tls)?
-            .with_root_certificates(self.trusted.clone())
+            .with_root_certificates(self.trusted.clone().unwrap_or_else(system_roots))
             .with_no_client_auth();
         Client::builder()
             .tls_backend_preconfigured(tls)
@@ -182,6 +181,12 @@ impl World {
             .build()
             .map_err(FetchError::Setup)
     }
+}
+
+fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
 
 /// Stands between names and connections: what is connected to is exactly what was found and allowed here, so a name that

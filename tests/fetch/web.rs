@@ -91,7 +91,7 @@ impl Web {
             names: self.names.clone(),
             reachable: |address| address.is_loopback(),
             port: self.port,
-            trusted: self.trusted.clone(),
+            trusted: Some(self.trusted.clone()),
             patience: Duration::from_secs(20),
         }
     }

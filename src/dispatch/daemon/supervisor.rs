@@ -77,6 +77,10 @@ pub(super) async fn keep_running(one: Loop, stop: CancellationToken, board: Arc<
             Ok(Err(error)) => chain(error.as_ref()),
             Err(panic) => format!("a fault in this program: {panic}"),
         };
+        if stop.is_cancelled() {
+            tracing::error!("the {} has failed while it stopped: {why}", one.name);
+            return Ok(());
+        }
         if board.failed(one.name, why.clone()) {
             tracing::error!("the {} has failed and is started again: {why}", one.name);
         } else {
