@@ -78,6 +78,9 @@ impl From<DeskError> for Failure {
             DeskError::NoNotice(_) | DeskError::NoDelivery(_) => Some("breachpost notice list".to_owned()),
             DeskError::NoMail(_) => Some("breachpost mailbox tray".to_owned()),
             DeskError::Authority(_) => Some("breachpost authority list".to_owned()),
+            DeskError::Fetch { authority, .. } => Some(format!(
+                "breachpost authority cert import {authority} FILE --fingerprint FPR --verified phone"
+            )),
             DeskError::Office(office) => hint_of(office),
             _ => None,
         };

@@ -16,6 +16,7 @@ mod notices;
 mod outbox;
 mod people;
 mod pins;
+mod proposals;
 mod register;
 mod scale;
 mod sqlite;
@@ -73,6 +74,10 @@ macro_rules! suite {
                 only_a_second_person_lets_a_notice_go);
             suite!(@ $bed, pins:
                 the_last_pin_counts);
+            suite!(@ $bed, proposals:
+                the_newest_waits_alone
+                a_decision_ends_a_proposal
+                one_of_two_processes_looks);
             suite!(@ $bed, intake:
                 a_mail_is_stored_once
                 what_was_not_understood_is_found_again

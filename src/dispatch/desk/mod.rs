@@ -10,6 +10,7 @@ pub mod people;
 
 use crate::directory::DirectoryError;
 use crate::directory::certificate::CertificateError;
+use crate::mail::fetch::FetchError;
 use crate::message::seal::SealError;
 use crate::model::breach::Gap;
 use crate::model::id::{BreachId, DeliveryId, MailId, Reference};
@@ -56,6 +57,18 @@ pub enum DeskError {
     Seal(#[from] SealError),
     #[error("the certificate was not imported")]
     Certificate(#[source] CertificateError),
+    #[error("no certificate was fetched for {authority}")]
+    Fetch {
+        authority: String,
+        #[source]
+        source: FetchError,
+    },
+    #[error("what {url} sent was not taken")]
+    Fetched {
+        url: String,
+        #[source]
+        source: CertificateError,
+    },
     #[error("{0}")]
     Refused(String),
 }
@@ -102,6 +115,8 @@ impl DeskError {
                 | DeskError::NoCertificate { .. }
                 | DeskError::TooLarge { .. }
                 | DeskError::Certificate(_)
+                | DeskError::Fetch { .. }
+                | DeskError::Fetched { .. }
                 | DeskError::Refused(_)
         )
     }

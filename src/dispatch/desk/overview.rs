@@ -97,6 +97,14 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     let inquiries = conversation::open_inquiries(office).await?;
     needs.extend(inquiries.iter().map(inquiry_need));
     let tray = conversation::tray(office).await?;
+    needs.extend(office.store.list_proposals().await?.into_iter().map(|proposal| Need {
+        text: format!(
+            "{}: a certificate was fetched on {} and waits for your decision",
+            proposal.authority,
+            proposal.fetched_at.format("%Y-%m-%d")
+        ),
+        command: Some(format!("breachpost authority cert show {}", proposal.authority)),
+    }));
     if !tray.is_empty() {
         needs.push(Need {
             text: format!("{} received mail(s) wait in the tray", tray.len()),

@@ -18,6 +18,7 @@ mod people;
 mod pins;
 #[cfg(test)]
 mod plans;
+mod proposals;
 mod register;
 mod rows;
 mod tellings;
@@ -42,6 +43,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_mailbox.sql"),
     include_str!("migrations/0003_conversation.sql"),
     include_str!("migrations/0004_alarms.sql"),
+    include_str!("migrations/0005_fetched.sql"),
     include_str!("migrations/0007_people.sql"),
     include_str!("migrations/0009_identity.sql"),
 ];
