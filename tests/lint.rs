@@ -122,7 +122,7 @@ fn links_placeholders_and_leaked_values() {
         ("See https://bit.ly/3abc", "link.short"),
         ("See www.xn--exmple-cua.example", "link.disguised"),
         ("Dear [NAME],", "placeholder"),
-        ("{{person.nam", "placeholder"),
+        ("{{name", "placeholder"),
         ("We will know on XX.", "placeholder"),
         ("TODO: ask the lawyer", "placeholder"),
         ("Lorem ipsum dolor", "placeholder"),

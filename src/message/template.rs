@@ -13,6 +13,7 @@ pub mod labels;
 mod layout;
 pub mod lint;
 mod overlay;
+mod program;
 mod review;
 
 use std::collections::BTreeMap;
@@ -20,13 +21,14 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{LazyLock, OnceLock};
 
-use handlebars::{Context, Handlebars, Template};
+use handlebars::Template;
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
 use serde_json::Value;
 
 use self::helpers::HELPERS;
 use self::labels::Labels;
+use self::program::Program;
 use super::facts::{NoticeFacts, PersonFacts, sample};
 use crate::model::notice::NoticeKind;
 use crate::reading;
@@ -263,7 +265,8 @@ fn faulty(findings: &[Finding]) -> TemplateError {
 
 /// A template that has been parsed and checked.
 struct Compiled {
-    engine: Handlebars<'static>,
+    subject: Program,
+    text: Program,
 }
 
 impl Templates {
@@ -600,24 +603,18 @@ fn compile(audience: Audience, file: &str, source: &str) -> Result<Compiled, Vec
     if !found.is_empty() {
         return Err(found);
     }
-    let mut engine = helpers::engine();
-    engine.register_template("subject", subject);
-    engine.register_template("text", text);
-    Ok(Compiled { engine })
+    Ok(Compiled {
+        subject: Program::new(&subject),
+        text: Program::new(&text),
+    })
 }
 
 impl Compiled {
     fn fill(&self, file: &str, facts: &impl Serialize, unknown: &str, language: &str) -> Result<Filled, Finding> {
-        let failed = |e: handlebars::RenderError| Finding {
-            line: e.line_no.unwrap_or_default(),
-            column: e.column_no.unwrap_or_default(),
-            ..Finding::whole(file, e.reason().to_string())
-        };
         let mut values = serde_json::to_value(facts).map_err(|e| Finding::whole(file, e.to_string()))?;
         clean(&mut values);
-        let context = Context::from(values);
-        let fill = |part| self.engine.render_with_context(part, &context).map_err(failed);
-        let filled = Filled::new(&fill("subject")?, fill("text")?, unknown, language);
+        let (subject, text) = (self.subject.fill(&values), self.text.fill(&values));
+        let filled = Filled::new(&subject, text, unknown, language);
         if filled.subject.is_empty() {
             return Err(Finding::whole(file, "the subject is empty"));
         }
