@@ -76,6 +76,7 @@ impl From<DeskError> for Failure {
         let hint = match &error {
             DeskError::NoBreach(_) => Some("breachpost breach list".to_owned()),
             DeskError::NoNotice(_) => Some("breachpost notice list".to_owned()),
+            DeskError::NoAlert(_) => Some("breachpost alert list".to_owned()),
             DeskError::Authority(_) => Some("breachpost authority list".to_owned()),
             DeskError::Office(office) => hint_of(office),
             _ => None,

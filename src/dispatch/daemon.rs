@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::mail::maildir::Maildir;
 
 use super::checkpoint;
+use super::clerk;
 use super::courier::{Courier, Scope};
 use super::intake::{self, IntakeError};
 use super::office::{Office, OfficeError};
@@ -51,6 +52,11 @@ pub async fn serve(office: &Office, stop: CancellationToken) -> Result<(), Daemo
         });
     }
     loops.spawn(daily_checkpoints(office.clone(), stop.clone()));
+    let clerk = clerk::run(office.clone(), worker.id(), stop.clone());
+    loops.spawn(async move {
+        clerk.await;
+        Ok(())
+    });
     let mut first_error = Ok(());
     while let Some(ended) = loops.join_next().await {
         let ended = ended.expect("a loop does not panic");
@@ -62,7 +68,7 @@ pub async fn serve(office: &Office, stop: CancellationToken) -> Result<(), Daemo
     first_error
 }
 
-/// One round for those who run no daemon: sends what is due, reads the mailbox once, and ends.
+/// One round for those who run no daemon: sends what is due, reads the mailbox once, raises what needs a person, and ends.
 ///
 /// # Errors
 /// As [`serve`].
@@ -85,6 +91,8 @@ pub async fn once(office: &Office) -> Result<(), DaemonError> {
             .await
             .map_err(DaemonError::Mailbox)?;
     }
+    clerk::round(office, worker.id()).await?;
+    office.store.end_lead(worker.id()).await.map_err(OfficeError::from)?;
     Ok(())
 }
 

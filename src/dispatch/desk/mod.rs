@@ -1,5 +1,6 @@
 //! Every verb an operator or client may use: one verb, one transaction. Knows nothing of terminals or HTTP.
 
+pub mod alert;
 pub mod breach;
 pub mod certificate;
 pub mod ladder;
@@ -10,7 +11,7 @@ use crate::directory::DirectoryError;
 use crate::directory::certificate::CertificateError;
 use crate::message::seal::SealError;
 use crate::model::breach::Gap;
-use crate::model::id::{BreachId, Reference};
+use crate::model::id::{AlertId, BreachId, Reference};
 use crate::reading::ReadError;
 use crate::store::StoreError;
 
@@ -28,6 +29,8 @@ pub enum DeskError {
     NoBreach(BreachId),
     #[error("there is no notice {0}")]
     NoNotice(Reference),
+    #[error("there is no alert {0}")]
+    NoAlert(AlertId),
     #[error("cannot tell which authority is meant")]
     Authority(#[source] DirectoryError),
     #[error("a notice cannot be sent without: {}", list(.0))]
@@ -104,7 +107,11 @@ impl DeskError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            DeskError::Record(_) | DeskError::NoBreach(_) | DeskError::NoNotice(_) | DeskError::Authority(_)
+            DeskError::Record(_)
+                | DeskError::NoBreach(_)
+                | DeskError::NoNotice(_)
+                | DeskError::NoAlert(_)
+                | DeskError::Authority(_)
         )
     }
 

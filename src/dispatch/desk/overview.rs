@@ -10,6 +10,7 @@ use crate::model::receipt::ReceiptKind;
 use crate::store::Tally;
 
 use super::DeskError;
+use super::alert::{self, AlertView};
 use super::breach::{self, BreachView, Clock};
 use super::notice::{self, NoticeView};
 use crate::dispatch::office::Office;
@@ -19,6 +20,8 @@ use crate::dispatch::office::Office;
 pub struct Overview {
     pub at: Time,
     pub daemon: bool,
+    /// What the clerk has raised and is still so, the most urgent first.
+    pub alerts: Vec<AlertView>,
     pub breaches: Vec<BreachLine>,
     pub notices: Vec<NoticeLine>,
     pub campaigns: Vec<CampaignLine>,
@@ -114,6 +117,7 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     Ok(Overview {
         at: now,
         daemon,
+        alerts: alert::list(office, false).await?,
         breaches,
         notices: notices.into_iter().map(NoticeLine::of).collect(),
         campaigns,
