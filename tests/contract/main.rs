@@ -6,11 +6,14 @@ mod alarms;
 mod bed;
 mod campaigns;
 mod crash;
+mod custody;
 mod health;
 mod intake;
 mod journal;
+mod mailboxes;
 mod notices;
 mod outbox;
+mod people;
 mod pins;
 mod register;
 mod scale;
@@ -62,6 +65,11 @@ macro_rules! suite {
                 the_same_person_counts_once
                 a_started_campaign_takes_no_more_persons
                 every_person_is_counted_once);
+            suite!(@ $bed, custody:
+                a_copy_sends_nothing_by_itself);
+            suite!(@ $bed, people:
+                a_token_leads_to_its_user
+                only_a_second_person_lets_a_notice_go);
             suite!(@ $bed, pins:
                 the_last_pin_counts);
             suite!(@ $bed, intake:
@@ -82,6 +90,9 @@ macro_rules! suite {
                 there_is_one_clerk);
             suite!(@ $bed, health:
                 a_finding_counts_from_its_first_time);
+            suite!(@ $bed, mailboxes:
+                a_mark_moves_forward
+                a_new_numbering_starts_again);
             suite!(@ $bed, journal:
                 entries_form_a_chain
                 details_have_one_spelling
