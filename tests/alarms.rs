@@ -8,7 +8,7 @@ mod scratch;
 #[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
@@ -59,13 +59,13 @@ impl Hook {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let posts = Arc::new(Mutex::new(Vec::new()));
-        let (kept, mut answers) = (Arc::clone(&posts), answers.to_vec().into_iter());
+        let (kept, mut answers) = (Arc::clone(&posts), VecDeque::from(answers.to_vec()));
         // Ends with the test's process.
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 let socket = socket.unwrap();
                 kept.lock().unwrap().push(read_post(&socket));
-                let status = answers.next().unwrap_or(204);
+                let status = answers.pop_front().unwrap_or(204);
                 let _ = write!(&socket, "HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n");
             }
         });
@@ -209,9 +209,9 @@ async fn a_deadline_is_told_once_for_each_stage_and_names_nothing() {
         let round = house.round_at(start, hours).await;
         assert!(round.leads);
         told.extend(stage.map(|stage| format!("deadline {stage}")));
-        // An hour after the first stage, and then after each stage's own time, it is repeated.
-        let first: Vec<String> = hook.stages();
-        let distinct: BTreeSet<&String> = first.iter().collect();
+        // Reminders of a stage repeat its words.
+        let stages = hook.stages();
+        let distinct: BTreeSet<&String> = stages.iter().collect();
         assert_eq!(distinct, told.iter().collect(), "after {hours} hours");
         assert_eq!(
             house.round().await.told,
@@ -328,7 +328,9 @@ async fn a_webhook_is_tried_until_it_takes_the_alert_or_is_gone() {
             house.scratch.clock.advance(TimeDelta::minutes(2));
             house.round().await;
         }
-        let posts = hook.posts();
+        // That the webhook itself does not work is an alert of its own.
+        let mut posts = hook.posts();
+        posts.retain(|post| post.body["condition"] == "deadline");
         assert_eq!(posts.len(), tries, "{answers:?}");
         let ids: BTreeSet<&str> = posts.iter().map(|post| post.id.as_str()).collect();
         assert_eq!(ids.len(), 1, "a receiver can leave the repeated ones out");
@@ -345,7 +347,9 @@ async fn a_webhook_is_tried_until_it_takes_the_alert_or_is_gone() {
         };
         assert_eq!((found, told.telling.tries as usize), (state, tries));
         assert!(!serde_json::to_string(&open).unwrap().contains(TOKEN));
-        assert_eq!(subjects(&receiver, ON_CALL).len(), 1, "the mail had no part in it");
+        let mails = subjects(&receiver, ON_CALL).into_iter();
+        let deadline = mails.filter(|subject| subject.contains("(deadline, "));
+        assert_eq!(deadline.count(), 1, "the mail had no part in it");
     }
 }
 

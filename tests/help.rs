@@ -134,6 +134,9 @@ impl Scene {
 fn every_example_of_every_help_runs() {
     let relay = Relay::sound();
     let scene = Scene::new(&relay);
+    // A breach that nobody was told of makes an alert, as the examples of `alert` have one.
+    scene.world.open_breach(BREACH);
+    scene.world.run(&["serve", "--once"]).exits(0);
     let mut lines = examples(&[]);
     for path in commands() {
         let own = examples(&path);

@@ -96,11 +96,11 @@ pub(super) fn shown(view: &AlertView) -> String {
         facts.push(format!("ended {}", at.format("%Y-%m-%d %H:%M UTC")));
     }
     text.push_str(&format!("      {}\n", facts.join("; ")));
-    let failing = view.told.iter().filter_map(|telling| {
-        let fault = telling.telling.fault.as_ref()?;
-        Some((telling.to.as_deref().unwrap_or(&telling.telling.channel), fault))
-    });
-    if let (true, Some((to, fault))) = (due + failed > 0, failing.last()) {
+    // The newest trouble says most.
+    let failing = view.told.iter().rev().find(|telling| telling.telling.fault.is_some());
+    if let (true, Some(telling)) = (due + failed > 0, failing) {
+        let to = telling.to.as_deref().unwrap_or(&telling.telling.channel);
+        let fault = telling.telling.fault.as_deref().unwrap_or_default();
         text.push_str(&format!("      last trouble: {to}: {fault}\n"));
     }
     text

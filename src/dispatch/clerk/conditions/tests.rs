@@ -71,6 +71,7 @@ fn house() -> Snapshot {
         zone: chrono_tz::Europe::Luxembourg,
         breaches: vec![breach()],
         notices: Vec::new(),
+        inquiries: Vec::new(),
         keys: Vec::new(),
         health: Vec::new(),
         paused: Vec::new(),
@@ -294,6 +295,28 @@ fn what_does_not_get_through() {
             ..super::tests::notice(2)
         });
         assert_eq!(shown(&seen, now), none(), "{name}: a later notice made up for it");
+    }
+}
+
+#[test]
+fn a_question_is_told_at_once_and_when_its_answer_is_due() {
+    let mut seen = house();
+    seen.breaches.clear();
+    seen.inquiries.push(InquiryFacts {
+        mail: MailId::new(5),
+        notice: notice(0).reference,
+        breach: breach().id,
+        authority: "lu-cnpd".into(),
+        due: at(72),
+    });
+    for (hours, wanted) in [
+        (0, "inquiry_due now"),
+        (47, "inquiry_due now"),
+        (48, "inquiry_due 24h_before"),
+        (72, "inquiry_due 24h_before"),
+        (73, "inquiry_due passed"),
+    ] {
+        assert_eq!(shown(&seen, at(hours)), [wanted], "{hours}");
     }
 }
 
