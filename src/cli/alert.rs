@@ -56,11 +56,11 @@ pub async fn run(command: AlertCommand, context: &Context) -> Result<Exit, Failu
         }
         AlertCommand::Test => {
             let trials = alert::test(&office).await;
-            context.out.data(&trials, || trials.iter().map(tried).collect())?;
             if trials.is_empty() {
                 let text = "no alert channel is configured: set `alerts` in config.yaml";
                 return Err(Failure::person(text).hint("breachpost doctor"));
             }
+            context.out.data(&trials, || trials.iter().map(tried).collect())?;
             Ok(match trials.iter().all(|trial| trial.taken) {
                 true => Exit::Done,
                 false => Exit::Person,
