@@ -45,6 +45,7 @@ pub(super) async fn survey(office: &Office, channels: &[String], now: Time) -> R
             .filter_map(|stored| breach_facts(office, stored))
             .collect(),
         notices,
+        inquiries: Vec::new(),
         keys: keys(office, now).await?,
         health: health(office, channels).await?,
         paused: paused.map(|campaign| campaign.id).collect(),

@@ -1,5 +1,6 @@
 //! Every verb an operator or client may use: one verb, one transaction. Knows nothing of terminals or HTTP.
 
+pub mod alert;
 pub mod breach;
 pub mod certificate;
 pub mod conversation;
@@ -13,7 +14,7 @@ use crate::directory::certificate::CertificateError;
 use crate::mail::fetch::FetchError;
 use crate::message::seal::SealError;
 use crate::model::breach::Gap;
-use crate::model::id::{BreachId, DeliveryId, MailId, Reference};
+use crate::model::id::{AlertId, BreachId, DeliveryId, MailId, Reference};
 use crate::reading::ReadError;
 use crate::store::StoreError;
 
@@ -35,6 +36,8 @@ pub enum DeskError {
     NoMail(MailId),
     #[error("there is no delivery {0}")]
     NoDelivery(DeliveryId),
+    #[error("there is no alert {0}")]
+    NoAlert(AlertId),
     #[error("cannot tell which authority is meant")]
     Authority(#[source] DirectoryError),
     #[error("a notice cannot be sent without: {}", list(.0))]
@@ -130,6 +133,7 @@ impl DeskError {
                 | DeskError::NoNotice(_)
                 | DeskError::NoMail(_)
                 | DeskError::NoDelivery(_)
+                | DeskError::NoAlert(_)
                 | DeskError::Authority(_)
         )
     }

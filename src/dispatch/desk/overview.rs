@@ -11,6 +11,7 @@ use crate::model::receipt::ReportAction;
 use crate::store::Tally;
 
 use super::DeskError;
+use super::alert::{self, AlertView};
 use super::breach::{self, BreachView, Clock};
 use super::conversation::{self, InquiryView, TrayLine};
 use super::notice::{self, NoticeView};
@@ -21,6 +22,8 @@ use crate::dispatch::office::Office;
 pub struct Overview {
     pub at: Time,
     pub daemon: bool,
+    /// What the clerk has raised and is still so, the most urgent first.
+    pub alerts: Vec<AlertView>,
     pub breaches: Vec<BreachLine>,
     pub notices: Vec<NoticeLine>,
     pub campaigns: Vec<CampaignLine>,
@@ -124,6 +127,7 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     Ok(Overview {
         at: now,
         daemon,
+        alerts: alert::list(office, false).await?,
         breaches,
         notices: notices.into_iter().map(NoticeLine::of).collect(),
         campaigns,
