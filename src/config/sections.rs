@@ -302,6 +302,8 @@ impl Section for Individuals {}
 #[serde(default, deny_unknown_fields)]
 pub struct Alerts {
     pub emails: Vec<Address>,
+    /// Told besides when an alert was not acknowledged within its time.
+    pub escalate_emails: Vec<Address>,
     pub webhooks: Vec<Webhook>,
     /// Whole hours before a deadline.
     pub remind_hours_before: Vec<u32>,
@@ -310,6 +312,7 @@ impl Default for Alerts {
     fn default() -> Self {
         Self {
             emails: Vec::new(),
+            escalate_emails: Vec::new(),
             webhooks: Vec::new(),
             remind_hours_before: vec![48, 24, 12, 6, 2],
         }
@@ -322,6 +325,7 @@ impl Section for Alerts {
             within("remind_hours_before", f64::from(*hours), 1.0, 744.0)?;
         }
         no_repeats("remind_hours_before", &self.remind_hours_before)?;
+        no_repeats("escalate_emails", &self.escalate_emails)?;
         no_repeats("emails", &self.emails)
     }
 }

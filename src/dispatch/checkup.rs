@@ -14,7 +14,7 @@ use super::watch;
 /// A key or certificate that ends within so many days is named.
 const EXPIRY_WARNING_DAYS: i64 = 90;
 /// Less free space than this stops a night's work.
-const LOW_DISK_BYTES: u64 = 500 * 1024 * 1024;
+pub(super) const LOW_DISK_BYTES: u64 = 500 * 1024 * 1024;
 
 /// How good a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -265,14 +265,13 @@ fn without_effect(config: &Config) -> Option<Finding> {
 }
 
 fn disk(home: &Home) -> Finding {
-    match nix::sys::statvfs::statvfs(home.root()) {
+    match free_bytes(home) {
         Err(error) => Finding::warning(
             "disk",
             format!("free space is not known: {error}"),
             "look at it yourself: df -h",
         ),
-        Ok(facts) => {
-            let free = facts.blocks_available() * facts.fragment_size();
+        Ok(free) => {
             let text = format!("{} MB free", free / 1024 / 1024);
             if free < LOW_DISK_BYTES {
                 Finding::bad("disk", text, "make room: nothing can be filed on a full disk")
@@ -281,6 +280,15 @@ fn disk(home: &Home) -> Finding {
             }
         }
     }
+}
+
+/// Free space on the disk of the home.
+///
+/// # Errors
+/// The system does not tell.
+pub(super) fn free_bytes(home: &Home) -> Result<u64, nix::Error> {
+    let facts = nix::sys::statvfs::statvfs(home.root())?;
+    Ok(facts.blocks_available() * facts.fragment_size())
 }
 
 /// An error with its causes on one line.

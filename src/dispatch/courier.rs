@@ -250,7 +250,9 @@ impl Courier {
             if connection.as_ref().is_none_or(|c| !c.reusable()) {
                 // Connecting may take long: the last outcome does not wait for it.
                 self.commit(last.take(), None).await?;
-                match Connection::open(&self.connector).await {
+                let opened = Connection::open(&self.connector).await;
+                self.note_relay(opened.as_ref().err()).await?;
+                match opened {
                     Ok(open) => connection = Some(open),
                     Err(fault) => {
                         // Nothing was on the wire: the attempt ends in the state it was leased in.
@@ -304,7 +306,17 @@ impl Courier {
         }
     }
 
+    /// Whether the relay takes us; the clerk tells a person when it does not for long.
+    async fn note_relay(&self, fault: Option<&Fault>) -> Result<(), OfficeError> {
+        let text = fault.map(ToString::to_string);
+        let (store, now) = (&self.office.store, self.office.now());
+        Ok(store.note_health("relay", text.as_deref(), now).await?)
+    }
+
     fn finish(&self, job: Job, outcome: Outcome) -> Done {
+        if matches!(outcome, Outcome::Refused { .. } | Outcome::InDoubt { .. }) && job.notice.is_some() {
+            self.office.nudge();
+        }
         tracing::info!(delivery = %job.claim.delivery, outcome = outcome.name(), "tried a delivery");
         self.done(job.claim, outcome)
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
 use crate::config::{Config, ConfigError, Home};
 use crate::directory::profile::AuthorityKind;
@@ -62,6 +62,7 @@ pub struct Office {
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     our_key: Arc<OnceCell<Arc<OurKey>>>,
+    nudges: Arc<Notify>,
 }
 
 impl Office {
@@ -83,6 +84,7 @@ impl Office {
             store: Arc::new(store),
             clock,
             our_key: Arc::new(OnceCell::new()),
+            nudges: Arc::new(Notify::new()),
             home,
         })
     }
@@ -126,8 +128,25 @@ impl Office {
             source,
         })?;
         self.recover().await?;
+        self.settle_identity().await?;
         worker::sweep(&folder);
         Ok(worker)
+    }
+
+    /// Stops a copied or restored store from sending what the original may have sent since.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn settle_identity(&self) -> Result<(), OfficeError> {
+        let by = Self::as_loop("clerk");
+        if let Some(copied) = self.store.settle_identity(&by, self.now()).await? {
+            tracing::warn!(
+                campaigns_paused = copied.campaigns_paused,
+                notices_held = copied.notices_held,
+                "this store is a copy or was restored: what was sent since is not known here"
+            );
+        }
+        Ok(())
     }
 
     /// Gives back what dead workers held, and puts what they had on the wire in doubt. Returns how many deliveries moved.
@@ -153,6 +172,17 @@ impl Office {
     /// Whether a daemon on this home will carry what is queued.
     pub fn daemon_runs(&self) -> bool {
         worker::daemon_runs(&self.home.workers_dir())
+    }
+
+    /// Makes the clerk of this process look at once: something happened that a person may have to know. Only a hint; the
+    /// clerk also looks by itself.
+    pub fn nudge(&self) {
+        self.nudges.notify_one();
+    }
+
+    /// Waits for the next [`Office::nudge`]; returns at once for one that nobody waited for.
+    pub async fn nudged(&self) {
+        self.nudges.notified().await;
     }
 
     /// Us as the sender of mail to authorities.

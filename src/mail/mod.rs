@@ -7,3 +7,4 @@ pub mod maildir;
 pub mod smtp;
 mod socket;
 pub mod tls;
+pub mod webhook;

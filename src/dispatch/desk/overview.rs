@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::model::Time;
 use crate::model::breach::{Record, RiskLevel, Status, When};
+use crate::model::delivery::HoldReason;
 use crate::model::id::{BreachId, CampaignId, MailId, Reference};
 use crate::model::notice::NoticeState;
 use crate::model::receipt::ReceiptKind;
@@ -181,6 +182,10 @@ fn notice_need(office: &Office, view: &NoticeView, daemon: bool) -> Option<Need>
             view.draft_reason.clone().unwrap_or_else(|| view.meaning.to_owned()),
             format!("breachpost notice preview {} --to {}", view.breach, view.authority),
         ),
+        NoticeState::Held if view.held == Some(HoldReason::Approval) => (
+            view.meaning.to_owned(),
+            format!("breachpost notice approve {}", view.reference),
+        ),
         NoticeState::Held | NoticeState::InDoubt | NoticeState::Failed => (
             view.meaning.to_owned(),
             format!("breachpost notice show {}", view.reference),
@@ -233,7 +238,7 @@ impl NoticeLine {
 }
 
 /// No breach after all, closed, or unlikely to be a risk with the reason written down (GDPR Art. 33(1), recital 85).
-fn needs_no_notice(record: &Record) -> bool {
+pub(in crate::dispatch) fn needs_no_notice(record: &Record) -> bool {
     let unlikely = record.risk.level == RiskLevel::Unlikely && record.risk.rationale.is_some();
     unlikely || matches!(record.status, Status::NotABreach | Status::Closed)
 }
