@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use dovecot::{Dovecot, PASSWORD, USER};
 use scratch::Scratch;
 use world::relay::Relay;
-use world::{AUTHORITY, SENDER, World, text};
+use world::{AUTHORITY, SENDER, World, text, until};
 
 /// The n-th of many mails that say nothing in particular.
 fn mail(n: usize) -> Vec<u8> {
@@ -78,14 +78,32 @@ impl Reading {
         Watching { stop, task }
     }
     async fn until_stored(&self, count: usize, dovecot: &Dovecot) {
-        let waiting = async {
-            while self.stored().await < count {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+        let what = || format!("{count} mails are stored; {}", dovecot.log());
+        patiently(what, async || self.stored().await >= count).await;
+    }
+    /// Until the clerk may know that this works, or why it does not.
+    async fn until_noted(&self, what: &str, fault: Option<&str>) {
+        let noted = async || {
+            let notes = self.office.store.list_health().await.unwrap();
+            let note = notes.into_iter().find(|note| note.what == what);
+            match (note.map(|note| note.fault), fault) {
+                (Some(Some(found)), Some(fault)) => found.contains(fault),
+                (Some(found), None) => found.is_none(),
+                _ => false,
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
-        assert!(waited.is_ok(), "{} of {count}: {}", self.stored().await, dovecot.log());
+        patiently(|| format!("{what}: {fault:?}"), noted).await;
     }
+}
+/// Looks again and again until it is so.
+async fn patiently(what: impl Fn() -> String, so: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+    assert!(waited.is_ok(), "waited until {}", what());
 }
 struct Watching {
     stop: CancellationToken,
@@ -176,7 +194,11 @@ async fn who_is_not_let_in_learns_why_and_nothing_secret_is_said() {
         ),
         (
             token(json!({ "file": "keys/expired" })),
-            vec!["Authentication failed", "the token was not taken (status 401)", "renew it"],
+            vec![
+                "Authentication failed",
+                "the token was not taken (status 401)",
+                "renew it",
+            ],
         ),
         (
             token(json!({ "command": "echo hunter2 >&2; exit 7" })),
@@ -191,7 +213,10 @@ async fn who_is_not_let_in_learns_why_and_nothing_secret_is_said() {
             json!({ "url": format!("imaps://{USER}@localhost:{}", dovecot.port) }),
             vec!["does the server speak TLS on this port"],
         ),
-        (json!({ "folder": "Nowhere" }), vec!["the folder Nowhere cannot be opened", "doesn't exist"]),
+        (
+            json!({ "folder": "Nowhere" }),
+            vec!["the folder Nowhere cannot be opened", "doesn't exist"],
+        ),
         (
             json!({ "url": format!("imaps://{USER}@localhost:1") }),
             vec!["cannot connect to localhost", "refused"],
@@ -222,7 +247,10 @@ async fn a_person_sees_the_mailbox_untouched() {
     assert_eq!(reading.once().await.unwrap(), 3);
     assert_eq!(dovecot.mails("INBOX"), before);
     let stored = reading.raw(1).await.unwrap();
-    assert_eq!(stored, String::from_utf8(mail(1)).unwrap().replace('\n', "\r\n").into_bytes());
+    assert_eq!(
+        stored,
+        String::from_utf8(mail(1)).unwrap().replace('\n', "\r\n").into_bytes()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -245,17 +273,19 @@ async fn old_mail_is_left_alone_and_nothing_is_downloaded_twice() {
     assert_eq!(reading.once().await.unwrap(), 1);
     assert_eq!(reading.stored().await, 26);
 
-    assert_eq!(downloads(&dovecot), ["25", "0", "1"], "{}", dovecot.log());
+    assert_eq!(downloads(&dovecot, 3), ["25", "0", "1"]);
 }
 
-/// How many mails each connection took, as Dovecot counted.
-fn downloads(dovecot: &Dovecot) -> Vec<String> {
-    let log = dovecot.log();
-    let counts = log.lines().filter_map(|line| {
-        let (_, rest) = line.split_once("body_count=")?;
-        Some(rest.split(' ').next()?.to_owned())
-    });
-    counts.collect()
+/// How many mails each of so many connections took, as Dovecot counted.
+fn downloads(dovecot: &Dovecot, connections: usize) -> Vec<String> {
+    until("Dovecot has counted", || {
+        let log = dovecot.log();
+        let counts = log.lines().filter_map(|line| {
+            let (_, rest) = line.split_once("body_count=")?;
+            Some(rest.split(' ').next()?.to_owned())
+        });
+        Some(counts.collect::<Vec<_>>()).filter(|counts| counts.len() == connections)
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -271,7 +301,7 @@ async fn a_new_numbering_brings_nothing_twice_and_loses_nothing() {
     assert_eq!(reading.once().await.unwrap(), 1);
     assert_eq!(reading.stored().await, 6);
     assert_eq!(reading.once().await.unwrap(), 0);
-    assert_eq!(downloads(&dovecot), ["5", "6", "0"], "{}", dovecot.log());
+    assert_eq!(downloads(&dovecot, 3), ["5", "6", "0"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -285,7 +315,13 @@ async fn a_mail_that_is_too_large_leaves_a_note_and_the_next_one_comes_in() {
     let reading = Reading::new(&dovecot, json!({})).await;
     assert_eq!(reading.once().await.unwrap(), 2);
     let note = String::from_utf8(reading.raw(1).await.unwrap()).unwrap();
-    for words in ["Mail too large to take in", "bytes", "INBOX", "<large@cnpd.lu>", "Our measures"] {
+    for words in [
+        "Mail too large to take in",
+        "bytes",
+        "INBOX",
+        "<large@cnpd.lu>",
+        "Our measures",
+    ] {
         assert!(note.contains(words), "`{words}` is missing: {note}");
     }
     assert!(note.len() < 10_000);
@@ -306,7 +342,10 @@ async fn folders_are_read_by_their_names_whatever_the_letters() {
     dovecot.deliver("R&AOk-ponses &- Co", "3.answers", &mail(3));
     let one = Reading::new(&dovecot, json!({ "folder": "Réponses & Co" })).await;
     assert_eq!(one.once().await.unwrap(), 1);
-    let both = one.with(usual(&dovecot, json!({ "folders": ["INBOX", "Junk", "Réponses & Co"] })));
+    let both = one.with(usual(
+        &dovecot,
+        json!({ "folders": ["INBOX", "Junk", "Réponses & Co"] }),
+    ));
     assert_eq!(both.once().await.unwrap(), 2);
     assert_eq!(both.stored().await, 3);
 }
@@ -345,9 +384,14 @@ async fn a_server_that_is_away_at_the_start_stops_nothing_else() {
     let watching = reading.watch();
     breachpost::drill::stage::deliver(reading.office.home.root(), "1.other", &mail(1)).unwrap();
     reading.until_stored(1, &dovecot).await;
+    reading
+        .until_noted("mailbox", Some("cannot connect to localhost"))
+        .await;
+    reading.until_noted("individuals.mailbox", None).await;
     dovecot.start_again();
     dovecot.deliver("INBOX", "2.back", &mail(2));
     reading.until_stored(2, &dovecot).await;
+    reading.until_noted("mailbox", None).await;
     watching.ends().await;
     drop(reading.scratch);
 }
@@ -365,9 +409,10 @@ fn a_notice_is_acknowledged_through_a_real_mailbox() {
         dovecot.ca_file().display()
     );
     world.settle(&maildir, &imap);
-    world
-        .run(&["doctor"])
-        .says(&["localhost reached, logged in", "INBOX with 0 mails tells when mail comes"]);
+    world.run(&["doctor"]).says(&[
+        "localhost reached, logged in",
+        "INBOX with 0 mails tells when mail comes",
+    ]);
 
     let mut command = world.command(&["serve"]);
     command.env("BREACHPOST_LOG", "trace");

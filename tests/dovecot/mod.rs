@@ -64,7 +64,9 @@ impl Dovecot {
             true => String::new(),
             false => {
                 let (user, group) = (name("-un"), name("-gn"));
-                format!("default_internal_user = {user}\ndefault_internal_group = {group}\ndefault_login_user = {user}\n")
+                format!(
+                    "default_internal_user = {user}\ndefault_internal_group = {group}\ndefault_login_user = {user}\n"
+                )
             }
         };
         format!(
@@ -90,6 +92,9 @@ service imap-login {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 mail_location = maildir:{home}/mail/%u
 first_valid_uid = 0
