@@ -81,7 +81,14 @@ pub async fn look(home: &Home, opened: Result<&Office, &OfficeError>) -> Vec<Fin
     findings.extend(certificates(office).await);
     findings.extend(without_effect(&office.config));
     findings.push(disk(home));
-    findings.push(if office.daemon_runs() {
+    let troubles = office.daemon_troubles();
+    findings.push(if !troubles.is_empty() {
+        Finding::bad(
+            "daemon",
+            troubles.join("; "),
+            "see its log; then: systemctl reload breachpost",
+        )
+    } else if office.daemon_runs() {
         Finding::good("daemon", "runs")
     } else {
         Finding::warning(

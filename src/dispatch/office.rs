@@ -32,6 +32,8 @@ pub enum OfficeError {
     Directory(#[from] DirectoryError),
     #[error("the templates cannot be used")]
     Template(#[from] TemplateError),
+    #[error("the templates cannot be used: {0}")]
+    TemplateFinding(String),
     #[error("our OpenPGP key cannot be used")]
     Key(#[from] KeyError),
     #[error("cannot read our OpenPGP key {path}")]
@@ -86,6 +88,28 @@ impl Office {
             our_key: Arc::new(OnceCell::new()),
             nudges: Arc::new(Notify::new()),
             home,
+        })
+    }
+
+    /// The same house with settings, profiles and templates read anew; our key too, when it is next needed. The store,
+    /// which is open, and the clock stay.
+    ///
+    /// # Errors
+    /// What [`Office::open`] says of settings, and the first profile or template that cannot be used, with its place.
+    pub fn reread(&self) -> Result<Self, OfficeError> {
+        let config = Config::load(&self.home)?;
+        let directory = Directory::load(Some(&self.home.authorities_dir()))?;
+        directory.list()?;
+        let templates = Templates::load(Some(&self.home.templates_dir()))?;
+        if let Some(finding) = templates.check().first() {
+            return Err(OfficeError::TemplateFinding(finding.to_string()));
+        }
+        Ok(Self {
+            directory: Arc::new(directory),
+            templates: Arc::new(templates),
+            config: Arc::new(config),
+            our_key: Arc::new(OnceCell::new()),
+            ..self.clone()
         })
     }
 
@@ -183,6 +207,11 @@ impl Office {
     /// Waits for the next [`Office::nudge`]; returns at once for one that nobody waited for.
     pub async fn nudged(&self) {
         self.nudges.notified().await;
+    }
+
+    /// What the daemons on this home say is wrong with them, a line each.
+    pub fn daemon_troubles(&self) -> Vec<String> {
+        worker::troubles(&self.home.workers_dir())
     }
 
     /// Us as the sender of mail to authorities.

@@ -20,7 +20,7 @@ use super::intake::{self, IntakeError};
 use super::office::Office;
 use crate::config::{ConfigError, Mailbox, MailboxUrl};
 use crate::mail::imap::ImapError;
-use crate::mail::maildir::MaildirError;
+use crate::mail::maildir::{Maildir, MaildirError};
 use crate::store::StoreError;
 
 /// The wait after a first failure; it doubles.
@@ -127,10 +127,29 @@ pub async fn run(office: Office, stop: CancellationToken) -> Result<(), WatchErr
     for (reader, health) in readers {
         loops.spawn(keep_reading(reader, health, office.clone(), stop.clone()));
     }
-    while let Some(ended) = loops.join_next().await {
-        ended.expect("a mailbox's loop does not panic");
+    loop {
+        tokio::select! {
+            ended = loops.join_next() => match ended {
+                Some(ended) => ended.expect("a mailbox's loop does not panic"),
+                None => return Ok(()),
+            },
+            // Waiting for mail is no standstill: whoever watches this loop sees it wake up.
+            () = tokio::time::sleep(LOGIN_WAIT) => {}
+        }
     }
-    Ok(())
+}
+
+/// Whether there is a mailbox to watch.
+///
+/// # Errors
+/// The settings of one cannot be used, or a Maildir is none.
+pub fn check(office: &Office) -> Result<bool, WatchError> {
+    for mailbox in mailboxes(office) {
+        if let MailboxUrl::Maildir(path) = &mailbox.url {
+            Maildir::open(&office.home.resolve(path))?;
+        }
+    }
+    Ok(!readers(office)?.is_empty())
 }
 
 /// Reads every mailbox once. Returns how many mails were new.

@@ -78,6 +78,10 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     let daemon = office.daemon_runs();
     let notices = notice::list(office, None).await?;
     let mut needs = Vec::new();
+    needs.extend(office.daemon_troubles().into_iter().map(|trouble| Need {
+        text: format!("the daemon: {trouble}"),
+        command: Some("breachpost doctor".to_owned()),
+    }));
     let mut breaches = Vec::new();
     for view in breach::list(office).await? {
         let notified = notices
