@@ -144,7 +144,7 @@ pub async fn run(office: Office, stop: CancellationToken) -> Result<(), WatchErr
 /// # Errors
 /// The settings of one cannot be used, or a Maildir is none.
 pub fn check(office: &Office) -> Result<bool, WatchError> {
-    for mailbox in mailboxes(office) {
+    for (_, mailbox) in mailboxes(office) {
         if let MailboxUrl::Maildir(path) = &mailbox.url {
             Maildir::open(&office.home.resolve(path))?;
         }
