@@ -4,6 +4,7 @@ mod ask;
 mod authority;
 mod breach;
 mod breach_questions;
+mod campaign;
 mod clock;
 mod doctor;
 mod drill;
@@ -75,6 +76,8 @@ enum Command {
     Breach(breach::BreachCommand),
     #[command(subcommand)]
     Notice(notice::NoticeCommand),
+    #[command(subcommand)]
+    Campaign(campaign::CampaignCommand),
     #[command(subcommand)]
     Mailbox(mailbox::MailboxCommand),
     #[command(subcommand)]
@@ -200,6 +203,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Key(command) => key::run(command, context),
         Command::Breach(command) => breach::run(command, context).await,
         Command::Notice(command) => notice::run(command, context).await,
+        Command::Campaign(command) => campaign::run(command, context).await,
         Command::Mailbox(command) => mailbox::run(command, context).await,
         Command::Journal(command) => journal::run(command, context).await,
         Command::Templates(command) => templates::run(command, context),

@@ -7,6 +7,7 @@ mod decisions;
 mod intake;
 mod journal;
 mod ledger;
+mod lists;
 mod notices;
 mod outbox;
 mod pins;
@@ -28,7 +29,10 @@ use crate::store::{StoreError, chain};
 use writer::{Threads, Tx};
 
 /// Each brings the schema from its index to the next number, in one transaction. A published one is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_start.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0006_lists.sql"),
+];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 /// SQLCipher's page; each is encrypted and authenticated on its own.
