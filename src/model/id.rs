@@ -122,6 +122,8 @@ kinds! {
     BadRowId = BadRowKind, "row", "bad row's id such as row_17";
     /// One mail as it arrived.
     MailId = MailKind, "mail", "mail id such as mail_5";
+    /// Something that needs a person.
+    AlertId = AlertKind, "alert", "alert id such as alert_4";
 }
 
 /// A breach's number in the register: year and count, printed `B-2026-001` (GDPR Art. 33(5)).

@@ -2,6 +2,7 @@
 //! Knows nothing of SQL, SMTP, OpenPGP or templates.
 
 pub mod address;
+pub mod alert;
 pub mod breach;
 pub mod delivery;
 pub mod holidays;

@@ -3,7 +3,7 @@
 use breachpost::model::id::{BadRowId, CampaignId};
 use breachpost::model::recipient::{Flags, PersonKey, Reason};
 use breachpost::store::{
-    Campaigns, ListTarget, Lists, NewBadRow, NewRow, Outbox, RowContent, RowCounts, Store, StoreError, Work,
+    Campaigns, ListTarget, Lists, NewBadRow, NewRow, RowContent, RowCounts, Store, StoreError, Work,
 };
 use serde_json::json;
 
