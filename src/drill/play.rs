@@ -330,6 +330,10 @@ impl Stage<'_> {
     }
 
     async fn inform(&mut self, breach: BreachId, record: Record, individuals: usize) -> anyhow::Result<PersonCount> {
+        // A list of nobody is refused, and there is nothing to rehearse.
+        if individuals == 0 {
+            return Ok(PersonCount::default());
+        }
         let begun = Instant::now();
         let content = CampaignContent {
             record,
