@@ -73,6 +73,7 @@ impl Scene {
             ("answer.eml", mail.as_bytes()),
             ("customers.csv", b"email,Kontakt,Name\nx@example.lu,anna@example.lu,Anna\ny@example.lu,nowhere,Bob\n"),
             ("corrected.csv", b"email,name\nbob@example.lu,Bob\n"),
+            ("answer.txt", b"Four hundred and twelve."),
             ("report.pdf", b"%PDF-1.7"),
             ("confirmation.pdf", b"%PDF-1.7"),
             ("letter.pdf", b"%PDF-1.7"),
@@ -116,6 +117,12 @@ impl Scene {
         shell
     }
 
+    /// A breach that nobody was told of in time makes `alert_1`.
+    fn raise_an_alert(&self) {
+        self.world.open_breach(BREACH);
+        self.world.run(&["serve", "--once"]).exits(0);
+    }
+
     /// Runs a line for somebody at a terminal who answers no question.
     fn run(&self, line: &str) -> Ran {
         self.world.at_terminal(self.shell(line), "")
@@ -138,6 +145,7 @@ impl Scene {
 fn every_example_of_every_help_runs() {
     let relay = Relay::sound();
     let scene = Scene::new(&relay);
+    scene.raise_an_alert();
     let mut lines = examples(&[]);
     for path in commands() {
         let own = examples(&path);
@@ -274,6 +282,7 @@ fn every_hint_and_next_step_is_a_command_line() {
 fn json_is_one_document_for_every_command() {
     let relay = Relay::sound();
     let scene = Scene::new(&relay);
+    scene.raise_an_alert();
     let lines = [
         "drill --individuals 1",
         "init --home again --organisation E --country LU --contact-name D --contact-email d@example.lu \
@@ -286,6 +295,9 @@ fn json_is_one_document_for_every_command() {
         "authority check",
         "authority cert import lu-cnpd cnpd.asc --fingerprint FINGERPRINT",
         "authority cert show lu-cnpd",
+        "authority cert fetch lu-cnpd",
+        "authority cert approve lu-cnpd",
+        "authority cert refuse lu-cnpd --reason x",
         "key generate",
         "key import cnpd.asc",
         "key export",
@@ -314,6 +326,11 @@ fn json_is_one_document_for_every_command() {
         "mailbox ingest answer.eml",
         "mailbox show mail_1",
         "mailbox tray",
+        "mailbox match mail_1 BP-7K3M-Q2XR",
+        "mailbox done mail_1 --reason x",
+        "alert list --all",
+        "alert ack alert_1",
+        "alert test",
         "journal verify",
         "templates list",
         "templates check",

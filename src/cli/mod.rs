@@ -1,5 +1,6 @@
 //! The command line: one file per command, each thin over the desk. Parses arguments, asks, prints; decides nothing.
 
+mod alert;
 mod ask;
 mod authority;
 mod backup;
@@ -87,6 +88,8 @@ enum Command {
     Campaign(campaign::CampaignCommand),
     #[command(subcommand)]
     Mailbox(mailbox::MailboxCommand),
+    #[command(subcommand)]
+    Alert(alert::AlertCommand),
     #[command(subcommand)]
     Journal(journal::JournalCommand),
     #[command(subcommand)]
@@ -236,6 +239,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Notice(command) => notice::run(command, context).await,
         Command::Campaign(command) => campaign::run(command, context).await,
         Command::Mailbox(command) => mailbox::run(command, context).await,
+        Command::Alert(command) => alert::run(command, context).await,
         Command::Journal(command) => journal::run(command, context).await,
         Command::Templates(command) => templates::run(command, context),
         Command::Backup(args) => backup::make(args, context).await,
