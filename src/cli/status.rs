@@ -2,8 +2,9 @@
 
 use clap::Args;
 
-use super::{Context, alert};
+use super::notice::asked;
 use super::output::{Exit, Failure, table};
+use super::{Context, alert};
 use crate::dispatch::desk::overview::{self, Overview};
 use crate::model::id::BreachId;
 use crate::model::notice::NoticeState;
@@ -118,6 +119,12 @@ fn human(overview: &Overview) -> String {
             })
             .collect();
         text.push_str(&table(&rows));
+    }
+    if !overview.inquiries.is_empty() {
+        text.push_str("\nQuestions of authorities\n");
+        for inquiry in &overview.inquiries {
+            text.push_str(&format!("  {}\n", asked(inquiry)));
+        }
     }
     text.push_str(if overview.daemon {
         "\nThe daemon runs.\n"

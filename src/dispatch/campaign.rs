@@ -171,6 +171,8 @@ impl Letter {
                 not_affected: Vec::new(),
                 what_happened: None,
                 consequences: None,
+                measures: None,
+                discreet: None,
                 organisation: self.organisation.clone(),
                 contact: self.contact.clone(),
                 updates_at: None,

@@ -6,6 +6,7 @@ pub mod breach;
 pub mod delivery;
 pub mod holidays;
 pub mod id;
+pub mod inquiry;
 pub mod notice;
 pub mod proof;
 pub mod receipt;

@@ -71,6 +71,7 @@ pub fn notice(breach: BreachId, n: u8) -> NewNotice {
         decision: None,
         hold: None,
         passphrase: None,
+        answers: None,
     }
 }
 pub fn person(n: usize) -> NewPerson {

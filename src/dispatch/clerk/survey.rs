@@ -48,7 +48,7 @@ pub(super) async fn survey(office: &Office, channels: &[String], now: Time) -> R
             .filter_map(|stored| breach_facts(own.as_ref(), stored))
             .collect(),
         notices,
-        inquiries: Vec::new(),
+        inquiries: office.store.list_inquiries(true).await?,
         keys: keys(office, now).await?,
         health: health(office, channels).await?,
         paused: paused.map(|campaign| campaign.id).collect(),

@@ -233,6 +233,11 @@ fn of_house(alarm: &Alarm, zone: Tz) -> Words {
                 "Ask whoever runs the mail server, and look into the mailbox by another program meanwhile.",
                 DOCTOR,
             ),
+            "daemon" => say(
+                format!("a part of the daemon has failed, or changed settings were not taken, since {since}"),
+                "Its log and `status` say what it is. What it should do may not be done meanwhile.",
+                DOCTOR,
+            ),
             part => say(
                 format!("the alert channel {part} has not worked since {since}"),
                 "Alerts reach you by the other channels only. Try it out when it is mended.",

@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod breach;
 pub mod certificate;
+pub mod conversation;
 pub mod ladder;
 pub mod notice;
 pub mod overview;
@@ -10,9 +11,10 @@ pub mod people;
 
 use crate::directory::DirectoryError;
 use crate::directory::certificate::CertificateError;
+use crate::mail::fetch::FetchError;
 use crate::message::seal::SealError;
 use crate::model::breach::Gap;
-use crate::model::id::{AlertId, BreachId, Reference};
+use crate::model::id::{AlertId, BreachId, DeliveryId, MailId, Reference};
 use crate::reading::ReadError;
 use crate::store::StoreError;
 
@@ -32,6 +34,10 @@ pub enum DeskError {
     NoNotice(Reference),
     #[error("there is no alert {0}")]
     NoAlert(AlertId),
+    #[error("there is no mail {0}")]
+    NoMail(MailId),
+    #[error("there is no delivery {0}")]
+    NoDelivery(DeliveryId),
     #[error("cannot tell which authority is meant")]
     Authority(#[source] DirectoryError),
     #[error("a notice cannot be sent without: {}", list(.0))]
@@ -54,6 +60,18 @@ pub enum DeskError {
     Seal(#[from] SealError),
     #[error("the certificate was not imported")]
     Certificate(#[source] CertificateError),
+    #[error("no certificate was fetched for {authority}")]
+    Fetch {
+        authority: String,
+        #[source]
+        source: FetchError,
+    },
+    #[error("what {url} sent was not taken")]
+    Fetched {
+        url: String,
+        #[source]
+        source: CertificateError,
+    },
     #[error("{0}")]
     Refused(String),
 }
@@ -100,6 +118,8 @@ impl DeskError {
                 | DeskError::NoCertificate { .. }
                 | DeskError::TooLarge { .. }
                 | DeskError::Certificate(_)
+                | DeskError::Fetch { .. }
+                | DeskError::Fetched { .. }
                 | DeskError::Refused(_)
         )
     }
@@ -112,6 +132,8 @@ impl DeskError {
                 | DeskError::NoBreach(_)
                 | DeskError::NoNotice(_)
                 | DeskError::NoAlert(_)
+                | DeskError::NoMail(_)
+                | DeskError::NoDelivery(_)
                 | DeskError::Authority(_)
         )
     }
