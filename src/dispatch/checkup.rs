@@ -281,7 +281,10 @@ fn alerts(config: &Config) -> Finding {
             "give the webhook a `secret`",
         );
     }
-    Finding::good("alerts", format!("{mails} addresses, {hooks} webhooks; try them: breachpost alert test"))
+    Finding::good(
+        "alerts",
+        format!("{mails} addresses, {hooks} webhooks; try them: breachpost alert test"),
+    )
 }
 
 /// Settings that are read and checked, and that nothing in this version acts upon: better said than assumed.

@@ -171,6 +171,7 @@ async fn health(office: &Office, channels: &[String]) -> Result<Vec<HealthNote>,
     let mut notes = office.store.list_health().await?;
     notes.retain(|note| match note.what.as_str() {
         "mailbox" => office.config.mailbox.is_some(),
+        "individuals.mailbox" => office.config.individuals.mailbox.is_some(),
         what if what.contains(':') && !what.starts_with("clock") => channels.iter().any(|id| id == what),
         _ => true,
     });

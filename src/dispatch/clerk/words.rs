@@ -228,7 +228,7 @@ fn of_house(alarm: &Alarm, zone: Tz) -> Words {
                 "Ask whoever runs the mail server. With a deadline near, use the authority's portal or telephone.",
                 DOCTOR,
             ),
-            "mailbox" => say(
+            "mailbox" | "individuals.mailbox" => say(
                 format!("the mailbox has not been readable since {since}: answers are not seen"),
                 "Ask whoever runs the mail server, and look into the mailbox by another program meanwhile.",
                 DOCTOR,

@@ -32,12 +32,12 @@ pub enum DeskError {
     NoBreach(BreachId),
     #[error("there is no notice {0}")]
     NoNotice(Reference),
-    #[error("there is no alert {0}")]
-    NoAlert(AlertId),
     #[error("there is no mail {0}")]
     NoMail(MailId),
     #[error("there is no delivery {0}")]
     NoDelivery(DeliveryId),
+    #[error("there is no alert {0}")]
+    NoAlert(AlertId),
     #[error("cannot tell which authority is meant")]
     Authority(#[source] DirectoryError),
     #[error("a notice cannot be sent without: {}", list(.0))]
@@ -131,9 +131,9 @@ impl DeskError {
             DeskError::Record(_)
                 | DeskError::NoBreach(_)
                 | DeskError::NoNotice(_)
-                | DeskError::NoAlert(_)
                 | DeskError::NoMail(_)
                 | DeskError::NoDelivery(_)
+                | DeskError::NoAlert(_)
                 | DeskError::Authority(_)
         )
     }

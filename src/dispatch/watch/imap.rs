@@ -86,7 +86,7 @@ impl ImapReader {
             if self.read_new(&mut session, folder, office, stop).await? > 0 {
                 idle = IDLE_FIRST;
             }
-            health.good();
+            health.good(office).await;
             if session.can_idle() {
                 let woken = unless(stop, async { Ok(session.idle(idle).await?) }).await?;
                 idle = match woken {
