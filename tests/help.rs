@@ -296,6 +296,7 @@ fn json_is_one_document_for_every_command() {
         "notice retry BP-7K3M-Q2XR",
         "notice withdraw BP-7K3M-Q2XR",
         "mailbox ingest answer.eml",
+        "mailbox classify answer.eml",
         "mailbox show mail_1",
         "mailbox tray",
         "journal verify",

@@ -1,5 +1,7 @@
 //! `mailbox`: mail that came in.
 
+mod classify;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -26,6 +28,7 @@ pub enum MailboxCommand {
         #[arg(default_value = "-")]
         file: PathBuf,
     },
+    Classify(classify::ClassifyArgs),
     /// Show a mail, decrypted, with what is proven about its sender.
     #[command(after_help = "Examples:\n  breachpost mailbox show mail_1")]
     Show { mail: MailId },
@@ -35,9 +38,10 @@ pub enum MailboxCommand {
 }
 
 pub async fn run(command: MailboxCommand, context: &Context) -> Result<Exit, Failure> {
-    let office = context.office()?;
     match command {
+        MailboxCommand::Classify(args) => classify::run(&args, context),
         MailboxCommand::Ingest { file } => {
+            let office = context.office()?;
             let raw = files::read(&file, MAX_MAIL_BYTES as u64)?;
             let by = context.actor();
             intake::catch_up(&office, &by).await?;
@@ -50,12 +54,14 @@ pub async fn run(command: MailboxCommand, context: &Context) -> Result<Exit, Fai
             })
         }
         MailboxCommand::Show { mail } => {
+            let office = context.office()?;
             let (stored, opened) = intake::reopen(&office, mail).await?;
             let view = MailView::of(&stored, &opened);
             context.out.data(&view, || view.human())?;
             Ok(Exit::Done)
         }
         MailboxCommand::Tray => {
+            let office = context.office()?;
             let tray = overview::tray(&office).await?;
             context.out.data(&tray, || {
                 if tray.is_empty() {
