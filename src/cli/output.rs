@@ -113,7 +113,7 @@ impl From<IntakeError> for Failure {
     fn from(error: IntakeError) -> Self {
         let exit = match &error {
             IntakeError::TooLarge { .. } | IntakeError::Empty | IntakeError::NoMail(_) => Exit::Usage,
-            IntakeError::Office(_) | IntakeError::Maildir(_) => Exit::Ours,
+            IntakeError::Office(_) => Exit::Ours,
         };
         Self::new(exit, error)
     }

@@ -1,15 +1,10 @@
 //! The way in: raw bytes are stored before anything is understood, then opened, classified and tied to a notice.
 //! What is not clear waits in the tray for a person; nothing is marked, moved or deleted in the mailbox.
 
-use std::path::Path;
-use std::time::Duration;
-
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 use crate::directory::certificate;
 use crate::directory::profile::Profile;
-use crate::mail::maildir::{self, Maildir};
 use crate::message::classify::{self, Marks};
 use crate::message::open::{self, Opened, Protection, Signature};
 use crate::model::id::{Actor, MailId, Reference};
@@ -23,8 +18,6 @@ use super::office::{Office, OfficeError};
 
 /// The largest mail taken in. Authorities' answers are small; a larger one is refused with its size.
 pub const MAX_MAIL_BYTES: usize = 32 * 1024 * 1024;
-/// How often a Maildir is looked at.
-const POLL: Duration = Duration::from_secs(2);
 
 /// The mail could not be taken in.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +30,6 @@ pub enum IntakeError {
     Empty,
     #[error("there is no mail {0}")]
     NoMail(MailId),
-    #[error("the Maildir cannot be read")]
-    Maildir(#[source] maildir::MaildirError),
 }
 impl From<StoreError> for IntakeError {
     fn from(source: StoreError) -> Self {
@@ -224,46 +215,4 @@ async fn signer(office: &Office, opened: &Opened, profile: Option<&Profile>) -> 
     Ok(pin
         .filter(|pin| pin.fingerprint == *fingerprint)
         .map(|pin| pin.fingerprint))
-}
-
-/// Watches a Maildir until told to stop; a mail that cannot be taken in never blocks the next one.
-///
-/// # Errors
-/// The Maildir cannot be read at all at the start. Later troubles are logged and tried again.
-pub async fn watch_maildir(office: Office, path: &Path, stop: CancellationToken) -> Result<(), IntakeError> {
-    let by = Office::as_loop("intake");
-    let maildir = Maildir::open(path).map_err(IntakeError::Maildir)?;
-    catch_up(&office, &by).await?;
-    loop {
-        if let Err(error) = look(&office, &maildir, &by).await {
-            tracing::error!(error = %error, "the mailbox could not be read; trying again");
-        }
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(POLL) => {}
-        }
-    }
-}
-
-/// One look at the Maildir: everything not stored before is taken in. Returns how many were new.
-///
-/// # Errors
-/// The folder cannot be listed, or the store fails.
-pub async fn look(office: &Office, maildir: &Maildir, by: &Actor) -> Result<usize, IntakeError> {
-    let mut taken = 0;
-    for entry in maildir.list().map_err(IntakeError::Maildir)? {
-        let source = format!("maildir:{}", entry.unique);
-        if office.store.seen(&source).await? {
-            continue;
-        }
-        match maildir.read(&entry, MAX_MAIL_BYTES) {
-            Ok(raw) => match ingest(office, &raw, &source, by).await {
-                Ok(_) => taken += 1,
-                Err(IntakeError::Empty) => tracing::warn!(mail = entry.unique, "an empty file in the Maildir"),
-                Err(error) => return Err(error),
-            },
-            Err(error) => tracing::error!(mail = entry.unique, error = %error, "a mail could not be read"),
-        }
-    }
-    Ok(taken)
 }

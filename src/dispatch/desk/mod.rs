@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod ladder;
 pub mod notice;
 pub mod overview;
+pub mod people;
 
 use crate::directory::DirectoryError;
 use crate::directory::certificate::CertificateError;
