@@ -2,6 +2,8 @@
 
 mod show;
 
+mod classify;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -30,6 +32,7 @@ pub enum MailboxCommand {
         #[arg(default_value = "-")]
         file: PathBuf,
     },
+    Classify(classify::ClassifyArgs),
     /// Show a mail, decrypted, with what is proven about its sender; save its attachments, or print it as it came.
     #[command(
         after_help = "Examples:\n  breachpost mailbox show mail_1\n  breachpost mailbox show mail_1 --save attachments\n  breachpost mailbox show mail_1 --raw > mail.eml"
@@ -131,8 +134,14 @@ fn target(text: &str) -> Result<Target, String> {
 }
 
 pub async fn run(command: MailboxCommand, context: &Context) -> Result<Exit, Failure> {
+    let command = match command {
+        // Needs no home.
+        MailboxCommand::Classify(args) => return classify::run(&args, context),
+        other => other,
+    };
     let office = context.office()?;
     match command {
+        MailboxCommand::Classify(_) => unreachable!("done above"),
         MailboxCommand::Ingest { file } => {
             let raw = files::read(&file, MAX_MAIL_BYTES as u64)?;
             let by = context.actor();
