@@ -1,14 +1,16 @@
-//! What sealing costs beside its cryptography: a notice rendered from its template and sealed by breachpost, against
+//! What sealing costs beside its cryptography: a text rendered from its template and sealed by breachpost, against
 //!
-//! - bare calls of the OpenPGP library over the same bytes with the same keys (goal: at least 0.85 of its speed);
+//! - bare calls of the OpenPGP library over the same bytes with the same keys, on one core (goal: at least 0.85 of its
+//!   speed);
 //! - what an operator's script does: one `gpg --sign --encrypt` process for each message, started by Python's
 //!   `subprocess.run` (goal: at least 20 times as fast). GnuPG has all advantages such a script can give it: a home with two
 //!   certificates and nothing else, its agent running, a signing key without a passphrase, no compression, no web
 //!   of trust, one reader, and a text that is ready, where breachpost also renders it, encrypts to itself and writes the
-//!   mail around it. Sending is left out on both sides;
-//! - the same process started from here, without Python (told, no goal);
-//! - the same with a passphrase on the signing key, held by the agent (told, no goal): the agent derives the key anew for
-//!   each signature, where breachpost opens its key once.
+//!   mail around it. Sending is left out on both sides. One message after the other on both sides first; then both on all
+//!   cores; then breachpost as it runs, on all cores, beside the script as it runs, one process after the other;
+//! - the same process started from here, without Python;
+//! - the same with a passphrase on the signing key, held by the agent, which derives the key anew for each signature,
+//!   where breachpost opens its key once.
 //!
 //! Measured in turn (A B A B), medians of the rounds, because the machine's speed drifts. Run with
 //! `cargo bench --bench seal`; needs gpg and python3.
@@ -18,17 +20,20 @@
 use std::fs::Permissions;
 use std::hint::black_box;
 use std::io::Write;
+use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Instant, SystemTime};
 
 use breachpost::directory::certificate::{Usable, judge, read_one};
-use breachpost::message::facts::sample;
+use breachpost::message::facts::{NoticeContext, NoticeFacts, PersonFacts, sample};
 use breachpost::message::key::{self, Algorithm, OurKey};
 use breachpost::message::mime::{Content, Headers, Mailbox};
 use breachpost::message::seal::seal;
-use breachpost::message::template::Templates;
+use breachpost::message::template::{Rendered, Templates};
+use breachpost::model::breach::Record;
+use breachpost::model::id::Reference;
 use breachpost::model::notice::NoticeKind;
 use breachpost::model::{Clock, SystemClock, Time};
 use breachpost::secret::Secret;
@@ -58,86 +63,200 @@ fn main() {
     let secret = ours.secret_armored.expose().as_bytes();
     let our = OurKey::load(secret, &Secret::new(PASSPHRASE), now).unwrap();
     let signer = signer_of(secret, now);
+    let texts = Texts::new(now);
+    let headers = headers(now);
     for (name, algorithm) in [("Cv25519", Algorithm::Ed25519), ("RSA 4096", Algorithm::Rsa4096)] {
         let certificate = generate(READER, algorithm, now).public_armored;
         let to = judge(&read_one(certificate.as_bytes()).unwrap(), None, now).unwrap();
         let own = judge(our.certificate(), None, now).unwrap();
-        let headers = headers(now);
-        let templates = Templates::load(None).unwrap();
-        let facts = sample::notice(NoticeKind::Complete, templates.labels("en").unwrap());
-        let notice = || {
-            let rendered = templates.render_notice(&facts).unwrap();
-            let content = Content {
-                subject: rendered.subject,
-                text: rendered.text,
-                html: None,
-                attachments: Vec::new(),
-                language: "en".to_owned(),
-            };
-            let length = content.text.len();
-            (seal(&content, &headers, &our, &to, now).unwrap(), length)
-        };
-        let (sealed, length) = notice();
-        let inner = sealed.content;
-        println!(
-            "notice of {length} bytes ({} with headers and certificate), Ed25519 -> {name} and self",
-            inner.len()
-        );
-
-        let mut rates = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            let sealed = rate(MESSAGES, || drop(black_box(notice())));
-            let bare = rate(MESSAGES, || drop(black_box(bare(&inner, &signer, &to, &own, now))));
-            rates.0.push(sealed);
-            rates.1.push(bare);
-            rates.2.push(sealed / bare);
-        }
-        println!("  breachpost      {:8.0} messages/s", median(rates.0.clone()));
-        println!("  bare library    {:8.0} messages/s", median(rates.1));
-        println!(
-            "  ratio           {:8.2}  (median of {ROUNDS} pairs, goal 0.85)",
-            median(rates.2)
-        );
-
-        let gpg = Gpg::new(&unprotected(secret), &certificate);
-        let guarded = Gpg::new(secret, &certificate);
-        guarded.unlock();
-        let peers: [(&str, &dyn Fn() -> f64); 3] = [
-            ("python + gpg", &|| gpg.rate_from_python(&inner)),
-            ("gpg alone", &|| rate(GPG_MESSAGES, || gpg.seal(&inner))),
-            ("gpg, passphrase", &|| rate(GPG_MESSAGES, || guarded.seal(&inner))),
-        ];
-        for (peer, measure) in peers {
-            let mut figures = (Vec::new(), Vec::new());
-            for _ in 0..ROUNDS {
-                let sealed = rate(MESSAGES, || drop(black_box(notice())));
-                let process = measure();
-                figures.0.push(process);
-                figures.1.push(sealed / process);
-            }
-            if peer == "python + gpg" {
-                let (ours, theirs) = (
-                    cpu_ms(MESSAGES, || drop(black_box(notice())), own_cpu),
-                    cpu_ms(
-                        1,
-                        || _ = gpg.rate_from_python(&inner),
-                        || children_cpu() + gpg.agent_cpu(),
-                    ),
-                );
-                let theirs = theirs / GPG_MESSAGES as f64;
-                println!(
-                    "  processor time  {ours:8.2} ms a message, {peer} with its agent {theirs:.2} ms: {:.1} times as much",
-                    theirs / ours
-                );
-            }
-            let goal = if peer == "python + gpg" { ", goal 20" } else { "" };
-            println!("  {peer:15} {:8.0} messages/s", median(figures.0));
+        let sealed = |content: &Content| seal(content, &headers, &our, &to, now).unwrap();
+        for text in &texts.all() {
+            let content = (text.render)();
+            let inner = sealed(&content).content;
             println!(
-                "  ratio           {:8.1}  (median of {ROUNDS} pairs{goal})",
-                median(figures.1)
+                "{}: {} bytes ({} with headers and certificate), Ed25519 -> {name} and self",
+                text.name,
+                content.text.len(),
+                inner.len()
             );
+            let whole = || drop(black_box(sealed(&(text.render)())));
+            against_library(&whole, &|| drop(black_box(sealed(&content))), &|| {
+                drop(black_box(bare(&inner, &signer, &to, &own, now)))
+            });
+            if text.against_gpg {
+                against_gpg(&whole, &inner, secret, &certificate);
+            }
         }
     }
+}
+
+/// Something to seal.
+struct Text<'a> {
+    name: &'static str,
+    render: Box<dyn Fn() -> Content + Sync + 'a>,
+    against_gpg: bool,
+}
+
+/// What is sealed: the shortest notice that describes a breach, as it leaves in the first night, when nearly all is still
+/// to follow; a long one, in which nothing is missing; and a message to one person, which has 4 KB.
+struct Texts {
+    templates: Templates,
+    first: NoticeFacts,
+    complete: NoticeFacts,
+    person: PersonFacts,
+}
+
+impl Texts {
+    fn new(now: Time) -> Self {
+        let templates = Templates::load(None).unwrap();
+        let labels = templates.labels("en").unwrap();
+        let record = Record::read("first night", FIRST_NIGHT.as_bytes()).unwrap();
+        let context = NoticeContext {
+            reference: Reference::from_bits([7; 5]),
+            kind: NoticeKind::Preliminary,
+            sequence: 1,
+            prior: Vec::new(),
+            authority_name: "Commission nationale pour la protection des données".to_owned(),
+            lead_authority_name: None,
+            timezone: chrono_tz::Europe::Luxembourg,
+            labels,
+            filed_at: now,
+            deadline: None,
+            late: false,
+            organisation: "Exemple S.A.".to_owned(),
+            contact: None,
+            key_fingerprint: None,
+            attachments: Vec::new(),
+            explanation: None,
+            next_update_due: None,
+        };
+        Self {
+            first: NoticeFacts::new(&record, &context),
+            complete: sample::notice(NoticeKind::Complete, labels),
+            person: sample::person(labels),
+            templates,
+        }
+    }
+
+    fn all(&self) -> [Text<'_>; 3] {
+        let content = |rendered: Rendered| Content {
+            subject: rendered.subject,
+            text: rendered.text,
+            html: None,
+            attachments: Vec::new(),
+            language: "en".to_owned(),
+        };
+        let notice = move |facts| content(self.templates.render_notice(facts).unwrap());
+        let person = move |facts| content(self.templates.render_individual(facts).unwrap());
+        [
+            Text {
+                name: "message to one person",
+                render: Box::new(move || person(&self.person)),
+                against_gpg: true,
+            },
+            Text {
+                name: "first notice",
+                render: Box::new(move || notice(&self.first)),
+                against_gpg: false,
+            },
+            Text {
+                name: "complete notice",
+                render: Box::new(move || notice(&self.complete)),
+                against_gpg: false,
+            },
+        ]
+    }
+}
+
+const FIRST_NIGHT: &str = "
+title: Payroll export sent to the wrong supplier
+nature: [confidentiality]
+summary: A payroll export was sent by e-mail to the wrong supplier.
+consequences: { text: under investigation }
+measures: { mitigation: The supplier was asked to delete the mail. }
+contact: { name: Jo Exemple, email: dpo@exemple.example, phone: '+352 20 00 01' }
+";
+
+/// Rendering and sealing, and sealing alone, beside bare calls of the library; in turn.
+fn against_library(whole: &dyn Fn(), sealing: &dyn Fn(), bare: &dyn Fn()) {
+    let mut rates = [Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        let (whole, sealing, bare) = (rate(MESSAGES, whole), rate(MESSAGES, sealing), rate(MESSAGES, bare));
+        for (all, one) in rates
+            .iter_mut()
+            .zip([whole, sealing, bare, whole / bare, sealing / bare])
+        {
+            all.push(one);
+        }
+    }
+    let [whole, sealing, bare, whole_to_bare, sealing_to_bare] = rates.map(median);
+    println!("  rendered and sealed {whole:7.0} messages/s");
+    println!("  sealed alone        {sealing:7.0} messages/s");
+    println!("  bare library        {bare:7.0} messages/s");
+    println!("  ratio               {whole_to_bare:7.2}  rendered and sealed (median of {ROUNDS} pairs, goal 0.85)");
+    println!("  ratio               {sealing_to_bare:7.2}  sealed alone");
+}
+
+/// Rendering and sealing beside gpg, one after the other and on all cores.
+fn against_gpg(whole: &(dyn Fn() + Sync), inner: &[u8], secret: &[u8], certificate: &str) {
+    let gpg = Gpg::new(&unprotected(secret), certificate);
+    let guarded = Gpg::new(secret, certificate);
+    guarded.unlock();
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let alone = || rate(MESSAGES, whole);
+    let on_all = || rate_on(cores, MESSAGES, whole);
+    let one_by_one = || gpg.rate_from_python(inner);
+    type Measure<'a> = &'a dyn Fn() -> f64;
+    let pairs: [(String, Measure<'_>, Measure<'_>); 5] = [
+        ("one core; python starts gpg for each".to_owned(), &alone, &one_by_one),
+        ("one core; gpg for each".to_owned(), &alone, &|| {
+            rate(GPG_MESSAGES, || gpg.seal(inner))
+        }),
+        (
+            "one core; gpg for each, passphrase on its key".to_owned(),
+            &alone,
+            &|| rate(GPG_MESSAGES / 4, || guarded.seal(inner)),
+        ),
+        (
+            format!("{cores} cores; gpg for each, {cores} at a time"),
+            &on_all,
+            &|| rate_on(cores, GPG_MESSAGES, &|| gpg.seal(inner)),
+        ),
+        (
+            format!("{cores} cores; python starts gpg for each, one by one"),
+            &on_all,
+            &one_by_one,
+        ),
+    ];
+    println!("  beside gpg (goal 20):");
+    for (name, ours, theirs) in pairs {
+        let mut figures = [Vec::new(), Vec::new(), Vec::new()];
+        for _ in 0..ROUNDS {
+            let (ours, theirs) = (ours(), theirs());
+            for (all, one) in figures.iter_mut().zip([ours, theirs, ours / theirs]) {
+                all.push(one);
+            }
+        }
+        let [ours, theirs, ratio] = figures.map(median);
+        println!("  ratio {ratio:7.1}  {ours:6.0} : {theirs:4.0} messages/s ({name})");
+    }
+    let ours = cpu_ms(MESSAGES, whole, own_cpu);
+    let theirs = cpu_ms(GPG_MESSAGES, || gpg.seal(inner), || children_cpu() + gpg.agent_cpu());
+    println!(
+        "  processor time {ours:.2} ms a message, gpg with its agent {theirs:.2} ms: {:.1} times as much",
+        theirs / ours
+    );
+}
+
+/// Repetitions per second of all cores together.
+fn rate_on(cores: usize, repetitions: usize, work: &(dyn Fn() + Sync)) -> f64 {
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| (0..repetitions).for_each(|_| work()));
+        }
+    });
+    (cores * repetitions) as f64 / start.elapsed().as_secs_f64()
 }
 
 fn generate(address: &str, algorithm: Algorithm, now: Time) -> key::Generated {

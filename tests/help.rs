@@ -79,6 +79,10 @@ impl Scene {
             world.file(name, bytes);
         }
         world.run(&["mailbox", "ingest", "answer.eml"]).exits(2);
+        let token = world.scratch().join("anna.token").to_str().unwrap().to_owned();
+        world.run(&["user", "add", "anna", "--output", &token]).exits(0);
+        let backup = world.scratch().join("backup-monday").to_str().unwrap().to_owned();
+        world.run(&["backup", "-o", &backup]).exits(0);
         let fingerprint = text(&world.json(&["authority", "cert", "show", AUTHORITY])["fingerprint"]);
         Self {
             world,
@@ -286,6 +290,7 @@ fn json_is_one_document_for_every_command() {
         "breach show B-2026-001",
         "breach update B-2026-001 breach.yaml",
         "breach log B-2026-001 --kind note --text x",
+        "breach decide B-2026-001 inform --rationale x",
         "breach template",
         "notice preview B-2026-001 --to lu-cnpd",
         "notice send B-2026-001 --to lu-cnpd --yes",
@@ -295,8 +300,10 @@ fn json_is_one_document_for_every_command() {
         "notice list",
         "notice show BP-7K3M-Q2XR",
         "notice retry BP-7K3M-Q2XR",
+        "notice approve BP-7K3M-Q2XR --yes",
         "notice withdraw BP-7K3M-Q2XR",
         "mailbox ingest answer.eml",
+        "mailbox classify answer.eml",
         "mailbox show mail_1",
         "mailbox tray",
         "mailbox match mail_1 BP-7K3M-Q2XR",
@@ -305,6 +312,13 @@ fn json_is_one_document_for_every_command() {
         "templates list",
         "templates check",
         "templates show authority en",
+        "user add bob",
+        "user list",
+        "user disable bob",
+        "token renew bob",
+        "token check",
+        "backup -o backup-sunday",
+        "restore backup-monday --home restored-too",
     ];
     for line in lines {
         let line = scene.ours(line).replace("FINGERPRINT", &scene.fingerprint);

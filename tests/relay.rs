@@ -694,10 +694,7 @@ async fn a_wrong_password_is_a_fault_of_the_connection() {
 async fn a_login_nobody_offers_is_said_so() {
     let receiver = Receiver::start(Plan::clear()).await.unwrap();
     let mut relay = Relay::from_url(&receiver.url(), None).unwrap();
-    relay.login = Some(Login {
-        user: "ann".to_owned(),
-        password: Secret::new("hunter2"),
-    });
+    relay.login = Some(Login::by_password("ann", Secret::new("hunter2")));
     let fault = Connection::open(&Connector::new(relay).unwrap()).await.unwrap_err();
     assert_eq!(describe_fault(&fault), "Auth: unfit");
     assert!(receiver.clear_wire().starts_with(b"EHLO"));

@@ -9,10 +9,10 @@ use super::ask::Terminal;
 use super::notice::asked;
 use super::output::{Exit, Failure, table};
 use super::{Context, breach_questions, files};
-use crate::dispatch::desk::breach::{self, BreachView};
+use crate::dispatch::desk::breach::{self, BreachView, Decided};
 use crate::dispatch::desk::conversation::{self, InquiryView};
 use crate::dispatch::office::Office;
-use crate::model::breach::{Gap, Record, TEMPLATE};
+use crate::model::breach::{Decision, Exemption, Gap, Record, TEMPLATE};
 use crate::model::id::BreachId;
 use crate::store::LogEntry;
 
@@ -57,9 +57,62 @@ pub enum BreachCommand {
         #[arg(long)]
         text: String,
     },
+    /// Write down whether the persons are told (GDPR Art. 34), with the reason; who and when are kept.
+    #[command(
+        after_help = "Examples:\n  breachpost breach decide B-2026-001 inform \\\n      --rationale 'High risk: salaries and bank accounts were copied.'\n  breachpost breach decide B-2026-001 not-inform --exemption a_protected \\\n      --rationale 'The stolen disk was encrypted and its key is safe.'"
+    )]
+    Decide {
+        id: BreachId,
+        #[arg(value_enum)]
+        decision: DecisionArg,
+        /// Why: the authority may ask.
+        #[arg(long, value_name = "TEXT")]
+        rationale: String,
+        /// Why they need not be told one by one (GDPR Art. 34(3)).
+        #[arg(long, value_enum)]
+        exemption: Option<ExemptionArg>,
+    },
     /// Print a record to fill in, with every field explained.
     #[command(after_help = "Examples:\n  breachpost breach template > breach.yaml")]
     Template,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DecisionArg {
+    /// Each person is told.
+    Inform,
+    /// They are not told.
+    NotInform,
+    /// A public notice takes the place of single messages (Art. 34(3)(c)).
+    PublicNotice,
+    /// The authority has ordered that they be told (Art. 34(4)).
+    Ordered,
+}
+impl From<DecisionArg> for Decision {
+    fn from(arg: DecisionArg) -> Self {
+        match arg {
+            DecisionArg::Inform => Decision::Required,
+            DecisionArg::NotInform => Decision::NotRequired,
+            DecisionArg::PublicNotice => Decision::Public,
+            DecisionArg::Ordered => Decision::Ordered,
+        }
+    }
+}
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum ExemptionArg {
+    /// The data were unintelligible, for instance encrypted with a safe key.
+    AProtected,
+    /// Later measures have removed the high risk.
+    BRiskRemoved,
+}
+impl From<ExemptionArg> for Exemption {
+    fn from(arg: ExemptionArg) -> Self {
+        match arg {
+            ExemptionArg::AProtected => Exemption::AProtected,
+            ExemptionArg::BRiskRemoved => Exemption::BRiskRemoved,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -129,6 +182,26 @@ pub async fn run(command: BreachCommand, context: &Context) -> Result<Exit, Fail
             breach::log(&office, id, kind.name(), &text, &by).await?;
             let timeline = breach::timeline(&office, id).await?;
             context.out.data(&timeline, || lines(&timeline))?;
+        }
+        BreachCommand::Decide {
+            id,
+            decision,
+            rationale,
+            exemption,
+        } => {
+            let exemption = match decision {
+                DecisionArg::PublicNotice => Some(Exemption::CPublicCommunication),
+                _ => exemption.map(Into::into),
+            };
+            let decided = Decided {
+                decision: decision.into(),
+                exemption,
+                rationale,
+            };
+            let view = breach::decide(&office, id, decided, &by).await?;
+            context
+                .out
+                .data(&view, || told(&view, "has a decision about the persons"))?;
         }
         BreachCommand::List => {
             let views = breach::list(&office).await?;

@@ -23,6 +23,7 @@ use crate::dispatch::office::Office;
 use crate::dispatch::worker::Worker;
 use crate::dispatch::worker::WorkerKind;
 use crate::message::mime::Attachment;
+use crate::model::delivery::HoldReason;
 use crate::model::id::{BreachId, DeliveryId, MailId, Reference};
 use crate::model::notice::{Decision, NoticeChannel, NoticeKind, NoticeState, Protection, Rung};
 use crate::model::time::parse_aware;
@@ -131,6 +132,14 @@ pub enum NoticeCommand {
     /// Try a held, failed, doubtful or waiting notice again: now, or with the daemon's next round.
     #[command(after_help = "Examples:\n  breachpost notice retry BP-7K3M-Q2XR")]
     Retry { reference: Reference },
+    /// As the second person, let a notice go that waits for your approval (`approval.notice: two_persons`).
+    #[command(after_help = "Examples:\n  breachpost notice approve BP-7K3M-Q2XR --token-file anna.token")]
+    Approve {
+        reference: Reference,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Call off a draft or a notice that has not been handed over.
     #[command(after_help = "Examples:\n  breachpost notice withdraw BP-7K3M-Q2XR")]
     Withdraw { reference: Reference },
@@ -363,20 +372,52 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
             Ok(status(&view, false))
         }
         NoticeCommand::Retry { reference } => {
-            let mut view = notice::retry(&office, &reference, &context.actor()).await?;
-            let daemon = office.daemon_runs();
-            if let (false, Some(delivery)) = (daemon, view.delivery) {
-                Foreground::ready(&office).await?.carry(delivery).await?;
-                view = notice::show(&office, &reference).await?;
-            }
-            context.out.data(&view, || human(&view))?;
-            Ok(status(&view, daemon))
+            let view = notice::retry(&office, &reference, &context.actor()).await?;
+            carry_on(&office, context, view).await
+        }
+        NoticeCommand::Approve { reference, yes } => {
+            let waiting = notice::show(&office, &reference).await?;
+            confirm_approval(context, &waiting, yes)?;
+            let view = notice::approve(&office, &reference, &context.actor()).await?;
+            carry_on(&office, context, view).await
         }
         NoticeCommand::Withdraw { reference } => {
             let view = notice::withdraw(&office, &reference, &context.actor()).await?;
             context.out.data(&view, || human(&view))?;
             Ok(Exit::Done)
         }
+    }
+}
+
+/// Carries what has just become ready, unless a daemon does, and tells how it stands.
+async fn carry_on(office: &Office, context: &Context, mut view: NoticeView) -> Result<Exit, Failure> {
+    let daemon = office.daemon_runs();
+    if let (false, Some(delivery)) = (daemon, view.delivery) {
+        Foreground::ready(office).await?.carry(delivery).await?;
+        view = notice::show(office, &view.reference).await?;
+    }
+    context.out.data(&view, || human(&view))?;
+    Ok(status(&view, daemon))
+}
+
+/// Shows what waits and asks, unless that was answered on the command line.
+fn confirm_approval(context: &Context, waiting: &NoticeView, yes: bool) -> Result<(), Failure> {
+    if yes || waiting.held.is_none() {
+        return Ok(());
+    }
+    let Some(mut terminal) = Terminal::find().filter(|_| context.out.interactive()) else {
+        let reference = &waiting.reference;
+        return Err(Failure::usage(format!(
+            "nobody can be asked here: read `notice show {reference} --content` and add --yes"
+        )));
+    };
+    context.out.note(&human(waiting));
+    match terminal
+        .confirm("Approve it as it is, and send it now?", false)
+        .map_err(|error| Failure::new(Exit::Person, error))?
+    {
+        true => Ok(()),
+        false => Err(Failure::person("nothing was approved, as you wished")),
     }
 }
 
@@ -408,6 +449,7 @@ async fn send(office: &Office, context: &Context, what: WhatArgs, asked: Asked) 
     let delivery = filed.delivery.expect("a filed notice by e-mail has a delivery");
     let left_to_daemon = mine.is_none();
     let view = match mine {
+        _ if filed.held.is_some() => filed,
         Some(foreground) => {
             foreground.carry(delivery).await?;
             notice::show(office, &filed.reference).await?
@@ -416,6 +458,13 @@ async fn send(office: &Office, context: &Context, what: WhatArgs, asked: Asked) 
         None => filed,
     };
     out.data(&view, || human(&view))?;
+    if view.held == Some(HoldReason::Approval) {
+        out.note(&format!(
+            "A second person sends it, with a token of their own: breachpost notice approve {} --token-file FILE",
+            view.reference
+        ));
+        return Ok(Exit::Person);
+    }
     if matches!(view.protection, Some(Protection::Passphrase { .. } | Protection::Stub)) {
         out.note(&format!(
             "Now call them: breachpost notice show {} --call-sheet",

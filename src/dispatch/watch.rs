@@ -1,66 +1,281 @@
 //! The mailboxes, watched: fetches what is new and hands each mail to [`intake`]. Progress is what the store holds;
-//! nothing is marked, moved or deleted in a mailbox. Knows nothing of what a mail means.
+//! nothing is marked, moved or deleted in a mailbox. One mail that cannot be taken in never blocks the next one, and one
+//! mailbox that cannot be reached never stops another, or the daemon. Knows nothing of what a mail means.
 
-use std::path::Path;
+mod folder;
+mod imap;
+mod stand_in;
+
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::intake::{self, IntakeError, MAX_MAIL_BYTES};
+use self::folder::MaildirReader;
+use self::imap::ImapReader;
+use super::checkup::chain;
+use super::courier::jitter;
+use super::intake::{self, IntakeError};
 use super::office::Office;
+use crate::config::{ConfigError, Mailbox, MailboxUrl};
+use crate::mail::imap::ImapError;
 use crate::mail::maildir::{Maildir, MaildirError};
-use crate::model::id::Actor;
+use crate::store::StoreError;
 
-/// How often a Maildir is looked at.
-const POLL: Duration = Duration::from_secs(2);
+/// The wait after a first failure; it doubles.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+/// The longest wait: an acknowledgement is not noticed much later than that after a server is back.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// A refused login is not tried again before this: servers lock accounts that are tried too often.
+const LOGIN_WAIT: Duration = Duration::from_secs(60);
 
 /// A mailbox could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
+    #[error("the mailbox's settings cannot be used")]
+    Config(#[from] ConfigError),
     #[error("the Maildir cannot be read")]
-    Maildir(#[source] MaildirError),
+    Maildir(#[from] MaildirError),
+    #[error("the mailbox cannot be read")]
+    Imap(#[from] ImapError),
+    #[error("the server lists mail number {uid} and does not hand it out")]
+    Withheld { uid: u32 },
     #[error("what came in cannot be stored")]
     Intake(#[from] IntakeError),
+    #[error("how far the mailbox was read cannot be looked up or kept")]
+    Store(#[from] StoreError),
 }
 
-/// Watches a Maildir until told to stop; a mail that cannot be taken in never blocks the next one.
+/// Why reading ended before its end.
+enum Halt {
+    Stopped,
+    Failed(WatchError),
+}
+impl<E: Into<WatchError>> From<E> for Halt {
+    fn from(error: E) -> Self {
+        Halt::Failed(error.into())
+    }
+}
+
+/// One place that mail is read from: a Maildir, or one folder on a server.
+enum Reader {
+    Maildir(MaildirReader),
+    Imap(Box<ImapReader>),
+}
+
+/// All places that the settings name, for notices and for campaigns.
+fn readers(office: &Office) -> Result<Vec<Reader>, WatchError> {
+    let mut readers = Vec::new();
+    for mailbox in mailboxes(office) {
+        match &mailbox.url {
+            MailboxUrl::Maildir(path) => {
+                readers.push(Reader::Maildir(MaildirReader::new(office.home.resolve(path))));
+            }
+            MailboxUrl::Imap(url) => {
+                // A password that cannot be read is a mistake in the settings, not a server that is down.
+                mailbox.proof(&office.home)?;
+                for folder in mailbox.folders() {
+                    let reader = ImapReader::new(mailbox, url, folder.as_str());
+                    readers.push(Reader::Imap(Box::new(reader)));
+                }
+            }
+        }
+    }
+    Ok(readers)
+}
+
+/// The mailbox of notices and that of campaigns, where it is another one.
+fn mailboxes(office: &Office) -> Vec<&Mailbox> {
+    let main = office.config.mailbox.as_ref();
+    let individuals = office.config.individuals.mailbox.as_ref();
+    let other = individuals.filter(|other| Some(*other) != main);
+    main.into_iter().chain(other).collect()
+}
+
+/// Watches all mailboxes until told to stop. A mailbox that cannot be reached is tried again and again.
 ///
 /// # Errors
-/// The Maildir cannot be read at all at the start. Later troubles are logged and tried again.
-pub async fn watch_maildir(office: Office, path: &Path, stop: CancellationToken) -> Result<(), WatchError> {
-    let by = Office::as_loop("intake");
-    let maildir = Maildir::open(path).map_err(WatchError::Maildir)?;
-    intake::catch_up(&office, &by).await?;
+/// The settings cannot be used; nothing is watched then.
+pub async fn run(office: Office, stop: CancellationToken) -> Result<(), WatchError> {
+    let readers = readers(&office)?;
+    understand_the_rest(&office).await;
+    let mut loops = JoinSet::new();
+    for reader in readers {
+        loops.spawn(keep_reading(reader, office.clone(), stop.clone()));
+    }
     loop {
-        if let Err(error) = look(&office, &maildir, &by).await {
-            tracing::error!(error = %error, "the mailbox could not be read; trying again");
-        }
         tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(POLL) => {}
+            ended = loops.join_next() => match ended {
+                Some(ended) => ended.expect("a mailbox's loop does not panic"),
+                None => return Ok(()),
+            },
+            // Waiting for mail is no standstill: whoever watches this loop sees it wake up.
+            () = tokio::time::sleep(LOGIN_WAIT) => {}
         }
     }
 }
 
-/// One look at the Maildir: everything not stored before is taken in. Returns how many were new.
+/// Whether there is a mailbox to watch.
 ///
 /// # Errors
-/// The folder cannot be listed, or the store fails.
-pub async fn look(office: &Office, maildir: &Maildir, by: &Actor) -> Result<usize, WatchError> {
-    let mut taken = 0;
-    for entry in maildir.list().map_err(WatchError::Maildir)? {
-        let source = format!("maildir:{}", entry.unique);
-        if office.store.seen(&source).await.map_err(IntakeError::from)? {
-            continue;
-        }
-        match maildir.read(&entry, MAX_MAIL_BYTES) {
-            Ok(raw) => match intake::ingest(office, &raw, &source, by).await {
-                Ok(_) => taken += 1,
-                Err(IntakeError::Empty) => tracing::warn!(mail = entry.unique, "an empty file in the Maildir"),
-                Err(error) => return Err(error.into()),
-            },
-            Err(error) => tracing::error!(mail = entry.unique, error = %error, "a mail could not be read"),
+/// The settings of one cannot be used, or a Maildir is none.
+pub fn check(office: &Office) -> Result<bool, WatchError> {
+    for mailbox in mailboxes(office) {
+        if let MailboxUrl::Maildir(path) = &mailbox.url {
+            Maildir::open(&office.home.resolve(path))?;
         }
     }
-    Ok(taken)
+    Ok(!readers(office)?.is_empty())
+}
+
+/// Reads every mailbox once. Returns how many mails were new.
+///
+/// # Errors
+/// The first mailbox that could not be read; the others were read all the same.
+pub async fn once(office: &Office) -> Result<usize, WatchError> {
+    understand_the_rest(office).await;
+    let (mut taken, mut first_error) = (0, None);
+    for reader in readers(office)? {
+        let read = match reader {
+            Reader::Maildir(mut reader) => reader.read(office).await,
+            Reader::Imap(mut reader) => reader.read_once(office).await,
+        };
+        match read {
+            Ok(new) => taken += new,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "a mailbox could not be read");
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    first_error.map_or(Ok(taken), Err)
+}
+
+/// What a mailbox looks like now, as one line for a person.
+///
+/// # Errors
+/// It cannot be read.
+pub async fn look(office: &Office, mailbox: &Mailbox) -> Result<String, WatchError> {
+    match &mailbox.url {
+        MailboxUrl::Maildir(path) => MaildirReader::new(office.home.resolve(path)).describe(),
+        MailboxUrl::Imap(url) => {
+            let mut told = Vec::new();
+            for folder in mailbox.folders() {
+                let reader = ImapReader::new(mailbox, url, folder.as_str());
+                told.push(reader.describe(office).await?);
+            }
+            Ok(format!("{} reached, logged in; {}", url.host, told.join("; ")))
+        }
+    }
+}
+
+/// What a crash left stored and not understood.
+async fn understand_the_rest(office: &Office) {
+    if let Err(error) = intake::catch_up(office, &Office::as_loop("intake")).await {
+        tracing::error!(error = chain(&error), "stored mail could not be understood");
+    }
+}
+
+/// Reads one place until told to stop, backing off while it cannot be read.
+async fn keep_reading(mut reader: Reader, office: Office, stop: CancellationToken) {
+    let mut health = Health::of(&reader);
+    loop {
+        let end = match &mut reader {
+            Reader::Maildir(reader) => reader.attend(&office, &stop, &mut health).await,
+            Reader::Imap(reader) => reader.attend(&office, &stop, &mut health).await,
+        };
+        let wait = match end {
+            Halt::Stopped => return,
+            Halt::Failed(error) => health.bad(&error),
+        };
+        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            return;
+        }
+        understand_the_rest(&office).await;
+    }
+}
+
+/// Whether a place can be read now, told once when it changes for the better and each time it goes wrong.
+struct Health {
+    what: String,
+    failures: u32,
+}
+impl Health {
+    fn of(reader: &Reader) -> Self {
+        let what = match reader {
+            Reader::Maildir(reader) => reader.name(),
+            Reader::Imap(reader) => reader.name(),
+        };
+        Self { what, failures: 0 }
+    }
+
+    /// It was read.
+    fn good(&mut self) {
+        if self.failures > 0 {
+            tracing::info!(mailbox = self.what, "the mailbox can be read again");
+        }
+        self.failures = 0;
+    }
+
+    /// It could not be read. Returns how long to wait.
+    fn bad(&mut self, error: &WatchError) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        let is_login = matches!(error, WatchError::Imap(error) if error.is_login());
+        let wait = wait(self.failures, is_login, jitter());
+        tracing::error!(
+            mailbox = self.what,
+            error = chain(error),
+            again_in_seconds = wait.as_secs(),
+            "a mailbox could not be read; answers are not noticed meanwhile; breachpost doctor says what to do"
+        );
+        wait
+    }
+}
+
+/// How long to wait after so many failures in a row; `jitter` (0 to 1) spreads it over half its length.
+fn wait(failures: u32, is_login: bool, jitter: f64) -> Duration {
+    let doubled = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    let least = if is_login { LOGIN_WAIT } else { FIRST_WAIT };
+    let longest = doubled.clamp(least, LONGEST_WAIT);
+    longest.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+}
+
+/// Takes in one mail. `false` when it had come before.
+///
+/// # Errors
+/// It is not stored: it must be fetched again.
+async fn take_in(office: &Office, raw: &[u8], source: &str) -> Result<bool, WatchError> {
+    match intake::ingest(office, raw, source, &Office::as_loop("intake")).await {
+        Ok(ingested) => Ok(ingested.new),
+        Err(IntakeError::Empty) => {
+            tracing::warn!(mail = source, "an empty mail was left alone");
+            Ok(false)
+        }
+        // Stored before it is understood: the next one must not wait for it.
+        Err(error) if office.store.seen(source).await? => {
+            tracing::error!(
+                mail = source,
+                error = chain(&error),
+                "a mail is stored and could not be understood; it is read again at the next start"
+            );
+            Ok(true)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_bound_and_are_spread() {
+        let seconds = |failures, is_login, jitter| wait(failures, is_login, jitter).as_secs_f64();
+        for (failures, expected) in [(1, 5.0), (2, 10.0), (3, 20.0), (7, 300.0), (u32::MAX, 300.0)] {
+            assert_eq!(seconds(failures, false, 0.0), expected, "{failures}");
+            assert_eq!(seconds(failures, false, 1.0), expected / 2.0, "{failures}");
+        }
+        assert_eq!(seconds(1, true, 0.0), 60.0);
+        assert!(seconds(1, true, 0.7) < 60.0);
+    }
 }

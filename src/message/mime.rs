@@ -11,7 +11,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use self::encode::{close_parts, open_part, quoted, write_attachment, write_lines, write_text};
-use super::header;
+use super::{header, token};
 use crate::model::Time;
 
 /// Why a mail could not be written. Names the header, never its value: values are personal data.
@@ -235,11 +235,7 @@ impl Envelope {
     /// A boundary that no part can contain: `=_` occurs neither in quoted-printable nor in base64 nor in armor.
     fn boundary(&self, level: &str) -> String {
         let digest = Sha256::new().chain_update(level).chain_update(&self.seed).finalize();
-        let mut boundary = String::from("=_");
-        for byte in &digest[..16] {
-            boundary.push_str(&format!("{byte:02x}"));
-        }
-        boundary
+        format!("=_{}", token::hex(&digest[..16]))
     }
 
     /// The part that is signed, and encrypted where `shield` says so: all headers as they are meant, the text, the

@@ -490,7 +490,7 @@ impl Compiled {
         };
         let mut values = serde_json::to_value(facts).map_err(|e| Finding::whole(file, e.to_string()))?;
         clean(&mut values);
-        let context = Context::wraps(values).map_err(failed)?;
+        let context = Context::from(values);
         let fill = |part| self.engine.render_with_context(part, &context).map_err(failed);
         let subject = layout::one_line(&fill("subject")?, unknown);
         if subject.is_empty() {
@@ -512,6 +512,8 @@ fn clean(value: &mut Value) {
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
     }
     match value {
+        // Nearly every text is plain ASCII, which is seen at a glance.
+        Value::String(text) if text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n')) => {}
         Value::String(text) if text.contains(odd) => {
             *text = text
                 .replace("\r\n", "\n")

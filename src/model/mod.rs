@@ -1,6 +1,7 @@
 //! The nouns of the trade and their states: no I/O, no async, no clock of its own.
 //! Knows nothing of SQL, SMTP, OpenPGP or templates.
 
+pub mod alert;
 pub mod breach;
 pub mod delivery;
 pub mod holidays;

@@ -4,6 +4,7 @@
 //! Every function that changes something writes its journal entry in the same transaction, and has returned `Ok` only
 //! when both are durable. Knows nothing of mail, OpenPGP or templates.
 
+mod alarms;
 pub mod chain;
 pub mod sqlite;
 
@@ -12,13 +13,15 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Time;
-use crate::model::delivery::{DeliveryState, Fault, Outcome, RetryPolicy, SmtpReply, TlsFacts};
+use crate::model::delivery::{DeliveryState, Fault, HoldReason, Outcome, RetryPolicy, SmtpReply, TlsFacts};
 use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId, MailId, Reference, WorkerId};
 use crate::model::inquiry::Inquiry;
 use crate::model::notice::{Acknowledgement, Notice, NoticeChannel, NoticeKind, Protection};
 use crate::model::proof::Proof;
-use crate::model::receipt::{Authenticity, Certainty, Mark, ReceiptKind, ReportAction};
+use crate::model::receipt::{Authenticity, Certainty, ReceiptKind, ReportAction, TiedBy};
 use crate::secret::Secret;
+
+pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
 
 /// Our side could not do its job.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +136,8 @@ pub struct NewNotice {
     pub handed_at: Option<Time>,
     /// The override and its reason, where one was used.
     pub decision: Option<String>,
+    /// Why its delivery waits for a person from the start.
+    pub hold: Option<HoldReason>,
     /// What opens it, where it was sealed with a passphrase; kept with the content, to be told by telephone.
     pub passphrase: Option<Secret>,
     /// The authority's mail that it answers: once it is handed over, that question is closed.
@@ -302,7 +307,7 @@ pub struct Understanding {
     pub delivery: Option<DeliveryId>,
     /// By which mark it was tied, and how sure that is.
     #[serde(default)]
-    pub matched_by: Option<Mark>,
+    pub matched_by: Option<TiedBy>,
     #[serde(default)]
     pub certainty: Option<Certainty>,
     /// Notices it may belong to, for a person to say: only sender and time fit.
@@ -395,6 +400,40 @@ pub struct StoredMail {
     pub in_tray: bool,
     /// The decision that took it out of the tray.
     pub settled: Option<Settled>,
+}
+
+/// A person with a token of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct User {
+    pub name: String,
+    pub added_at: Time,
+    pub added_by: Actor,
+    /// Their token opens nothing from then on.
+    pub disabled_at: Option<Time>,
+}
+/// That somebody agreed to exactly this content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Approval {
+    /// Lower-case hex.
+    pub content_sha256: String,
+    pub by: Actor,
+    pub at: Time,
+}
+
+/// What was stopped in a store that turned out to be a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Copied {
+    pub campaigns_paused: u64,
+    pub notices_held: u64,
+}
+
+/// How far a folder of a mailbox on a server has been read (RFC 3501 §2.3.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// As long as it stays the same, a UID means the same mail.
+    pub uid_validity: u32,
+    /// This mail and all before it are stored, or were left alone on purpose.
+    pub last_uid: u32,
 }
 
 /// One entry of the journal.
@@ -532,13 +571,7 @@ pub trait Outbox: Send + Sync {
     async fn next_due(&self) -> Result<Option<Time>, StoreError>;
     /// Puts a held, failed or doubtful delivery back to ready, or one that waits for its next try, by a person's decision.
     async fn retry_now(&self, id: DeliveryId, by: &Actor, now: Time) -> Result<(), StoreError>;
-    async fn hold(
-        &self,
-        id: DeliveryId,
-        why: crate::model::delivery::HoldReason,
-        by: &Actor,
-        now: Time,
-    ) -> Result<(), StoreError>;
+    async fn hold(&self, id: DeliveryId, why: HoldReason, by: &Actor, now: Time) -> Result<(), StoreError>;
     /// A bounce arrived for what was handed.
     async fn bounce(&self, id: DeliveryId, fault: Fault, by: &Actor, now: Time) -> Result<(), StoreError>;
     /// Proof of arrival other than an acknowledgement. What is confirmed already keeps its first proof.
@@ -628,6 +661,41 @@ pub trait Conversation: Send + Sync {
     async fn list_reports(&self, delivery: DeliveryId) -> Result<Vec<DeliveryReport>, StoreError>;
 }
 
+/// Persons with tokens, and what they agreed to. Tokens are known by their SHA-256 (lower-case hex) alone.
+#[async_trait]
+pub trait People: Send + Sync {
+    async fn add_user(&self, name: &str, token_sha256: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// A new token takes the old one's place; a disabled user is enabled again.
+    async fn renew_token(&self, name: &str, token_sha256: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    async fn disable_user(&self, name: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Disabled users are found too: what that means is the caller's.
+    async fn find_user_by_token(&self, token_sha256: &str) -> Result<Option<User>, StoreError>;
+    async fn list_users(&self) -> Result<Vec<User>, StoreError>;
+    /// Lets a notice go that waits for a second person. [`StoreError::Conflict`] when it does not wait for one, or `by`
+    /// has filed it.
+    async fn approve_notice(&self, reference: &Reference, by: &Actor, now: Time) -> Result<DeliveryId, StoreError>;
+    /// Oldest first.
+    async fn list_approvals(&self, subject: &str) -> Result<Vec<Approval>, StoreError>;
+}
+
+/// The store as a thing that can be copied.
+#[async_trait]
+pub trait Custody: Send + Sync {
+    /// Makes sure that this is the store it was. A copy or a restored backup cannot know what was sent since: its running
+    /// and scheduled campaigns are paused and its waiting notices held, once. `None` when it is the store it was.
+    async fn settle_identity(&self, by: &Actor, now: Time) -> Result<Option<Copied>, StoreError>;
+    /// Writes a consistent copy, encrypted with the same key, to a new file; others may work on meanwhile.
+    async fn copy_to(&self, to: &std::path::Path) -> Result<(), StoreError>;
+}
+
+/// How far mailboxes have been read. Not journalled: what was read is, mail by mail.
+#[async_trait]
+pub trait Mailboxes: Send + Sync {
+    async fn find_mark(&self, account: &str, folder: &str) -> Result<Option<Mark>, StoreError>;
+    /// To be called when all that the mark covers is stored. Under the same UIDVALIDITY it never goes back.
+    async fn move_mark(&self, account: &str, folder: &str, mark: Mark, now: Time) -> Result<(), StoreError>;
+}
+
 /// The hash-chained record of every change that matters.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -650,5 +718,35 @@ pub trait Journal: Send + Sync {
 }
 
 /// All nouns together: what dispatch is given.
-pub trait Store: Register + Notices + Outbox + Campaigns + Pins + Intake + Conversation + Journal {}
-impl<T: Register + Notices + Outbox + Campaigns + Pins + Intake + Conversation + Journal> Store for T {}
+pub trait Store:
+    Register
+    + Notices
+    + Outbox
+    + Campaigns
+    + Pins
+    + Intake
+    + Conversation
+    + Mailboxes
+    + People
+    + Health
+    + Alarms
+    + Custody
+    + Journal
+{
+}
+impl<T> Store for T where
+    T: Register
+        + Notices
+        + Outbox
+        + Campaigns
+        + Pins
+        + Intake
+        + Conversation
+        + Mailboxes
+        + People
+        + Health
+        + Alarms
+        + Custody
+        + Journal
+{
+}

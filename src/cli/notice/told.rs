@@ -36,6 +36,9 @@ pub fn human(view: &NoticeView) -> String {
     if let Some(protection) = &view.protection {
         text.push_str(&format!("  protection: {}\n", protected_by(protection)));
     }
+    if let Some(why) = &view.held {
+        text.push_str(&format!("  held: {}\n", why.words()));
+    }
     if let Some(reason) = &view.draft_reason {
         text.push_str(&format!("  why: {reason}\n"));
     }

@@ -6,6 +6,7 @@ pub mod conversation;
 pub mod ladder;
 pub mod notice;
 pub mod overview;
+pub mod people;
 
 use crate::directory::DirectoryError;
 use crate::directory::certificate::CertificateError;

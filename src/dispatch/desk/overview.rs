@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::model::Time;
 use crate::model::breach::{Record, RiskLevel, Status, When};
+use crate::model::delivery::HoldReason;
 use crate::model::id::{BreachId, CampaignId, Reference};
 use crate::model::notice::NoticeState;
 use crate::model::receipt::ReportAction;
@@ -72,6 +73,10 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     let daemon = office.daemon_runs();
     let notices = notice::list(office, None).await?;
     let mut needs = Vec::new();
+    needs.extend(office.daemon_troubles().into_iter().map(|trouble| Need {
+        text: format!("the daemon: {trouble}"),
+        command: Some("breachpost doctor".to_owned()),
+    }));
     let mut breaches = Vec::new();
     for view in breach::list(office).await? {
         let notified = notices
@@ -162,6 +167,10 @@ fn notice_need(office: &Office, view: &NoticeView, daemon: bool) -> Option<Need>
             format!("breachpost notice preview {} --to {}", view.breach, view.authority),
         ),
         NoticeState::Failed => (why_failed(view), format!("breachpost notice show {}", view.reference)),
+        NoticeState::Held if view.held == Some(HoldReason::Approval) => (
+            view.meaning.to_owned(),
+            format!("breachpost notice approve {}", view.reference),
+        ),
         NoticeState::Held | NoticeState::InDoubt => (
             view.meaning.to_owned(),
             format!("breachpost notice show {}", view.reference),
@@ -257,7 +266,7 @@ impl NoticeLine {
 }
 
 /// No breach after all, closed, or unlikely to be a risk with the reason written down (GDPR Art. 33(1), recital 85).
-fn needs_no_notice(record: &Record) -> bool {
+pub(in crate::dispatch) fn needs_no_notice(record: &Record) -> bool {
     let unlikely = record.risk.level == RiskLevel::Unlikely && record.risk.rationale.is_some();
     unlikely || matches!(record.status, Status::NotABreach | Status::Closed)
 }

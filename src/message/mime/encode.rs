@@ -80,7 +80,6 @@ fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
 /// ends, `From ` at line starts and a lone dot are encoded, since transports change them (RFC 2049 §3).
 fn write_quoted_printable(out: &mut Vec<u8>, text: &str) {
     const WIDTH: usize = 75;
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut lines = text.split('\n').peekable();
     while let Some(line) = lines.next() {
         let more = lines.peek().is_some();
@@ -90,30 +89,48 @@ fn write_quoted_printable(out: &mut Vec<u8>, text: &str) {
             line
         }
         .as_bytes();
-        let mut column = 0;
-        for (at, &byte) in line.iter().enumerate() {
-            let encode = match byte {
-                b'=' => true,
-                b' ' | b'\t' => at + 1 == line.len(),
-                b'.' => line.len() == 1,
-                b'F' => at == 0 && line.starts_with(b"From "),
-                b'!'..=b'~' => false,
-                _ => true,
-            };
-            let needs = if encode { 3 } else { 1 };
-            if column + needs > WIDTH {
-                out.extend_from_slice(b"=\r\n");
-                column = 0;
-            }
-            if encode {
-                out.extend_from_slice(&[b'=', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-            } else {
-                out.push(byte);
-            }
-            column += needs;
+        if line.len() <= WIDTH && survives(line) {
+            out.extend_from_slice(line);
+        } else {
+            write_encoded(out, line, WIDTH);
         }
         if more {
             out.extend_from_slice(b"\r\n");
         }
+    }
+}
+
+/// A line that may stand as it is, as most do.
+fn survives(line: &[u8]) -> bool {
+    line.iter().all(|b| matches!(b, b' '..=b'~') && *b != b'=')
+        && !line.ends_with(b" ")
+        && line != b"."
+        && !line.starts_with(b"From ")
+}
+
+/// A line in quoted-printable, with soft breaks after `width` columns at the latest.
+fn write_encoded(out: &mut Vec<u8>, line: &[u8], width: usize) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut column = 0;
+    for (at, &byte) in line.iter().enumerate() {
+        let encode = match byte {
+            b'=' => true,
+            b' ' | b'\t' => at + 1 == line.len(),
+            b'.' => line.len() == 1,
+            b'F' => at == 0 && line.starts_with(b"From "),
+            b'!'..=b'~' => false,
+            _ => true,
+        };
+        let needs = if encode { 3 } else { 1 };
+        if column + needs > width {
+            out.extend_from_slice(b"=\r\n");
+            column = 0;
+        }
+        if encode {
+            out.extend_from_slice(&[b'=', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        } else {
+            out.push(byte);
+        }
+        column += needs;
     }
 }

@@ -1,6 +1,8 @@
 //! The few words a template may use besides facts: rows, lists, paragraphs and conditions. Each writes marks that
 //! `layout` turns into a page; a value that is not known is always said to be so. Knows nothing of what the values mean.
 
+use std::borrow::Cow;
+
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason};
 use serde_json::Value;
 
@@ -76,13 +78,29 @@ fn inline(value: &str) -> String {
 }
 
 /// The texts of a value; none if it is not known.
-fn texts(value: Option<&Value>) -> Vec<String> {
+fn texts(value: Option<&Value>) -> Vec<Cow<'_, str>> {
     match value {
-        Some(Value::String(text)) if !text.is_empty() => vec![text.clone()],
-        Some(Value::Number(n)) => vec![n.to_string()],
+        Some(Value::String(text)) if !text.is_empty() => vec![text.into()],
+        Some(Value::Number(n)) => vec![n.to_string().into()],
         Some(Value::Array(items)) => items.iter().flat_map(|item| texts(Some(item))).collect(),
         _ => Vec::new(),
     }
+}
+
+/// Writes a mark of the layout.
+fn mark(out: &mut dyn Output, mark: char) -> HelperResult {
+    Ok(out.write(mark.encode_utf8(&mut [0; 4]))?)
+}
+
+/// Writes a text with something else between its lines.
+fn write_lines(out: &mut dyn Output, text: &str, between: &str) -> HelperResult {
+    for (i, line) in text.split('\n').enumerate() {
+        if i > 0 {
+            out.write(between)?;
+        }
+        out.write(line)?;
+    }
+    Ok(())
 }
 
 type Engine<'a> = Handlebars<'a>;
@@ -95,7 +113,8 @@ fn field(
     _: &mut RenderContext<'_, '_>,
     out: &mut dyn Output,
 ) -> HelperResult {
-    row(h, out, &UNKNOWN.to_string())
+    let values = texts(h.param(1).map(|p| p.value()));
+    row(h, out, &values)
 }
 
 /// A row of two columns, left out if its value is not known.
@@ -106,27 +125,27 @@ fn optional(
     _: &mut RenderContext<'_, '_>,
     out: &mut dyn Output,
 ) -> HelperResult {
-    match texts(h.param(1).map(|p| p.value())).is_empty() {
-        true => Ok(out.write(&NO_LINE.to_string())?),
-        false => row(h, out, ""),
+    let values = texts(h.param(1).map(|p| p.value()));
+    match values.is_empty() {
+        true => mark(out, NO_LINE),
+        false => row(h, out, &values),
     }
 }
 
-fn row(h: &Helper<'_>, out: &mut dyn Output, unknown: &str) -> HelperResult {
+fn row(h: &Helper<'_>, out: &mut dyn Output, values: &[Cow<'_, str>]) -> HelperResult {
     let label = h.param(0).and_then(|p| p.value().as_str());
-    let label = label.ok_or(RenderErrorReason::ParamNotFoundForIndex("field", 0))?;
-    let mut values = texts(h.param(1).map(|p| p.value()));
+    out.write(label.ok_or(RenderErrorReason::ParamNotFoundForIndex("field", 0))?)?;
+    mark(out, ROW)?;
     if values.is_empty() {
-        values.push(unknown.to_owned());
+        mark(out, UNKNOWN)?;
     }
-    let mut line = format!("{label}{ROW}");
     for (i, value) in values.iter().enumerate() {
         if i > 0 {
-            line.push(NEXT_VALUE);
+            mark(out, NEXT_VALUE)?;
         }
-        line.push_str(&value.replace('\n', VALUE_BREAK.encode_utf8(&mut [0; 4])));
+        write_lines(out, value, VALUE_BREAK.encode_utf8(&mut [0; 4]))?;
     }
-    Ok(out.write(&line)?)
+    Ok(())
 }
 
 /// A text of several lines as it was written.
@@ -138,10 +157,10 @@ fn paragraph(
     out: &mut dyn Output,
 ) -> HelperResult {
     let texts = texts(h.param(0).map(|p| p.value()));
-    match texts.is_empty() {
-        true => Ok(out.write(&UNKNOWN.to_string())?),
-        false => Ok(out.write(&texts.join("\n"))?),
+    if texts.is_empty() {
+        return mark(out, UNKNOWN);
     }
+    Ok(out.write(&texts.join("\n"))?)
 }
 
 /// One line with a dash for each value.
@@ -152,10 +171,14 @@ fn list(
     _: &mut RenderContext<'_, '_>,
     out: &mut dyn Output,
 ) -> HelperResult {
-    let mut texts = texts(h.param(0).map(|p| p.value()));
+    let texts = texts(h.param(0).map(|p| p.value()));
     if texts.is_empty() {
-        texts.push(UNKNOWN.to_string());
+        out.write("- ")?;
+        return mark(out, UNKNOWN);
     }
-    let lines: Vec<String> = texts.iter().map(|t| format!("- {}", t.replace('\n', " "))).collect();
-    Ok(out.write(&lines.join("\n"))?)
+    for (i, text) in texts.iter().enumerate() {
+        out.write(if i > 0 { "\n- " } else { "- " })?;
+        write_lines(out, text, " ")?;
+    }
+    Ok(())
 }

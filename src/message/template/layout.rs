@@ -2,6 +2,8 @@
 //! hanging lines, no stray blank lines. The helpers and the template reader leave the marks below; values never contain
 //! one, so that only a template can start a heading or a row. Knows nothing of templates or facts.
 
+use std::borrow::Cow;
+
 /// The widest line. RFC 5322 §2.1.1 advises 78; two are left for the `> ` of a reply.
 pub const WIDTH: usize = 76;
 /// Where the value of a row begins.
@@ -22,13 +24,13 @@ pub(super) const VALUE_BREAK: char = '\u{1d}';
 
 /// Lays out `marked`, with `unknown` in the place of values that are not known. Ends with one line break.
 pub(super) fn lay_out(marked: &str, unknown: &str) -> String {
-    let mut page = String::with_capacity(marked.len() + marked.len() / 4);
+    let mut page = String::with_capacity(marked.len() + marked.len() / 2);
     let mut blank = true;
     for line in marked.lines() {
         if line.contains(NO_LINE) {
             continue;
         }
-        let line = line.replace(UNKNOWN, unknown);
+        let line = known(line, unknown);
         let line = line.trim_end();
         if line.is_empty() {
             if !blank {
@@ -43,12 +45,20 @@ pub(super) fn lay_out(marked: &str, unknown: &str) -> String {
         } else if line.starts_with(HEADING) {
             heading(&mut page, line);
         } else {
-            wrap(&mut page, line, WIDTH);
+            wrap(&mut page, line);
         }
     }
     page.truncate(page.trim_end().len());
     page.push('\n');
     page
+}
+
+/// A line with `unknown` in the place of what is not known.
+fn known<'a>(line: &'a str, unknown: &str) -> Cow<'a, str> {
+    match line.contains(UNKNOWN) {
+        true => line.replace(UNKNOWN, unknown).into(),
+        false => line.into(),
+    }
 }
 
 /// One line for a mail header: no line breaks, single spaces.
@@ -61,7 +71,7 @@ fn heading(page: &mut String, line: &str) {
     let level = line.chars().take_while(|c| *c == HEADING).count();
     let title = line.trim_start_matches(HEADING).trim_start();
     let start = page.len();
-    wrap(page, title, WIDTH);
+    wrap(page, title);
     let under = match level {
         1 => '=',
         2 => '-',
@@ -75,75 +85,116 @@ fn heading(page: &mut String, line: &str) {
 /// A label and its values in two columns; several values become a list.
 fn row(page: &mut String, label: &str, values: &str) {
     let several = values.contains(NEXT_VALUE);
-    let mut right = String::new();
+    let mut labels = Lines::of(label, VALUE_COLUMN - 2);
     for value in values.split(NEXT_VALUE) {
         for (i, line) in value.split(VALUE_BREAK).enumerate() {
-            let lead = match (several, i) {
+            let mut dash = match (several, i) {
                 (false, _) => "",
                 (true, 0) => "- ",
                 (true, _) => "  ",
             };
-            wrap(&mut right, &format!("{lead}{line}"), WIDTH - VALUE_COLUMN);
-        }
-    }
-    let mut left = String::new();
-    wrap(&mut left, label, VALUE_COLUMN - 2);
-    let (mut left, mut right) = (left.lines(), right.lines());
-    loop {
-        match (left.next(), right.next()) {
-            (None, None) => return,
-            (label, None) => page.push_str(label.unwrap_or_default()),
-            (label, Some(value)) => {
-                let label = label.unwrap_or_default();
+            let (lead, text) = line.split_at(hanging(line));
+            let hang = dash.len() + lead.len();
+            for (j, part) in Lines::of(text, (WIDTH - VALUE_COLUMN).saturating_sub(hang)).enumerate() {
+                let label = labels.next().unwrap_or_default();
                 page.push_str(label);
-                if !value.is_empty() {
-                    page.extend(std::iter::repeat_n(
-                        ' ',
-                        VALUE_COLUMN - width(label).min(VALUE_COLUMN - 1),
-                    ));
-                    page.push_str(value);
+                if !part.is_empty() {
+                    blanks(page, VALUE_COLUMN - width(label).min(VALUE_COLUMN - 1));
+                    page.push_str(dash);
+                    match j {
+                        0 => page.push_str(lead),
+                        _ => blanks(page, lead.len()),
+                    }
+                    page.push_str(part);
                 }
+                page.push('\n');
+                dash = if several { "  " } else { "" };
             }
         }
+    }
+    for label in labels {
+        page.push_str(label);
         page.push('\n');
     }
 }
 
-/// Appends `line`, broken at spaces so that no line is wider than `most` unless a single word is. Further lines hang under
-/// the text of the first, after its leading spaces and list dash.
-fn wrap(page: &mut String, line: &str, most: usize) {
-    if width(line) <= most {
-        page.push_str(line);
-        page.push('\n');
-        return;
-    }
-    let spaces = line.len() - line.trim_start_matches(' ').len();
-    let lead = if line[spaces..].starts_with("- ") {
-        spaces + 2
-    } else {
-        spaces
-    };
-    page.push_str(&line[..lead]);
-    let mut at = lead;
-    for piece in pieces(&line[lead..]) {
-        let wide = width(piece);
-        if at > lead && at + 1 + wide > most {
+/// Appends `line`, broken at spaces so that no line is wider than [`WIDTH`] unless a single word is. Further lines hang
+/// under the text of the first.
+fn wrap(page: &mut String, line: &str) {
+    let (lead, text) = line.split_at(hanging(line));
+    page.push_str(lead);
+    for (i, part) in Lines::of(text, WIDTH.saturating_sub(lead.len())).enumerate() {
+        if i > 0 {
             page.push('\n');
-            page.extend(std::iter::repeat_n(' ', lead));
-            at = lead;
-        } else if at > lead {
-            page.push(' ');
-            at += 1;
+            blanks(page, lead.len());
         }
-        page.push_str(piece);
-        at += wide;
+        page.push_str(part);
     }
     page.push('\n');
 }
 
-/// The parts of a text between which a line may break: words, but French punctuation stays with its word (`délai :`,
+/// How much of a line its further lines leave blank: leading spaces and a list's dash.
+fn hanging(line: &str) -> usize {
+    let spaces = line.len() - line.trim_start_matches(' ').len();
+    match line[spaces..].starts_with("- ") {
+        true => spaces + 2,
+        false => spaces,
+    }
+}
+
+fn blanks(page: &mut String, count: usize) {
+    const BLANKS: &str = "                                ";
+    match BLANKS.get(..count) {
+        Some(blanks) => page.push_str(blanks),
+        None => page.extend(std::iter::repeat_n(' ', count)),
+    }
+}
+
+/// A text cut at spaces into lines of at most `most` columns; a wider word has a line of its own. There is at least one
+/// line. The lines are parts of the text: nothing is copied.
+struct Lines<'a> {
+    rest: Option<&'a str>,
+    most: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str, most: usize) -> Self {
+        Self { rest: Some(text), most }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let text = self.rest.take()?;
+        let Some((line, rest)) = cut(text, self.most) else {
+            return Some(text);
+        };
+        self.rest = Some(rest);
+        Some(line)
+    }
+}
+
+/// The first line of `text` and what follows it; `None` if it is one line.
+fn cut(text: &str, most: usize) -> Option<(&str, &str)> {
+    if text.len() <= most {
+        return None;
+    }
+    let (limit, _) = text.char_indices().nth(most)?;
+    let parts = |at: usize| {
+        let (line, rest) = (text[..at].trim_end_matches(' '), text[at..].trim_start_matches(' '));
+        (!line.is_empty() && !rest.is_empty() && may_part(line, rest)).then_some((line, rest))
+    };
+    let within = text[..limit].rmatch_indices(' ').map(|(at, _)| at);
+    let beyond = text[limit..].match_indices(' ').map(|(at, _)| limit + at);
+    let at_limit = text[limit..].starts_with(' ').then_some(limit);
+    at_limit.into_iter().chain(within).chain(beyond).find_map(parts)
+}
+
+/// May a line end after `line`, and the next begin with `rest`? French punctuation stays with its word (`délai :`,
 /// `« mot »`), and a number with what it counts (`Art. 33`, `point b)`).
-fn pieces(text: &str) -> Vec<&str> {
+fn may_part(line: &str, rest: &str) -> bool {
     const LEADS: [&str; 10] = [
         "Art.",
         "article",
@@ -157,22 +208,9 @@ fn pieces(text: &str) -> Vec<&str> {
         "«",
     ];
     const TRAILS: [&str; 7] = [":", ";", "?", "!", "»", "»,", "»."];
-    let mut pieces: Vec<&str> = Vec::new();
-    let mut start = 0;
-    let mut before = "";
-    for word in text.split(' ').filter(|w| !w.is_empty()) {
-        let at = word.as_ptr().addr() - text.as_ptr().addr();
-        let glued = TRAILS.contains(&word) || LEADS.contains(&before.trim_start_matches('('));
-        match pieces.last_mut() {
-            Some(last) if glued => *last = &text[start..at + word.len()],
-            _ => {
-                start = at;
-                pieces.push(word);
-            }
-        }
-        before = word;
-    }
-    pieces
+    let last = line.rsplit(' ').next().unwrap_or_default();
+    let first = rest.split(' ').next().unwrap_or_default();
+    !LEADS.contains(&last.trim_start_matches('(')) && !TRAILS.contains(&first)
 }
 
 fn width(text: &str) -> usize {

@@ -14,7 +14,18 @@ use crate::store::StoreError;
 /// Back to ready, now.
 pub(super) fn retry_now(tx: &mut Tx<'_>, id: DeliveryId, by: &Actor, now: Time) -> Result<(), StoreError> {
     let current = ledger::get(tx.conn, id)?;
-    let event = match current.state {
+    let event = match &current.state {
+        // Only `People::approve_notice` lets go of that.
+        DeliveryState::Held {
+            why: HoldReason::Approval,
+        } => {
+            return Err(StoreError::Conflict {
+                what: "delivery",
+                id: id.to_string(),
+                found: "waiting for a second person's approval".to_owned(),
+                wanted: "another try",
+            });
+        }
         DeliveryState::Held { .. } => DeliveryEvent::Unhold { now },
         _ => DeliveryEvent::Retry { now },
     };
@@ -33,16 +44,30 @@ pub(super) fn retry_now(tx: &mut Tx<'_>, id: DeliveryId, by: &Actor, now: Time) 
 /// Takes it out of the queue until a person lets it go on.
 pub(super) fn hold(tx: &mut Tx<'_>, id: DeliveryId, why: HoldReason, by: &Actor, now: Time) -> Result<(), StoreError> {
     let current = ledger::get(tx.conn, id)?;
-    let (word, words) = match &why {
-        HoldReason::Revoked => ("revoked", "the certificate was revoked"),
-        HoldReason::PinChanged => ("pin_changed", "another certificate was pinned"),
-        HoldReason::Asked(reason) => ("asked", reason.as_str()),
+    let word = match &why {
+        HoldReason::Revoked => "revoked",
+        HoldReason::PinChanged => "pin_changed",
+        HoldReason::Approval => "approval",
+        HoldReason::Asked(_) => "asked",
     };
     let event = DeliveryEvent::Hold { why: why.clone() };
     ledger::move_on(tx, &current, event, "holding it")?;
     ledger::add_attempt(tx, &current, "held", (None, None, None), by, now)?;
-    ledger::tell(tx, &current, "notice_held", words, by, now)?;
+    ledger::tell(tx, &current, "notice_held", why.words(), by, now)?;
     note(tx, "delivery.held", &current, json!({ "why": word }), by, now)
+}
+
+/// Lets go of what was held.
+pub(super) fn release(
+    tx: &mut Tx<'_>,
+    current: &Current,
+    told_as: &str,
+    by: &Actor,
+    now: Time,
+) -> Result<(), StoreError> {
+    ledger::move_on(tx, current, DeliveryEvent::Unhold { now }, "letting it go on")?;
+    ledger::tell(tx, current, told_as, "", by, now)?;
+    note(tx, "delivery.released", current, Value::Null, by, now)
 }
 
 /// Books that what was handed, or may have been, came back.

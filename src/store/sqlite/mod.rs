@@ -2,22 +2,28 @@
 //! `synchronous=FULL`. One thread writes and shares each commit among all who wait for one; another reads. Several
 //! processes may work on the same file. Holds the opening and the migrations; each noun's SQL lies in its own file.
 
+mod alarms;
 mod campaigns;
 mod conversation;
+mod custody;
 mod decisions;
+mod health;
 mod intake;
 mod journal;
 mod ledger;
+mod mailbox;
 mod notices;
 mod outbox;
+mod people;
 mod pins;
 #[cfg(test)]
 mod plans;
 mod register;
 mod rows;
+mod tellings;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +39,11 @@ use writer::{Threads, Tx};
 /// Each brings the schema from its index to the next number, in one transaction. A published one is never changed.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_mailbox.sql"),
     include_str!("migrations/0003_conversation.sql"),
+    include_str!("migrations/0004_alarms.sql"),
+    include_str!("migrations/0007_people.sql"),
+    include_str!("migrations/0009_identity.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
@@ -87,6 +97,12 @@ impl std::fmt::Debug for StoreKey {
 #[derive(Clone)]
 pub struct Sqlite {
     threads: Arc<Threads>,
+    place: Arc<Place>,
+}
+/// Where the store lies and what opens it.
+struct Place {
+    path: PathBuf,
+    key: StoreKey,
 }
 impl std::fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -120,6 +136,10 @@ impl Sqlite {
         let threads = Threads::start(writer, reader).map_err(|source| StoreError::Threads { source })?;
         Ok(Self {
             threads: Arc::new(threads),
+            place: Arc::new(Place {
+                path: path.to_owned(),
+                key: key.clone(),
+            }),
         })
     }
 

@@ -161,6 +161,9 @@ fn file(tx: &mut Tx<'_>, new: &NewNotice, by: &Actor, now: Time) -> Result<Optio
                 "INSERT INTO sealed (delivery, envelope_from, recipient, mail) VALUES (?1, ?2, ?3, ?4)",
                 params![delivery.row(), mail.envelope_from, mail.recipient, mail.sealed],
             )?;
+            if let Some(why) = &new.hold {
+                decisions::hold(tx, delivery, why.clone(), by, now)?;
+            }
             Some(delivery)
         }
         None => None,

@@ -17,6 +17,7 @@ use crate::message::template::Audience;
 use crate::message::token;
 use crate::model::Time;
 use crate::model::breach::Gap;
+use crate::model::delivery::HoldReason;
 use crate::model::id::{Actor, BreachId, MailId, Reference};
 use crate::model::notice::{Decision, Notice, NoticeChannel, NoticeKind, Protection, Rung};
 use crate::secret::Secret;
@@ -27,7 +28,7 @@ use super::ladder::Ladder;
 use super::{CertificateTrouble, DeskError, conversation};
 use crate::dispatch::office::{Office, OfficeError};
 
-pub use book::{Record, attest, record, retry, withdraw};
+pub use book::{Record, approve, attest, record, retry, withdraw};
 pub use protect::{InClear, LooseFiles, Plan, Protected};
 pub use view::{CallSheet, MailLine, NoticeView, call_sheet, content, find, list, show};
 
@@ -227,16 +228,12 @@ impl Prepared {
     }
 }
 
-/// Seals, checks its own output, and files the notice in one transaction. What was prepared is what leaves.
+/// Seals, checks its own output, and files the notice in one transaction. What was prepared is what leaves; where the
+/// settings ask for two persons, it waits for [`approve`].
 ///
 /// # Errors
 /// [`DeskError::NoCertificate`] keeps the draft; [`DeskError::TooLarge`] and sealing errors change nothing.
 pub async fn file(office: &Office, prepared: Prepared, by: &Actor) -> Result<NoticeView, DeskError> {
-    if office.config.approval.notice == Persons::TwoPersons {
-        return Err(DeskError::Refused(
-            "approval.notice asks for two persons, which this version cannot ask yet; set it to one_person".to_owned(),
-        ));
-    }
     let now = office.now();
     let plan = match &prepared.plan {
         Ok(plan) => Arc::clone(plan),
@@ -261,6 +258,7 @@ pub async fn file(office: &Office, prepared: Prepared, by: &Actor) -> Result<Not
         recipient: prepared.headers.to.address.clone(),
         sealed: protected.mail,
     });
+    notice.hold = (office.config.approval.notice == Persons::TwoPersons).then_some(HoldReason::Approval);
     office.store.file_notice(notice, by, now).await?;
     show(office, &prepared.reference).await
 }
@@ -355,6 +353,7 @@ fn new_notice(prepared: &Prepared, content: Vec<u8>) -> NewNotice {
             .decision
             .as_ref()
             .map(|decision| format!("{}: {}", decision.rung.name(), decision.reason)),
+        hold: None,
         passphrase: None,
         answers: prepared.answers,
     }

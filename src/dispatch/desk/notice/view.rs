@@ -7,6 +7,7 @@ use crate::dispatch::desk::ladder::Ladder;
 use crate::dispatch::desk::{DeskError, breach};
 use crate::dispatch::office::Office;
 use crate::model::Time;
+use crate::model::delivery::{DeliveryState, HoldReason};
 use crate::model::id::{Actor, BreachId, DeliveryId, MailId, Reference};
 use crate::model::notice::{Acknowledgement, Notice, NoticeChannel, NoticeKind, NoticeState, Protection};
 use crate::model::receipt::ReceiptKind;
@@ -38,6 +39,8 @@ pub struct NoticeView {
     pub attempts: Vec<Attempt>,
     pub acknowledgement: Option<Acknowledgement>,
     pub draft_reason: Option<String>,
+    /// What it waits for, where it is held.
+    pub held: Option<HoldReason>,
     /// The authority's mail that it answers.
     pub answers: Option<MailId>,
     /// What was reported after it had left.
@@ -116,6 +119,10 @@ async fn view(office: &Office, notice: Notice) -> Result<NoticeView, DeskError> 
         Some(id) => office.store.find_delivery(id).await?,
         None => None,
     };
+    let held = delivery.as_ref().and_then(|delivery| match &delivery.state {
+        DeliveryState::Held { why } => Some(why.clone()),
+        _ => None,
+    });
     let state = notice.state(delivery.as_ref().map(|delivery| &delivery.state));
     let reports = match notice.delivery {
         Some(id) => office.store.list_reports(id).await?,
@@ -135,7 +142,8 @@ async fn view(office: &Office, notice: Notice) -> Result<NoticeView, DeskError> 
         ladder: way_on(office, &notice, state).await?,
         answers: notice.answers,
         state,
-        meaning: meaning(state, &notice),
+        meaning: meaning(state, &notice, held.as_ref()),
+        held,
         authority_reference: notice
             .acknowledgement
             .as_ref()
@@ -180,8 +188,11 @@ async fn way_on(office: &Office, notice: &Notice, state: NoticeState) -> Result<
 }
 
 /// A stub that was handed over is not the notice, and of another channel we know what a person says.
-fn meaning(state: NoticeState, notice: &Notice) -> &'static str {
+fn meaning(state: NoticeState, notice: &Notice, held: Option<&HoldReason>) -> &'static str {
     match (state, &notice.protection) {
+        (NoticeState::Held, _) if held == Some(&HoldReason::Approval) => {
+            "sealed and not sent: a second person must approve it"
+        }
         (NoticeState::Handed, _) if notice.channel != NoticeChannel::Email => {
             "handed over by another channel, as a person of ours booked it; the authority has not confirmed it yet"
         }
