@@ -77,7 +77,11 @@ impl From<DeskError> for Failure {
             DeskError::NoBreach(_) => Some("breachpost breach list".to_owned()),
             DeskError::NoNotice(_) | DeskError::NoDelivery(_) => Some("breachpost notice list".to_owned()),
             DeskError::NoMail(_) => Some("breachpost mailbox tray".to_owned()),
+            DeskError::NoAlert(_) => Some("breachpost alert list".to_owned()),
             DeskError::Authority(_) => Some("breachpost authority list".to_owned()),
+            DeskError::Fetch { authority, .. } => Some(format!(
+                "breachpost authority cert import {authority} FILE --fingerprint FPR --verified phone"
+            )),
             DeskError::Office(office) => hint_of(office),
             _ => None,
         };

@@ -158,7 +158,7 @@ fn believed(report: &Report, found: &Match) -> Result<Vec<NewReport>, String> {
     }
     let by_token = found
         .tie
-        .is_some_and(|tie| tie.by == crate::model::receipt::TiedBy::ReturnPath);
+        .is_some_and(|tie| tie.by == crate::model::receipt::Mark::ReturnPath);
     if report.recipients.is_empty() && report.kind.receipt() == ReceiptKind::Bounce && by_token {
         // The token in the return path names the one recipient itself.
         return Ok(vec![NewReport {

@@ -10,7 +10,7 @@ use crate::message::token::{Named, TokenKey};
 use crate::model::Time;
 use crate::model::id::Reference;
 use crate::model::notice::{Notice, NoticeChannel};
-use crate::model::receipt::{Certainty, TiedBy};
+use crate::model::receipt::{Certainty, Mark};
 use crate::store::StoredDelivery;
 
 use super::office::{Office, OfficeError};
@@ -45,7 +45,7 @@ pub struct Match {
 /// How a mail was tied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tie {
-    pub by: TiedBy,
+    pub by: Mark,
     pub certainty: Certainty,
 }
 
@@ -103,7 +103,7 @@ fn is_same(a: &Match, b: &Match) -> bool {
 }
 
 /// The marks of a mail in the order in which they count.
-fn marks_of(key: &TokenKey, mail: &Opened, marks: &Marks) -> Vec<(TiedBy, Certainty, Found)> {
+fn marks_of(key: &TokenKey, mail: &Opened, marks: &Marks) -> Vec<(Mark, Certainty, Found)> {
     let mut found = Vec::new();
     let report = marks.report.as_ref();
     let returned = report.and_then(|report| report.returned.as_ref());
@@ -112,18 +112,18 @@ fn marks_of(key: &TokenKey, mail: &Opened, marks: &Marks) -> Vec<(TiedBy, Certai
         .into_iter()
         .chain(returned_path.map(str::to_owned));
     for named in addresses.filter_map(|address| key.read_address(&address)) {
-        found.push((TiedBy::ReturnPath, Certainty::Certain, Found::Named(named)));
+        found.push((Mark::ReturnPath, Certainty::Certain, Found::Named(named)));
     }
     let envelope_id = report.and_then(|report| report.envelope_id.as_deref());
     if let Some(named) = envelope_id.and_then(|id| key.read(id)) {
-        found.push((TiedBy::EnvelopeId, Certainty::Certain, Found::Named(named)));
+        found.push((Mark::EnvelopeId, Certainty::Certain, Found::Named(named)));
     }
     let in_envelope_id = envelope_id.and_then(|id| id.trim().parse().ok());
     for reference in in_envelope_id.iter().chain(&marks.references).take(MOST_MARKS) {
         let named = Named::Notice(reference.clone());
-        found.push((TiedBy::Reference, Certainty::Likely, Found::Named(named)));
+        found.push((Mark::Reference, Certainty::Likely, Found::Named(named)));
     }
-    let by_message_id = |by: TiedBy, id: &String| {
+    let by_message_id = |by: Mark, id: &String| {
         let named = key
             .read_message_id(id)
             .map_or_else(|| Found::MessageId(id.clone()), Found::Named);
@@ -134,10 +134,10 @@ fn marks_of(key: &TokenKey, mail: &Opened, marks: &Marks) -> Vec<(TiedBy, Certai
             .answers
             .iter()
             .take(MOST_MARKS)
-            .map(|id| by_message_id(TiedBy::Answers, id)),
+            .map(|id| by_message_id(Mark::Answers, id)),
     );
     let returned_id = returned.and_then(|returned| returned.message_id.as_ref());
-    found.extend(returned_id.map(|id| by_message_id(TiedBy::Returned, id)));
+    found.extend(returned_id.map(|id| by_message_id(Mark::Returned, id)));
     found
 }
 

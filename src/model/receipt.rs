@@ -67,7 +67,7 @@ impl ReportAction {
 /// The mark by which a mail was tied to what we sent, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TiedBy {
+pub enum Mark {
     /// Our token in an address it was sent to, or that the returned message came from (VERP).
     ReturnPath,
     /// Our token as the envelope id of a delivery report (RFC 3461 §4.4).
@@ -83,17 +83,17 @@ pub enum TiedBy {
     /// A person of ours said so.
     Person,
 }
-impl TiedBy {
+impl Mark {
     /// For a person who reads how a mail was tied.
     pub fn words(self) -> &'static str {
         match self {
-            TiedBy::ReturnPath => "our token in the address it was sent to",
-            TiedBy::EnvelopeId => "our token in the report's envelope id",
-            TiedBy::Reference => "our reference",
-            TiedBy::Answers => "it answers our Message-ID",
-            TiedBy::Returned => "it gives our message back",
-            TiedBy::Sender => "only its sender and the time fit",
-            TiedBy::Person => "a person matched it",
+            Mark::ReturnPath => "our token in the address it was sent to",
+            Mark::EnvelopeId => "our token in the report's envelope id",
+            Mark::Reference => "our reference",
+            Mark::Answers => "it answers our Message-ID",
+            Mark::Returned => "it gives our message back",
+            Mark::Sender => "only its sender and the time fit",
+            Mark::Person => "a person matched it",
         }
     }
 }

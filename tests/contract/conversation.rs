@@ -1,7 +1,7 @@
 //! What follows from mails: reports, questions, and what persons decide.
 
 use breachpost::model::id::{DeliveryId, MailId};
-use breachpost::model::receipt::{Authenticity, Certainty, TiedBy, ReceiptKind, ReportAction};
+use breachpost::model::receipt::{Authenticity, Certainty, Mark, ReceiptKind, ReportAction};
 use breachpost::store::{
     Campaigns, Consequences, Conversation, HowSettled, Intake, NewInquiry, NewNotice, NewReport, Notices, Outbox,
     Settled, Store, StoreError, Understanding,
@@ -26,7 +26,7 @@ fn understood(kind: ReceiptKind, delivery: Option<DeliveryId>) -> Understanding 
         signed_by: None,
         encrypted: false,
         delivery,
-        matched_by: Some(TiedBy::EnvelopeId),
+        matched_by: Some(Mark::EnvelopeId),
         certainty: Some(Certainty::Certain),
         proposed: Vec::new(),
         authenticity: Authenticity::default(),

@@ -3,7 +3,7 @@
 use breachpost::model::id::MailId;
 use breachpost::model::notice::Acknowledgement;
 use breachpost::model::proof::Proof;
-use breachpost::model::receipt::{Authenticity, Certainty, TiedBy, ReceiptKind};
+use breachpost::model::receipt::{Authenticity, Certainty, Mark, ReceiptKind};
 use breachpost::store::{Consequences, Intake, Notices, Outbox, StoreError, Understanding};
 
 use crate::bed::{Bed, accepted, anna, at, done, file_notice, intact, put_on_wire, reference, state, worker};
@@ -20,7 +20,7 @@ fn understanding(kind: ReceiptKind) -> Understanding {
         signed_by: None,
         encrypted: false,
         delivery: None,
-        matched_by: Some(TiedBy::Reference),
+        matched_by: Some(Mark::Reference),
         certainty: Some(Certainty::Likely),
         proposed: Vec::new(),
         authenticity: Authenticity::default(),

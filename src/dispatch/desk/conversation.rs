@@ -15,7 +15,7 @@ use crate::model::id::{Actor, BreachId, DeliveryId, MailId, Reference};
 use crate::model::inquiry::Inquiry;
 use crate::model::notice::{Acknowledgement, Notice};
 use crate::model::proof::Proof;
-use crate::model::receipt::{Certainty, TiedBy, ReceiptKind, ReportAction};
+use crate::model::receipt::{Certainty, Mark, ReceiptKind, ReportAction};
 use crate::model::time::show_left;
 use crate::store::{
     Consequences, HowSettled, NewInquiry, NewReport, Settled, StoredDelivery, StoredMail, Understanding,
@@ -494,7 +494,7 @@ async fn understood(
         signed_by,
         encrypted: opened.protection == Protection::Encrypted,
         delivery: found.delivery.as_ref().map(|delivery| delivery.id),
-        matched_by: Some(TiedBy::Person),
+        matched_by: Some(Mark::Person),
         certainty: Some(Certainty::Certain),
         proposed: Vec::new(),
         authenticity,

@@ -1,5 +1,6 @@
 //! Every verb an operator or client may use: one verb, one transaction. Knows nothing of terminals or HTTP.
 
+pub mod alert;
 pub mod breach;
 pub mod certificate;
 pub mod conversation;
@@ -10,9 +11,10 @@ pub mod people;
 
 use crate::directory::DirectoryError;
 use crate::directory::certificate::CertificateError;
+use crate::mail::fetch::FetchError;
 use crate::message::seal::SealError;
 use crate::model::breach::Gap;
-use crate::model::id::{BreachId, DeliveryId, MailId, Reference};
+use crate::model::id::{AlertId, BreachId, DeliveryId, MailId, Reference};
 use crate::reading::ReadError;
 use crate::store::StoreError;
 
@@ -34,6 +36,8 @@ pub enum DeskError {
     NoMail(MailId),
     #[error("there is no delivery {0}")]
     NoDelivery(DeliveryId),
+    #[error("there is no alert {0}")]
+    NoAlert(AlertId),
     #[error("cannot tell which authority is meant")]
     Authority(#[source] DirectoryError),
     #[error("a notice cannot be sent without: {}", list(.0))]
@@ -56,6 +60,18 @@ pub enum DeskError {
     Seal(#[from] SealError),
     #[error("the certificate was not imported")]
     Certificate(#[source] CertificateError),
+    #[error("no certificate was fetched for {authority}")]
+    Fetch {
+        authority: String,
+        #[source]
+        source: FetchError,
+    },
+    #[error("what {url} sent was not taken")]
+    Fetched {
+        url: String,
+        #[source]
+        source: CertificateError,
+    },
     #[error("{0}")]
     Refused(String),
 }
@@ -102,6 +118,8 @@ impl DeskError {
                 | DeskError::NoCertificate { .. }
                 | DeskError::TooLarge { .. }
                 | DeskError::Certificate(_)
+                | DeskError::Fetch { .. }
+                | DeskError::Fetched { .. }
                 | DeskError::Refused(_)
         )
     }
@@ -115,6 +133,7 @@ impl DeskError {
                 | DeskError::NoNotice(_)
                 | DeskError::NoMail(_)
                 | DeskError::NoDelivery(_)
+                | DeskError::NoAlert(_)
                 | DeskError::Authority(_)
         )
     }

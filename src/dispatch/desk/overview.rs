@@ -11,6 +11,7 @@ use crate::model::receipt::ReportAction;
 use crate::store::Tally;
 
 use super::DeskError;
+use super::alert::{self, AlertView};
 use super::breach::{self, BreachView, Clock};
 use super::conversation::{self, InquiryView, TrayLine};
 use super::notice::{self, NoticeView};
@@ -21,6 +22,8 @@ use crate::dispatch::office::Office;
 pub struct Overview {
     pub at: Time,
     pub daemon: bool,
+    /// What the clerk has raised and is still so, the most urgent first.
+    pub alerts: Vec<AlertView>,
     pub breaches: Vec<BreachLine>,
     pub notices: Vec<NoticeLine>,
     pub campaigns: Vec<CampaignLine>,
@@ -97,6 +100,14 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     let inquiries = conversation::open_inquiries(office).await?;
     needs.extend(inquiries.iter().map(inquiry_need));
     let tray = conversation::tray(office).await?;
+    needs.extend(office.store.list_proposals().await?.into_iter().map(|proposal| Need {
+        text: format!(
+            "{}: a certificate was fetched on {} and waits for your decision",
+            proposal.authority,
+            proposal.fetched_at.format("%Y-%m-%d")
+        ),
+        command: Some(format!("breachpost authority cert show {}", proposal.authority)),
+    }));
     if !tray.is_empty() {
         needs.push(Need {
             text: format!("{} received mail(s) wait in the tray", tray.len()),
@@ -116,6 +127,7 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     Ok(Overview {
         at: now,
         daemon,
+        alerts: alert::list(office, false).await?,
         breaches,
         notices: notices.into_iter().map(NoticeLine::of).collect(),
         campaigns,
@@ -166,11 +178,11 @@ fn notice_need(office: &Office, view: &NoticeView, daemon: bool) -> Option<Need>
             view.draft_reason.clone().unwrap_or_else(|| view.meaning.to_owned()),
             format!("breachpost notice preview {} --to {}", view.breach, view.authority),
         ),
-        NoticeState::Failed => (why_failed(view), format!("breachpost notice show {}", view.reference)),
         NoticeState::Held if view.held == Some(HoldReason::Approval) => (
             view.meaning.to_owned(),
             format!("breachpost notice approve {}", view.reference),
         ),
+        NoticeState::Failed => (why_failed(view), format!("breachpost notice show {}", view.reference)),
         NoticeState::Held | NoticeState::InDoubt => (
             view.meaning.to_owned(),
             format!("breachpost notice show {}", view.reference),

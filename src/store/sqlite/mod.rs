@@ -11,6 +11,7 @@ mod health;
 mod intake;
 mod journal;
 mod ledger;
+mod lists;
 mod mailbox;
 mod notices;
 mod outbox;
@@ -18,6 +19,7 @@ mod people;
 mod pins;
 #[cfg(test)]
 mod plans;
+mod proposals;
 mod register;
 mod rows;
 mod tellings;
@@ -42,6 +44,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_mailbox.sql"),
     include_str!("migrations/0003_conversation.sql"),
     include_str!("migrations/0004_alarms.sql"),
+    include_str!("migrations/0005_fetched.sql"),
+    include_str!("migrations/0006_lists.sql"),
     include_str!("migrations/0007_people.sql"),
     include_str!("migrations/0009_identity.sql"),
 ];

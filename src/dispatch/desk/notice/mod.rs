@@ -76,6 +76,8 @@ pub struct Prepared {
     pub plan: Result<Arc<Plan>, CertificateTrouble>,
     /// What stands in clear beside it, where the plan has that.
     clear: Arc<InClear>,
+    /// Whether a fetched certificate waits to be approved.
+    proposal_waits: bool,
 }
 
 /// Renders a notice and looks up everything it needs. Changes nothing.
@@ -197,6 +199,7 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
             language: language.clone(),
         },
         plan: plan.map(Arc::new),
+        proposal_waits: office.store.find_proposal(&profile.id).await?.is_some(),
         clear: Arc::new(clear),
         decision: request.decision,
         answers: request.in_reply_to,
@@ -222,6 +225,7 @@ impl Prepared {
             &self.profile,
             self.breach,
             trouble,
+            self.proposal_waits,
             deadline,
             now,
         ))
