@@ -8,7 +8,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use breachpost::config::{Config, ConfigError, DEFAULT_FILE, Home, MailboxUrl, RelaySecurity, SecretSource, Verp};
+use breachpost::config::{
+    Config, ConfigError, DEFAULT_FILE, Home, MailboxUrl, Proof, SecretSource, ServerSecurity, TokenSource, Verp,
+};
 
 const MINIMAL: &str = r#"
 organisation: { name: Brasserie du Kirchberg S.A., country: LU }
@@ -57,7 +59,7 @@ fn a_minimal_file_loads_with_every_default() {
     assert_eq!(config.sender.verp, Verp::None);
     assert!(config.mailbox.is_none());
     assert_eq!(config.relay.connections, 8);
-    assert_eq!(config.relay.url.security, RelaySecurity::None);
+    assert_eq!(config.relay.url.security, ServerSecurity::None);
     assert_eq!(
         config.relay.timeouts.final_dot_seconds.duration(),
         Duration::from_secs(600)
@@ -390,31 +392,57 @@ fn a_secret_written_into_the_file_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn what_is_not_there_yet_says_so_when_it_is_used() {
+fn a_mailbox_on_a_server_reads_one_folder_or_several() {
+    let mailbox = |more: &str| {
+        let url = "url: \"imaps://anna@h.lu\", password: { env: X }";
+        format!("{MINIMAL}mailbox: {{ {url}{more} }}\n")
+    };
+    for (more, folders) in [
+        ("", vec!["INBOX"]),
+        (", folder: Réponses", vec!["Réponses"]),
+        (", folders: [INBOX, Junk]", vec!["INBOX", "Junk"]),
+    ] {
+        let read = parse(&mailbox(more)).unwrap().mailbox.unwrap();
+        assert!(matches!(&read.url, MailboxUrl::Imap(url) if url.port == 993));
+        assert_eq!(read.folders().iter().map(|f| f.as_str()).collect::<Vec<_>>(), folders);
+    }
+    for (more, reason) in [
+        (", folder: A, folders: [B]", "both given"),
+        (", folders: []", "is empty"),
+        (", folders: [A, A]", "twice"),
+    ] {
+        let error = refused(&mailbox(more));
+        assert!(error.contains(reason), "{more}: {error}");
+    }
+    let maildir = format!("{MINIMAL}mailbox: {{ url: \"maildir:in\", folder: INBOX }}\n");
+    assert!(refused(&maildir).contains("a Maildir takes no `folder`"));
+}
+
+#[test]
+fn a_token_has_one_place_and_the_command_is_not_shown() {
+    let relay = |token: &str| {
+        let relay = format!("relay: {{ url: \"smtps://anna@h.lu\", oauth2: {{ token: {token} }} }}\n");
+        format!("{}{relay}", without("relay"))
+    };
+    let config = parse(&relay("{ command: \"get-token --secret hunter2\" }")).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
     let (_folder, home) = home();
-    let imap = format!("{MINIMAL}mailbox: {{ url: \"imaps://anna@h.lu\", password: {{ env: X }} }}\n");
-    let mailbox = parse(&imap).unwrap().mailbox.unwrap();
-    assert!(matches!(mailbox.url, MailboxUrl::Imaps { port: 993, .. }));
-    let error = mailbox.maildir(&home).unwrap_err().to_string();
-    assert!(
-        error.contains("not supported yet") && error.contains("maildir:PATH"),
-        "{error}"
-    );
-
-    let relay = "relay: { url: \"smtps://anna@h.lu\", oauth2: { token: { command: get-token } } }\n";
-    let error = parse(&format!("{}{relay}", without("relay")))
-        .unwrap()
-        .relay
-        .login(&home)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("not supported yet"), "{error}");
-
-    let maildir = format!("{MINIMAL}mailbox: {{ url: \"maildir:in\" }}\n");
-    assert_eq!(
-        parse(&maildir).unwrap().mailbox.unwrap().maildir(&home).unwrap(),
-        home.root().join("in")
-    );
+    let (user, proof) = config.relay.login(&home).unwrap().unwrap();
+    assert_eq!(user, "anna");
+    assert!(matches!(proof, Proof::Token(TokenSource::Command(_))), "{proof:?}");
+    for token in ["{ file: keys/token }", "{ env: TOKEN }", "{ credential: token }"] {
+        assert!(parse(&relay(token)).is_ok(), "{token}");
+    }
+    for (token, reason) in [
+        ("hunter2", "never stands in config.yaml"),
+        ("{ }", "a place is needed"),
+        ("{ env: A, command: b }", "two places are given"),
+        ("{ command: \" \" }", "the command is empty"),
+        ("{ comand: b }", "unknown field"),
+    ] {
+        let error = refused(&relay(token));
+        assert!(error.contains(reason) && !error.contains("hunter2"), "{token}: {error}");
+    }
 }
 
 #[test]

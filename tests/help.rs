@@ -71,6 +71,7 @@ impl Scene {
             ("breach.yaml", BREACH.as_bytes()),
             ("breach.json", record.to_string().as_bytes()),
             ("answer.eml", mail.as_bytes()),
+            ("answer.txt", b"Four hundred and twelve."),
             ("report.pdf", b"%PDF-1.7"),
             ("confirmation.pdf", b"%PDF-1.7"),
             ("letter.pdf", b"%PDF-1.7"),
@@ -78,6 +79,10 @@ impl Scene {
             world.file(name, bytes);
         }
         world.run(&["mailbox", "ingest", "answer.eml"]).exits(2);
+        let token = world.scratch().join("anna.token").to_str().unwrap().to_owned();
+        world.run(&["user", "add", "anna", "--output", &token]).exits(0);
+        let backup = world.scratch().join("backup-monday").to_str().unwrap().to_owned();
+        world.run(&["backup", "-o", &backup]).exits(0);
         let fingerprint = text(&world.json(&["authority", "cert", "show", AUTHORITY])["fingerprint"]);
         Self {
             world,
@@ -108,6 +113,12 @@ impl Scene {
         shell
     }
 
+    /// A breach that nobody was told of in time makes `alert_1`.
+    fn raise_an_alert(&self) {
+        self.world.open_breach(BREACH);
+        self.world.run(&["serve", "--once"]).exits(0);
+    }
+
     /// Runs a line for somebody at a terminal who answers no question.
     fn run(&self, line: &str) -> Ran {
         self.world.at_terminal(self.shell(line), "")
@@ -130,6 +141,7 @@ impl Scene {
 fn every_example_of_every_help_runs() {
     let relay = Relay::sound();
     let scene = Scene::new(&relay);
+    scene.raise_an_alert();
     let mut lines = examples(&[]);
     for path in commands() {
         let own = examples(&path);
@@ -264,6 +276,7 @@ fn every_hint_and_next_step_is_a_command_line() {
 fn json_is_one_document_for_every_command() {
     let relay = Relay::sound();
     let scene = Scene::new(&relay);
+    scene.raise_an_alert();
     let lines = [
         "drill --individuals 1",
         "init --home again --organisation E --country LU --contact-name D --contact-email d@example.lu \
@@ -276,6 +289,9 @@ fn json_is_one_document_for_every_command() {
         "authority check",
         "authority cert import lu-cnpd cnpd.asc --fingerprint FINGERPRINT",
         "authority cert show lu-cnpd",
+        "authority cert fetch lu-cnpd",
+        "authority cert approve lu-cnpd",
+        "authority cert refuse lu-cnpd --reason x",
         "key generate",
         "key import cnpd.asc",
         "key export",
@@ -285,6 +301,7 @@ fn json_is_one_document_for_every_command() {
         "breach show B-2026-001",
         "breach update B-2026-001 breach.yaml",
         "breach log B-2026-001 --kind note --text x",
+        "breach decide B-2026-001 inform --rationale x",
         "breach template",
         "notice preview B-2026-001 --to lu-cnpd",
         "notice send B-2026-001 --to lu-cnpd --yes",
@@ -294,14 +311,27 @@ fn json_is_one_document_for_every_command() {
         "notice list",
         "notice show BP-7K3M-Q2XR",
         "notice retry BP-7K3M-Q2XR",
+        "notice approve BP-7K3M-Q2XR --yes",
         "notice withdraw BP-7K3M-Q2XR",
         "mailbox ingest answer.eml",
         "mailbox show mail_1",
         "mailbox tray",
+        "mailbox match mail_1 BP-7K3M-Q2XR",
+        "mailbox done mail_1 --reason x",
+        "alert list --all",
+        "alert ack alert_1",
+        "alert test",
         "journal verify",
         "templates list",
         "templates check",
         "templates show authority en",
+        "user add bob",
+        "user list",
+        "user disable bob",
+        "token renew bob",
+        "token check",
+        "backup -o backup-sunday",
+        "restore backup-monday --home restored-too",
     ];
     for line in lines {
         let line = scene.ours(line).replace("FINGERPRINT", &scene.fingerprint);

@@ -6,11 +6,13 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::ask::Terminal;
+use super::notice::asked;
 use super::output::{Exit, Failure, table};
 use super::{Context, breach_questions, files};
-use crate::dispatch::desk::breach::{self, BreachView};
+use crate::dispatch::desk::breach::{self, BreachView, Decided};
+use crate::dispatch::desk::conversation::{self, InquiryView};
 use crate::dispatch::office::Office;
-use crate::model::breach::{Gap, Record, TEMPLATE};
+use crate::model::breach::{Decision, Exemption, Gap, Record, TEMPLATE};
 use crate::model::id::BreachId;
 use crate::store::LogEntry;
 
@@ -55,9 +57,62 @@ pub enum BreachCommand {
         #[arg(long)]
         text: String,
     },
+    /// Write down whether the persons are told (GDPR Art. 34), with the reason; who and when are kept.
+    #[command(
+        after_help = "Examples:\n  breachpost breach decide B-2026-001 inform \\\n      --rationale 'High risk: salaries and bank accounts were copied.'\n  breachpost breach decide B-2026-001 not-inform --exemption a_protected \\\n      --rationale 'The stolen disk was encrypted and its key is safe.'"
+    )]
+    Decide {
+        id: BreachId,
+        #[arg(value_enum)]
+        decision: DecisionArg,
+        /// Why: the authority may ask.
+        #[arg(long, value_name = "TEXT")]
+        rationale: String,
+        /// Why they need not be told one by one (GDPR Art. 34(3)).
+        #[arg(long, value_enum)]
+        exemption: Option<ExemptionArg>,
+    },
     /// Print a record to fill in, with every field explained.
     #[command(after_help = "Examples:\n  breachpost breach template > breach.yaml")]
     Template,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DecisionArg {
+    /// Each person is told.
+    Inform,
+    /// They are not told.
+    NotInform,
+    /// A public notice takes the place of single messages (Art. 34(3)(c)).
+    PublicNotice,
+    /// The authority has ordered that they be told (Art. 34(4)).
+    Ordered,
+}
+impl From<DecisionArg> for Decision {
+    fn from(arg: DecisionArg) -> Self {
+        match arg {
+            DecisionArg::Inform => Decision::Required,
+            DecisionArg::NotInform => Decision::NotRequired,
+            DecisionArg::PublicNotice => Decision::Public,
+            DecisionArg::Ordered => Decision::Ordered,
+        }
+    }
+}
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum ExemptionArg {
+    /// The data were unintelligible, for instance encrypted with a safe key.
+    AProtected,
+    /// Later measures have removed the high risk.
+    BRiskRemoved,
+}
+impl From<ExemptionArg> for Exemption {
+    fn from(arg: ExemptionArg) -> Self {
+        match arg {
+            ExemptionArg::AProtected => Exemption::AProtected,
+            ExemptionArg::BRiskRemoved => Exemption::BRiskRemoved,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -85,6 +140,8 @@ struct Shown<'a> {
     #[serde(flatten)]
     view: &'a BreachView,
     timeline: &'a [LogEntry],
+    /// The authorities' questions about it, open and closed.
+    inquiries: &'a [InquiryView],
 }
 
 pub async fn run(command: BreachCommand, context: &Context) -> Result<Exit, Failure> {
@@ -126,6 +183,26 @@ pub async fn run(command: BreachCommand, context: &Context) -> Result<Exit, Fail
             let timeline = breach::timeline(&office, id).await?;
             context.out.data(&timeline, || lines(&timeline))?;
         }
+        BreachCommand::Decide {
+            id,
+            decision,
+            rationale,
+            exemption,
+        } => {
+            let exemption = match decision {
+                DecisionArg::PublicNotice => Some(Exemption::CPublicCommunication),
+                _ => exemption.map(Into::into),
+            };
+            let decided = Decided {
+                decision: decision.into(),
+                exemption,
+                rationale,
+            };
+            let view = breach::decide(&office, id, decided, &by).await?;
+            context
+                .out
+                .data(&view, || told(&view, "has a decision about the persons"))?;
+        }
         BreachCommand::List => {
             let views = breach::list(&office).await?;
             context.out.data(&views, || {
@@ -153,12 +230,14 @@ pub async fn run(command: BreachCommand, context: &Context) -> Result<Exit, Fail
         BreachCommand::Show { id, record: false } => {
             let view = breach::show(&office, id).await?;
             let timeline = breach::timeline(&office, id).await?;
+            let inquiries = conversation::inquiries_about(&office, id).await?;
             context.out.data(
                 &Shown {
                     view: &view,
                     timeline: &timeline,
+                    inquiries: &inquiries,
                 },
-                || portrait(&view, &timeline),
+                || portrait(&view, &timeline, &inquiries),
             )?;
         }
     }
@@ -239,10 +318,16 @@ fn lines(timeline: &[LogEntry]) -> String {
     table(&rows)
 }
 
-fn portrait(view: &BreachView, timeline: &[LogEntry]) -> String {
+fn portrait(view: &BreachView, timeline: &[LogEntry], inquiries: &[InquiryView]) -> String {
     let mut text = format!("{}  {}\n", view.id, view.title);
     text.push_str(&deadline_lines(view));
     text.push_str(&gap_lines(view));
+    if !inquiries.is_empty() {
+        text.push_str("\nQuestions of authorities\n");
+        for inquiry in inquiries {
+            text.push_str(&format!("  {}\n", asked(inquiry)));
+        }
+    }
     text.push_str("\nTimeline\n");
     text.push_str(&lines(timeline));
     text.push_str(&format!(

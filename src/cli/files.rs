@@ -1,6 +1,7 @@
-//! Reading what the person names: a file or standard input, bounded.
+//! Reading what the person names, a file or standard input, bounded; writing what is private.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::output::{Exit, Failure};
@@ -51,4 +52,28 @@ pub fn file_name(path: &Path) -> Result<String, Failure> {
         .and_then(|name| name.to_str())
         .map(str::to_owned)
         .ok_or_else(|| Failure::usage(format!("{} has no usable file name", path.display())))
+}
+
+/// Writes a new file that only its owner may read, and its folder where that is missing.
+///
+/// # Errors
+/// It exists, or cannot be written.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(
+            Exit::Ours,
+            anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
+        )
+    };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    file.sync_all().map_err(failed)
 }

@@ -67,10 +67,11 @@ pub struct InitArgs {
     /// File that holds the mail server's password, readable by you alone
     #[arg(long, value_name = "FILE")]
     pub relay_password_file: Option<PathBuf>,
-    /// Where answers are read: maildir:PATH [default: none, mails come in by `mailbox ingest`]
+    /// Where answers are read: imaps://USER@HOST, imap://USER@HOST or maildir:PATH [default: none, mails come in by
+    /// `mailbox ingest`]
     #[arg(long, value_name = "URL", value_parser = Checked::<MailboxUrl>::read)]
     pub mailbox: Option<Checked<MailboxUrl>>,
-    /// File that holds the mailbox's password, for imaps://USER@HOST
+    /// File that holds the mailbox's password, for imaps:// and imap://
     #[arg(long, value_name = "FILE")]
     pub mailbox_password_file: Option<PathBuf>,
 }
@@ -349,6 +350,7 @@ fn next_steps(home: &Home) -> Vec<NextStep> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Proof;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -470,7 +472,9 @@ mod tests {
 
         let config = config_of(&folder);
         let home = Home::at(&folder).unwrap();
-        let (user, secret) = config.relay.login(&home).unwrap().unwrap();
+        let Some((user, Proof::Password(secret))) = config.relay.login(&home).unwrap() else {
+            panic!("the relay has a password");
+        };
         assert_eq!((user.as_str(), secret.expose()), ("breach@example.lu", "hunter2"));
         let languages: Vec<&str> = config.organisation.languages.iter().map(Language::as_str).collect();
         assert_eq!(languages, ["fr", "de"]);
@@ -524,7 +528,7 @@ mod tests {
         );
         let config = config_of(&folder);
         let (_, secret) = config.relay.login(&Home::at(&folder).unwrap()).unwrap().unwrap();
-        assert_eq!(secret.expose(), "hunter2");
+        assert!(matches!(secret, Proof::Password(secret) if secret.expose() == "hunter2"));
         assert_eq!(config.fallback_language().as_str(), "fr");
     }
 

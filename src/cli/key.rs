@@ -1,7 +1,5 @@
 //! `key`: our own OpenPGP key, which signs what leaves and opens what comes back.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -84,7 +82,7 @@ pub fn run(command: KeyCommand, context: &Context) -> Result<Exit, Failure> {
             let passphrase = config.key.passphrase.read(&home)?;
             let our = OurKey::load(&bytes, &passphrase, now).map_err(|error| Failure::new(Exit::Person, error))?;
             let path = home.resolve(&config.key.file);
-            write_new(&path, &bytes)?;
+            files::write_private(&path, &bytes)?;
             let view = KeyView {
                 file: path,
                 revocation: None,
@@ -175,8 +173,8 @@ pub fn for_new_home(request: &KeyRequest, now: Time) -> anyhow::Result<String> {
 /// The revocation certificate first: no key without one.
 fn write_pair(path: &Path, made: &Generated) -> Result<PathBuf, Failure> {
     let revocation = path.with_extension("rev.asc");
-    write_new(&revocation, made.revocation_armored.expose().as_bytes())?;
-    write_new(path, made.secret_armored.expose().as_bytes())?;
+    files::write_private(&revocation, made.revocation_armored.expose().as_bytes())?;
+    files::write_private(path, made.secret_armored.expose().as_bytes())?;
     Ok(revocation)
 }
 
@@ -191,26 +189,6 @@ fn open(home: &Home, config: &Config, now: Time) -> Result<OurKey, Failure> {
     })?;
     let passphrase = config.key.passphrase.read(home)?;
     OurKey::load(&bytes, &passphrase, now).map_err(|error| Failure::new(Exit::Ours, error))
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::new(
-            Exit::Ours,
-            anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
-        )
-    };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.sync_all().map_err(failed)
 }
 
 fn portrait(view: &KeyView) -> String {

@@ -1,7 +1,9 @@
 //! The command line: one file per command, each thin over the desk. Parses arguments, asks, prints; decides nothing.
 
+mod alert;
 mod ask;
 mod authority;
+mod backup;
 mod breach;
 mod breach_questions;
 mod clock;
@@ -17,6 +19,7 @@ pub mod output;
 mod serve;
 mod status;
 mod templates;
+mod user;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,7 +28,8 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::Home;
+use crate::config::{Home, SecretSource};
+use crate::dispatch::desk::people;
 use crate::dispatch::office::Office;
 use crate::model::id::Actor;
 use crate::model::{Clock, SystemClock};
@@ -52,6 +56,10 @@ pub struct Cli {
     /// The folder of the installation; else $BREACHPOST_HOME, else the current folder if it holds config.yaml.
     #[arg(long, global = true, value_name = "DIR")]
     home: Option<PathBuf>,
+    /// A private file with your token (`user add`): what is done is booked under your name. Else $BREACHPOST_TOKEN_FILE,
+    /// else the account of the operating system.
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Print one JSON document (or one object per line where the output is a stream).
     #[arg(long, global = true)]
     json: bool,
@@ -78,15 +86,24 @@ enum Command {
     #[command(subcommand)]
     Mailbox(mailbox::MailboxCommand),
     #[command(subcommand)]
+    Alert(alert::AlertCommand),
+    #[command(subcommand)]
     Journal(journal::JournalCommand),
     #[command(subcommand)]
     Templates(templates::TemplatesCommand),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
+    #[command(subcommand)]
+    User(user::UserCommand),
+    #[command(subcommand)]
+    Token(user::TokenCommand),
 }
 
 /// What every command is given.
 pub struct Context {
     pub out: Out,
     home: Option<PathBuf>,
+    actor: Actor,
     pub clock: Arc<dyn Clock>,
 }
 impl Context {
@@ -115,9 +132,21 @@ impl Context {
     pub fn office(&self) -> Result<Office, Failure> {
         Ok(Office::open(self.home()?, Arc::clone(&self.clock))?)
     }
-    /// Who runs this command: the account of the operating system.
+    /// Who runs this command: the person whose token was given, else the account of the operating system.
     pub fn actor(&self) -> Actor {
-        os_account()
+        self.actor.clone()
+    }
+
+    /// # Errors
+    /// A token was given that cannot be read, or is nobody's.
+    async fn identify(&mut self, token_file: Option<PathBuf>) -> Result<(), Failure> {
+        let Some(path) = token_file.or_else(|| std::env::var_os("BREACHPOST_TOKEN_FILE").map(PathBuf::from)) else {
+            return Ok(());
+        };
+        let home = self.home()?;
+        let token = SecretSource::File(std::path::absolute(path).map_err(Failure::from)?).read(&home)?;
+        self.actor = people::identify(&self.office()?, &token).await?;
+        Ok(())
     }
 }
 
@@ -147,9 +176,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             });
         }
     };
-    let context = Context {
+    let mut context = Context {
         out: Out { json: cli.json },
         home: cli.home,
+        actor: os_account(),
         clock: Arc::new(SystemClock),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -159,7 +189,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(Exit::Ours as u8);
         }
     };
-    let status = match runtime.block_on(dispatch(cli.command, &context)) {
+    let run = async {
+        context.identify(cli.token_file).await?;
+        dispatch(cli.command, &context).await
+    };
+    let status = match runtime.block_on(run) {
         Ok(exit) => exit,
         Err(failure) => {
             context.out.failure(&failure);
@@ -201,7 +235,12 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Breach(command) => breach::run(command, context).await,
         Command::Notice(command) => notice::run(command, context).await,
         Command::Mailbox(command) => mailbox::run(command, context).await,
+        Command::Alert(command) => alert::run(command, context).await,
         Command::Journal(command) => journal::run(command, context).await,
         Command::Templates(command) => templates::run(command, context),
+        Command::Backup(args) => backup::make(args, context).await,
+        Command::Restore(args) => backup::restore(&args, context),
+        Command::User(command) => user::run(command, context).await,
+        Command::Token(command) => user::run_token(command, context).await,
     }
 }

@@ -4,7 +4,7 @@ mod bundle;
 mod preview;
 mod told;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -12,6 +12,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use self::preview::Preview;
+pub use self::told::asked;
 use self::told::{human, row, sheet};
 use super::ask::Terminal;
 use super::output::{Exit, Failure, table};
@@ -22,12 +23,15 @@ use crate::dispatch::office::Office;
 use crate::dispatch::worker::Worker;
 use crate::dispatch::worker::WorkerKind;
 use crate::message::mime::Attachment;
-use crate::model::id::{BreachId, DeliveryId, Reference};
+use crate::model::delivery::HoldReason;
+use crate::model::id::{BreachId, DeliveryId, MailId, Reference};
 use crate::model::notice::{Decision, NoticeChannel, NoticeKind, NoticeState, Protection, Rung};
 use crate::model::time::parse_aware;
 
 /// A proof file or attachment read into memory; the sealed mail's own limit is checked before filing.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// What a person writes in an answer; longer texts are files to attach.
+const MAX_WORDS_BYTES: u64 = 256 * 1024;
 /// How long `--wait` follows a delivery that a daemon carries.
 const WAIT: TimeDelta = TimeDelta::minutes(15);
 const WAIT_STEP: std::time::Duration = std::time::Duration::from_millis(250);
@@ -42,7 +46,7 @@ pub enum NoticeCommand {
     Preview(WhatArgs),
     /// Render, seal, check, queue and deliver a notice. Asks first; status 2 when a person is needed.
     #[command(
-        after_help = "Examples:\n  breachpost notice send B-2026-001 --to lu-cnpd\n  breachpost notice send B-2026-001 --to lu-cnpd \\\n      --attach report.pdf --yes --json"
+        after_help = "Examples:\n  breachpost notice send B-2026-001 --to lu-cnpd\n  breachpost notice send B-2026-001 --to lu-cnpd \\\n      --attach report.pdf --yes --json\n  breachpost notice send B-2026-001 --to lu-cnpd --kind answer \\\n      --in-reply-to mail_1 --text-file answer.txt"
     )]
     Send {
         #[command(flatten)]
@@ -128,6 +132,14 @@ pub enum NoticeCommand {
     /// Try a held, failed, doubtful or waiting notice again: now, or with the daemon's next round.
     #[command(after_help = "Examples:\n  breachpost notice retry BP-7K3M-Q2XR")]
     Retry { reference: Reference },
+    /// As the second person, let a notice go that waits for your approval (`approval.notice: two_persons`).
+    #[command(after_help = "Examples:\n  breachpost notice approve BP-7K3M-Q2XR --token-file anna.token")]
+    Approve {
+        reference: Reference,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Call off a draft or a notice that has not been handed over.
     #[command(after_help = "Examples:\n  breachpost notice withdraw BP-7K3M-Q2XR")]
     Withdraw { reference: Reference },
@@ -153,6 +165,12 @@ pub struct WhatArgs {
     /// What changed, why it is withdrawn, or the answer: stands at the head of the notice.
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
+    /// The same from a file, or from standard input for `-`.
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    text_file: Option<PathBuf>,
+    /// The authority's mail that this answers: it goes into that thread, and closes its question once handed over.
+    #[arg(long, value_name = "MAIL")]
+    in_reply_to: Option<MailId>,
     /// A rung of the ladder, when the certificate cannot be used; journalled with --reason.
     #[arg(long = "override", value_enum, value_name = "RUNG", requires = "reason")]
     rung: Option<RungArg>,
@@ -354,20 +372,52 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
             Ok(status(&view, false))
         }
         NoticeCommand::Retry { reference } => {
-            let mut view = notice::retry(&office, &reference, &context.actor()).await?;
-            let daemon = office.daemon_runs();
-            if let (false, Some(delivery)) = (daemon, view.delivery) {
-                Foreground::ready(&office).await?.carry(delivery).await?;
-                view = notice::show(&office, &reference).await?;
-            }
-            context.out.data(&view, || human(&view))?;
-            Ok(status(&view, daemon))
+            let view = notice::retry(&office, &reference, &context.actor()).await?;
+            carry_on(&office, context, view).await
+        }
+        NoticeCommand::Approve { reference, yes } => {
+            let waiting = notice::show(&office, &reference).await?;
+            confirm_approval(context, &waiting, yes)?;
+            let view = notice::approve(&office, &reference, &context.actor()).await?;
+            carry_on(&office, context, view).await
         }
         NoticeCommand::Withdraw { reference } => {
             let view = notice::withdraw(&office, &reference, &context.actor()).await?;
             context.out.data(&view, || human(&view))?;
             Ok(Exit::Done)
         }
+    }
+}
+
+/// Carries what has just become ready, unless a daemon does, and tells how it stands.
+async fn carry_on(office: &Office, context: &Context, mut view: NoticeView) -> Result<Exit, Failure> {
+    let daemon = office.daemon_runs();
+    if let (false, Some(delivery)) = (daemon, view.delivery) {
+        Foreground::ready(office).await?.carry(delivery).await?;
+        view = notice::show(office, &view.reference).await?;
+    }
+    context.out.data(&view, || human(&view))?;
+    Ok(status(&view, daemon))
+}
+
+/// Shows what waits and asks, unless that was answered on the command line.
+fn confirm_approval(context: &Context, waiting: &NoticeView, yes: bool) -> Result<(), Failure> {
+    if yes || waiting.held.is_none() {
+        return Ok(());
+    }
+    let Some(mut terminal) = Terminal::find().filter(|_| context.out.interactive()) else {
+        let reference = &waiting.reference;
+        return Err(Failure::usage(format!(
+            "nobody can be asked here: read `notice show {reference} --content` and add --yes"
+        )));
+    };
+    context.out.note(&human(waiting));
+    match terminal
+        .confirm("Approve it as it is, and send it now?", false)
+        .map_err(|error| Failure::new(Exit::Person, error))?
+    {
+        true => Ok(()),
+        false => Err(Failure::person("nothing was approved, as you wished")),
     }
 }
 
@@ -399,6 +449,7 @@ async fn send(office: &Office, context: &Context, what: WhatArgs, asked: Asked) 
     let delivery = filed.delivery.expect("a filed notice by e-mail has a delivery");
     let left_to_daemon = mine.is_none();
     let view = match mine {
+        _ if filed.held.is_some() => filed,
         Some(foreground) => {
             foreground.carry(delivery).await?;
             notice::show(office, &filed.reference).await?
@@ -407,6 +458,13 @@ async fn send(office: &Office, context: &Context, what: WhatArgs, asked: Asked) 
         None => filed,
     };
     out.data(&view, || human(&view))?;
+    if view.held == Some(HoldReason::Approval) {
+        out.note(&format!(
+            "A second person sends it, with a token of their own: breachpost notice approve {} --token-file FILE",
+            view.reference
+        ));
+        return Ok(Exit::Person);
+    }
     if matches!(view.protection, Some(Protection::Passphrase { .. } | Protection::Stub)) {
         out.note(&format!(
             "Now call them: breachpost notice show {} --call-sheet",
@@ -518,12 +576,26 @@ fn request(what: WhatArgs) -> Result<NoticeRequest, Failure> {
         kind: what.kind.map(Into::into),
         language: what.lang,
         attachments,
-        explanation: what.text,
+        explanation: match what.text_file {
+            Some(path) => Some(words(&path)?),
+            None => what.text,
+        },
+        in_reply_to: what.in_reply_to,
         decision: what.rung.zip(what.reason).map(|(rung, reason)| Decision {
             rung: rung.into(),
             reason,
         }),
     })
+}
+
+/// The operator's words; empty ones are a mistake.
+fn words(path: &Path) -> Result<String, Failure> {
+    let text = String::from_utf8(files::read(path, MAX_WORDS_BYTES)?)
+        .map_err(|_| Failure::usage(format!("{} is no UTF-8 text", files::name(path))))?;
+    if text.trim().is_empty() {
+        return Err(Failure::usage(format!("{} is empty", files::name(path))));
+    }
+    Ok(text.replace("\r\n", "\n").trim().to_owned())
 }
 
 fn proof_file(path: Option<PathBuf>) -> Result<Option<(String, Vec<u8>)>, Failure> {

@@ -1,16 +1,25 @@
-//! `serve`: the daemon, until a signal ends it.
+//! `serve`: the daemon, until a signal ends it. Here the daemon meets its surroundings: signals, systemd, the log.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use clap::Args;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::output::{Exit, Failure};
-use crate::dispatch::daemon;
+use crate::dispatch::daemon::{self, DaemonError, News, Orders};
+
+/// How often the daemon looks whether all its loops make progress, where nobody else asks.
+const PULSE: Duration = Duration::from_secs(30);
 
 /// Run the daemon: send what is queued, read the mailbox, until SIGTERM or Ctrl-C.
+///
+/// SIGHUP reads settings, profiles and templates anew; if anything is wrong with them, the old ones stay in force and
+/// `status` says so. A second SIGTERM or Ctrl-C ends at once: what is on the wire then is in doubt, and tried again.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  breachpost serve\n  breachpost serve --once\n  BREACHPOST_LOG=debug breachpost serve"
@@ -29,21 +38,71 @@ pub async fn run(args: ServeArgs, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let stop = CancellationToken::new();
+    let (ask, reload) = mpsc::channel(1);
+    // Half of what the supervisor waits for, as sd_watchdog_enabled(3) asks.
+    let pulse = sd_notify::watchdog_enabled().map_or(PULSE, |watchdog| watchdog / 2);
+    let orders = Orders {
+        stop: stop.clone(),
+        reload,
+        pulse,
+    };
+    tracing::info!(home = %office.home.root().display(), "breachpost serves");
+    tokio::select! {
+        ended = daemon::run(office, orders, tell) => ended?,
+        given_up = obey_signals(stop, ask) => {
+            given_up?;
+            return Err(Failure::new(Exit::Ours, DaemonError::NotFinished));
+        }
+    }
+    tracing::info!("stopped; nothing was left half done");
+    Ok(Exit::Done)
+}
+
+/// SIGHUP reloads, SIGTERM and SIGINT stop; returns when another one of these asks to end at once.
+async fn obey_signals(stop: CancellationToken, reload: mpsc::Sender<()>) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let token = stop.clone();
-    tokio::spawn(async move {
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
         tokio::select! {
+            _ = hangup.recv() => {
+                // One that waits to be heard covers all changes made until then.
+                let _ = reload.try_send(());
+                continue;
+            }
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stopping: finishing what is on the wire");
-        token.cancel();
-    });
-    tracing::info!(home = %office.home.root().display(), "breachpost serves");
-    daemon::serve(&office, stop).await?;
-    tracing::info!("stopped; nothing was left half done");
-    Ok(Exit::Done)
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        stop.cancel();
+    }
+}
+
+/// Passes on how the daemon is: to the log, and to systemd where that listens (sd_notify(3)).
+fn tell(news: News) {
+    let states = match &news {
+        News::Ready => {
+            tracing::info!("ready");
+            vec![NotifyState::Ready]
+        }
+        News::Status(line) => vec![NotifyState::Status(line)],
+        News::Reloading => {
+            tracing::info!("reading settings, profiles and templates anew");
+            // systemd wants the time of the reload with it (Type=notify-reload).
+            let clock = NotifyState::monotonic_usec_now().ok();
+            std::iter::once(NotifyState::Reloading).chain(clock).collect()
+        }
+        News::Alive => vec![NotifyState::Watchdog],
+        News::Stopping => {
+            tracing::info!("stopping: finishing what is on the wire; a second signal ends at once");
+            vec![NotifyState::Stopping]
+        }
+    };
+    if let Err(error) = sd_notify::notify(&states) {
+        tracing::debug!(error = %error, "systemd was not told");
+    }
 }
 
 /// Logs to standard error, as lines or as JSON; `$BREACHPOST_LOG` sets the level.

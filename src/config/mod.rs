@@ -9,6 +9,7 @@ mod reader;
 mod secret_source;
 mod sections;
 mod store_key;
+mod token_source;
 mod urls;
 mod values;
 
@@ -22,10 +23,11 @@ pub use home::Home;
 pub use secret_source::{SecretFault, SecretSource};
 pub use sections::{
     Alerts, Approval, Campaign, Contact, Http, Individuals, Key, Limits, Mailbox, Oauth2, Organisation, Pace, Persons,
-    Relay, Retention, Retry, Sender, Timeouts, Tls, TokenSource, Verp, Webhook,
+    Relay, Retention, Retry, Sender, Timeouts, Tls, Verp, Webhook,
 };
 pub use store_key::{UNFINISHED, make_private_folder, random_hex, replace_private, write_new_private};
-pub use urls::{MailboxUrl, RelaySecurity, RelayUrl, StoreUrl, WebhookUrl};
+pub use token_source::{TokenFault, TokenSource};
+pub use urls::{ImapUrl, MailboxUrl, RelayUrl, ServerSecurity, StoreUrl, WebhookUrl};
 pub use values::{Address, BadValue, Country, Language, Line, Seconds};
 
 use crate::model::Time;
@@ -68,8 +70,12 @@ pub enum ConfigError {
         #[source]
         why: SecretFault,
     },
-    #[error("{what} is not supported yet; {instead}")]
-    NotYet { what: &'static str, instead: &'static str },
+    #[error("cannot get an access token from {place}")]
+    Token {
+        place: TokenSource,
+        #[source]
+        why: TokenFault,
+    },
     #[error("the store {} is there but its key, {place}, is missing: put the key back from your backup", store.display())]
     StoreKeyMissing { store: PathBuf, place: SecretSource },
     #[error("the store key in {place} is not 64 hexadecimal digits")]
@@ -260,22 +266,41 @@ impl Key {
     }
 }
 
+/// How a user is proven to a mail server.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    Password(Secret),
+    /// A token is fetched from here at each login.
+    Token(TokenSource),
+}
+
 impl Relay {
-    /// User and password for the relay; `None` where the url names no user.
+    /// Who logs in to the relay; `None` where the url names no user.
     ///
     /// # Errors
-    /// [`ConfigError::NotYet`] for OAuth2, else see [`SecretSource::read`].
-    pub fn login(&self, home: &Home) -> Result<Option<(String, Secret)>, ConfigError> {
-        if self.oauth2.is_some() {
-            return Err(ConfigError::NotYet {
-                what: "login to the relay by `oauth2` (XOAUTH2)",
-                instead: "give the relay a `password`, such as one made for this application",
-            });
-        }
-        match (&self.url.user, &self.password) {
-            (Some(user), Some(password)) => Ok(Some((user.clone(), password.read(home)?))),
-            _ => Ok(None),
-        }
+    /// See [`SecretSource::read`], for the password.
+    pub fn login(&self, home: &Home) -> Result<Option<(String, Proof)>, ConfigError> {
+        let Some(user) = &self.url.user else { return Ok(None) };
+        let proof = proof(self.password.as_ref(), self.oauth2.as_ref(), home)?;
+        Ok(proof.map(|proof| (user.clone(), proof)))
+    }
+}
+
+impl Mailbox {
+    /// How the mailbox's user is proven; `None` for a Maildir.
+    ///
+    /// # Errors
+    /// See [`SecretSource::read`], for the password.
+    pub fn proof(&self, home: &Home) -> Result<Option<Proof>, ConfigError> {
+        proof(self.password.as_ref(), self.oauth2.as_ref(), home)
+    }
+}
+
+fn proof(password: Option<&SecretSource>, oauth2: Option<&Oauth2>, home: &Home) -> Result<Option<Proof>, ConfigError> {
+    match (password, oauth2) {
+        (Some(password), _) => Ok(Some(Proof::Password(password.read(home)?))),
+        (None, Some(oauth2)) => Ok(Some(Proof::Token(oauth2.token.clone()))),
+        (None, None) => Ok(None),
     }
 }
 
@@ -286,22 +311,6 @@ impl Retry {
             first: self.first_seconds.delta(),
             max: self.max_seconds.delta(),
             until,
-        }
-    }
-}
-
-impl Mailbox {
-    /// The Maildir's folder.
-    ///
-    /// # Errors
-    /// [`ConfigError::NotYet`] for an IMAP mailbox.
-    pub fn maildir(&self, home: &Home) -> Result<PathBuf, ConfigError> {
-        match &self.url {
-            MailboxUrl::Maildir(path) => Ok(home.resolve(path)),
-            MailboxUrl::Imaps { .. } => Err(ConfigError::NotYet {
-                what: "a mailbox read over IMAP (imaps://)",
-                instead: "deliver to a Maildir (maildir:PATH), or pipe each mail into `breachpost mailbox ingest -`",
-            }),
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::io::Read as _;
+use std::marker::PhantomData;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use super::ConfigError;
 use super::home::Home;
@@ -134,84 +135,101 @@ fn read_file(path: &Path, must_be_private: bool) -> Result<Vec<u8>, FileFault> {
 
 impl<'de> Deserialize<'de> for SecretSource {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(PlaceOfSecret)
+        from.deserialize_any(OnePlace::<Self>(PhantomData))
     }
 }
 
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "snake_case")]
-enum PlaceKey {
+pub(super) enum PlaceKey {
     File,
     Env,
     Credential,
 }
 
-/// Takes a map of exactly one place; anything else is refused without being repeated, for it may be the secret itself.
-struct PlaceOfSecret;
-impl PlaceOfSecret {
-    fn inline<T, E: de::Error>() -> Result<T, E> {
-        Err(E::custom(
-            "a secret never stands in config.yaml: put it in a file and write { file: PATH }, or { env: NAME }, or \
-             { credential: NAME }",
-        ))
-    }
+/// What [`OnePlace`] reads: a map of exactly one of these keys.
+pub(super) trait Place: Sized {
+    type Key: DeserializeOwned;
+    /// How one is written.
+    const FORMS: &str;
+    fn take<'de, M: MapAccess<'de>>(key: Self::Key, map: &mut M) -> Result<Self, M::Error>;
+    fn check(&self) -> Result<(), &'static str>;
 }
-impl<'de> Visitor<'de> for PlaceOfSecret {
-    type Value = SecretSource;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the place of a secret: { file: PATH }, { env: NAME } or { credential: NAME }")
+impl Place for SecretSource {
+    type Key = PlaceKey;
+    const FORMS: &str = "{ file: PATH }, { env: NAME } or { credential: NAME }";
+    fn take<'de, M: MapAccess<'de>>(key: PlaceKey, map: &mut M) -> Result<Self, M::Error> {
+        Ok(match key {
+            PlaceKey::File => SecretSource::File(map.next_value()?),
+            PlaceKey::Env => SecretSource::Env(map.next_value()?),
+            PlaceKey::Credential => SecretSource::Credential(map.next_value()?),
+        })
     }
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretSource, E> {
-        Self::inline()
-    }
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<SecretSource, E> {
-        Self::inline()
-    }
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretSource, E> {
-        Self::inline()
-    }
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<SecretSource, E> {
-        Self::inline()
-    }
-    fn visit_i128<E: de::Error>(self, _: i128) -> Result<SecretSource, E> {
-        Self::inline()
-    }
-    fn visit_u128<E: de::Error>(self, _: u128) -> Result<SecretSource, E> {
-        Self::inline()
-    }
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretSource, E> {
-        Self::inline()
-    }
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<SecretSource, M::Error> {
-        let mut found = None;
-        while let Some(key) = map.next_key()? {
-            let place = match key {
-                PlaceKey::File => SecretSource::File(map.next_value()?),
-                PlaceKey::Env => SecretSource::Env(map.next_value()?),
-                PlaceKey::Credential => SecretSource::Credential(map.next_value()?),
-            };
-            if found.replace(place).is_some() {
-                return Err(de::Error::custom(
-                    "two places are given for one secret: keep one of file, env and credential",
-                ));
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            SecretSource::File(path) if path.as_os_str().is_empty() => Err("the file needs a path"),
+            SecretSource::Env(name) if name.is_empty() || name.contains(['=', '\0']) => {
+                Err("that is not the name of an environment variable")
             }
-        }
-        match found {
-            None => Err(de::Error::custom(
-                "a place is needed for the secret: file, env or credential",
-            )),
-            Some(SecretSource::File(path)) if path.as_os_str().is_empty() => {
-                Err(de::Error::custom("the file needs a path"))
-            }
-            Some(SecretSource::Env(name)) if name.is_empty() || name.contains(['=', '\0']) => {
-                Err(de::Error::custom("that is not the name of an environment variable"))
-            }
-            Some(SecretSource::Credential(name))
+            SecretSource::Credential(name)
                 if name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.') =>
             {
-                Err(de::Error::custom("a credential is named without a folder"))
+                Err("a credential is named without a folder")
             }
-            Some(place) => Ok(place),
+            _ => Ok(()),
         }
+    }
+}
+
+/// Takes a map of exactly one place; anything else is refused without being repeated, for it may be the secret itself.
+pub(super) struct OnePlace<T>(pub(super) PhantomData<T>);
+impl<T: Place> OnePlace<T> {
+    fn inline<E: de::Error>() -> Result<T, E> {
+        Err(E::custom(format!(
+            "a secret never stands in config.yaml: put it in a file or another place, and write {}",
+            T::FORMS
+        )))
+    }
+}
+impl<'de, T: Place> Visitor<'de> for OnePlace<T> {
+    type Value = T;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the place of a secret: {}", T::FORMS)
+    }
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<T, E> {
+        Self::inline()
+    }
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<T, E> {
+        Self::inline()
+    }
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<T, E> {
+        Self::inline()
+    }
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<T, E> {
+        Self::inline()
+    }
+    fn visit_i128<E: de::Error>(self, _: i128) -> Result<T, E> {
+        Self::inline()
+    }
+    fn visit_u128<E: de::Error>(self, _: u128) -> Result<T, E> {
+        Self::inline()
+    }
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<T, E> {
+        Self::inline()
+    }
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<T, M::Error> {
+        let mut found = None;
+        while let Some(key) = map.next_key()? {
+            if found.replace(T::take(key, &mut map)?).is_some() {
+                return Err(de::Error::custom(format!(
+                    "two places are given for one secret: keep one of {}",
+                    T::FORMS
+                )));
+            }
+        }
+        let place =
+            found.ok_or_else(|| de::Error::custom(format!("a place is needed for the secret: {}", T::FORMS)))?;
+        place.check().map_err(de::Error::custom)?;
+        Ok(place)
     }
 }

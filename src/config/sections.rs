@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::reader::{Section, section, section_if_any};
 use super::secret_source::SecretSource;
-use super::urls::{MailboxUrl, RelaySecurity, RelayUrl, WebhookUrl};
+use super::token_source::TokenSource;
+use super::urls::{MailboxUrl, RelayUrl, ServerSecurity, WebhookUrl};
 use super::values::{Address, Country, Language, Line, Seconds};
 use crate::model::breach::ContactKind;
 
@@ -100,6 +101,7 @@ impl Section for Key {}
 pub struct Relay {
     pub url: RelayUrl,
     pub password: Option<SecretSource>,
+    #[serde(default, deserialize_with = "section_if_any")]
     pub oauth2: Option<Oauth2>,
     #[serde(default, deserialize_with = "section")]
     pub tls: Tls,
@@ -119,7 +121,7 @@ fn eight() -> u16 {
 impl Section for Relay {
     fn check(&self) -> Result<(), String> {
         login_fits(self.url.user.as_deref(), self.password.as_ref(), self.oauth2.as_ref())?;
-        if self.url.security == RelaySecurity::None && self.tls.ca_file.is_some() {
+        if self.url.security == ServerSecurity::None && self.tls.ca_file.is_some() {
             return Err("`url` says tls=none and `tls.ca_file` is for TLS: take one out".into());
         }
         within("connections", f64::from(self.connections), 1.0, 256.0)
@@ -133,29 +135,20 @@ fn login_fits(user: Option<&str>, password: Option<&SecretSource>, oauth2: Optio
         (None, Some(_), None) => Err("`password` is given, but `url` names no user: write scheme://USER@host".into()),
         (None, None, Some(_)) => Err("`oauth2` is given, but `url` names no user: write scheme://USER@host".into()),
         (Some(user), None, None) => Err(format!(
-            "`url` names the user {}, but there is no `password`: write password: {{ file: PATH }}, or take the user out",
+            "`url` names the user {}, but there is no `password`: write password: {{ file: PATH }}, or oauth2 for a token",
             user.escape_debug()
         )),
         _ => Ok(()),
     }
 }
 
-/// Login by a token instead of a password (RFC 7628, XOAUTH2). Its shape is accepted; using it is not supported yet.
+/// Login by a token instead of a password (OAuth 2.0, by XOAUTH2).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Oauth2 {
     pub token: TokenSource,
 }
-/// Where a token comes from.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenSource {
-    pub file: Option<PathBuf>,
-    pub env: Option<String>,
-    pub credential: Option<String>,
-    /// A program that prints a fresh token.
-    pub command: Option<String>,
-}
+impl Section for Oauth2 {}
 
 /// How the server's certificate is judged.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -243,24 +236,54 @@ impl Section for Pace {
 pub struct Mailbox {
     pub url: MailboxUrl,
     pub password: Option<SecretSource>,
+    #[serde(default, deserialize_with = "section_if_any")]
     pub oauth2: Option<Oauth2>,
     #[serde(default, deserialize_with = "section")]
     pub tls: Tls,
-    /// IMAP folder.
-    #[serde(default = "inbox")]
-    pub folder: Line,
+    /// The one IMAP folder that is read; see [`Mailbox::folders`].
+    folder: Option<Line>,
+    /// Several of them.
+    folders: Option<Vec<Line>>,
     /// The name our own mail server writes into Authentication-Results (RFC 8601 §2.5); those of others are ignored.
     pub trusted_authserv_id: Option<Line>,
+    /// Whether the name servers are asked for the DKIM keys of those who write.
+    #[serde(default = "yes")]
+    pub verify_dkim: bool,
 }
-fn inbox() -> Line {
-    "INBOX".parse().expect("a line")
+fn yes() -> bool {
+    true
+}
+impl Mailbox {
+    /// The IMAP folders that are read: INBOX unless others are named.
+    pub fn folders(&self) -> Vec<Line> {
+        let one = || self.folder.clone().unwrap_or_else(|| "INBOX".parse().expect("a line"));
+        self.folders.clone().unwrap_or_else(|| vec![one()])
+    }
 }
 impl Section for Mailbox {
     fn check(&self) -> Result<(), String> {
+        if let Some(folders) = &self.folders {
+            if self.folder.is_some() {
+                return Err("`folder` and `folders` are both given: keep one of them".into());
+            }
+            if folders.is_empty() {
+                return Err("`folders` is empty: name at least one, such as [INBOX]".into());
+            }
+            no_repeats("folders", folders)?;
+        }
         match &self.url {
-            MailboxUrl::Imaps { user, .. } => login_fits(Some(user), self.password.as_ref(), self.oauth2.as_ref()),
+            MailboxUrl::Imap(url) => {
+                login_fits(Some(&url.user), self.password.as_ref(), self.oauth2.as_ref())?;
+                if url.security == ServerSecurity::None && self.tls.ca_file.is_some() {
+                    return Err("`url` says tls=none and `tls.ca_file` is for TLS: take one out".into());
+                }
+                Ok(())
+            }
             MailboxUrl::Maildir(_) if self.password.is_some() || self.oauth2.is_some() => {
                 Err("a Maildir takes no `password` and no `oauth2`: take them out".into())
+            }
+            MailboxUrl::Maildir(_) if self.folder.is_some() || self.folders.is_some() => {
+                Err("a Maildir takes no `folder`: its path names it".into())
             }
             MailboxUrl::Maildir(_) => Ok(()),
         }
@@ -285,6 +308,8 @@ impl Section for Individuals {}
 #[serde(default, deny_unknown_fields)]
 pub struct Alerts {
     pub emails: Vec<Address>,
+    /// Told besides when an alert was not acknowledged within its time.
+    pub escalate_emails: Vec<Address>,
     pub webhooks: Vec<Webhook>,
     /// Whole hours before a deadline.
     pub remind_hours_before: Vec<u32>,
@@ -293,6 +318,7 @@ impl Default for Alerts {
     fn default() -> Self {
         Self {
             emails: Vec::new(),
+            escalate_emails: Vec::new(),
             webhooks: Vec::new(),
             remind_hours_before: vec![48, 24, 12, 6, 2],
         }
@@ -305,6 +331,7 @@ impl Section for Alerts {
             within("remind_hours_before", f64::from(*hours), 1.0, 744.0)?;
         }
         no_repeats("remind_hours_before", &self.remind_hours_before)?;
+        no_repeats("escalate_emails", &self.escalate_emails)?;
         no_repeats("emails", &self.emails)
     }
 }

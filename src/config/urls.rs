@@ -10,21 +10,21 @@ use serde::{Deserialize, Deserializer};
 use super::reader::from_text;
 use super::values::{BadValue, bad, checked_text};
 
-/// How the connection to a relay is protected.
+/// How the connection to a mail server is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RelaySecurity {
-    /// `smtps://`: TLS from the first byte (RFC 8314 §3.3).
+pub enum ServerSecurity {
+    /// `smtps://`, `imaps://`: TLS from the first byte (RFC 8314 §3.3).
     Tls,
-    /// `smtp://`: STARTTLS, and nothing is sent without it (RFC 3207).
+    /// `smtp://`, `imap://`: STARTTLS, and nothing is sent without it (RFC 3207, RFC 8314 §3.2).
     StartTls,
-    /// `smtp://…?tls=none`: clear text, on loopback only.
+    /// `?tls=none` behind either: clear text, on loopback only.
     None,
 }
 
 /// The `relay.url` of config.yaml.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayUrl {
-    pub security: RelaySecurity,
+    pub security: ServerSecurity,
     /// Who logs in; `None` for a relay that asks for no login.
     pub user: Option<String>,
     /// A name in A-labels, or an address; IPv6 without brackets.
@@ -41,9 +41,9 @@ impl FromStr for RelayUrl {
             return bad(format!("nothing follows the host and port of a relay; write {FORMS}"));
         }
         let (security, usual_port) = match (url.scheme, url.query) {
-            ("smtps", "") => (RelaySecurity::Tls, 465),
-            ("smtp", "") => (RelaySecurity::StartTls, 587),
-            ("smtp", "tls=none") if is_loopback(&url.host) => (RelaySecurity::None, 25),
+            ("smtps", "") => (ServerSecurity::Tls, 465),
+            ("smtp", "") => (ServerSecurity::StartTls, 587),
+            ("smtp", "tls=none") if is_loopback(&url.host) => (ServerSecurity::None, 25),
             ("smtp", "tls=none") => {
                 return bad(format!(
                     "`tls=none` sends in clear text and is taken for loopback only, not for `{}`; \
@@ -74,13 +74,22 @@ impl<'de> Deserialize<'de> for RelayUrl {
 pub enum MailboxUrl {
     /// `maildir:PATH`, relative to the home.
     Maildir(PathBuf),
-    /// `imaps://USER@HOST`, port 993 unless given.
-    Imaps { user: String, host: String, port: u16 },
+    /// `imaps://USER@HOST` or `imap://USER@HOST`.
+    Imap(ImapUrl),
+}
+/// A mailbox on a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImapUrl {
+    pub security: ServerSecurity,
+    pub user: String,
+    /// A name in A-labels, or an address; IPv6 without brackets.
+    pub host: String,
+    pub port: u16,
 }
 impl FromStr for MailboxUrl {
     type Err = BadValue;
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        const FORMS: &str = "maildir:PATH or imaps://USER@HOST";
+        const FORMS: &str = "maildir:PATH, imaps://USER@HOST or imap://USER@HOST (STARTTLS)";
         if let Some(path) = text.strip_prefix("maildir:") {
             return if path.is_empty() || path.contains('\0') {
                 bad("`maildir:` needs the path of a Maildir, such as maildir:/home/breach/Maildir")
@@ -90,15 +99,33 @@ impl FromStr for MailboxUrl {
         }
         let url = UrlParts::split(text).or_else(|why| bad(format!("{why}; write {FORMS}")))?;
         url.without_password()?;
-        match (url.scheme, url.user) {
-            ("imaps", Some(user)) if url.path.is_empty() && url.query.is_empty() => Ok(Self::Imaps {
-                user,
-                host: url.host,
-                port: url.port.unwrap_or(993),
-            }),
-            ("imap", _) => bad("imap:// is not protected: write imaps://USER@HOST"),
-            _ => bad(format!("write the mailbox as {FORMS}")),
+        if !url.path.is_empty() {
+            return bad("nothing follows the host and port of a mailbox; `folder` names the folder");
         }
+        let (security, usual_port) = match (url.scheme, url.query) {
+            ("imaps", "") => (ServerSecurity::Tls, 993),
+            ("imap", "") => (ServerSecurity::StartTls, 143),
+            ("imap", "tls=none") if is_loopback(&url.host) => (ServerSecurity::None, 143),
+            ("imap", "tls=none") => {
+                return bad(format!(
+                    "`tls=none` logs in in clear text and is taken for loopback only, not for `{}`; write \
+                     imaps://USER@{0} or imap://USER@{0}",
+                    url.host
+                ));
+            }
+            ("imaps", "tls=none") => return bad("imaps:// is TLS and `tls=none` is clear text: decide for one"),
+            ("imaps" | "imap", _) => return bad("the only addition to a mailbox's url is ?tls=none"),
+            _ => return bad(format!("write the mailbox as {FORMS}")),
+        };
+        let Some(user) = url.user else {
+            return bad(format!("the mailbox's url names no user: write {FORMS}"));
+        };
+        Ok(Self::Imap(ImapUrl {
+            security,
+            user,
+            host: url.host,
+            port: url.port.unwrap_or(usual_port),
+        }))
     }
 }
 impl<'de> Deserialize<'de> for MailboxUrl {
@@ -275,7 +302,7 @@ mod tests {
             let url: RelayUrl = text.parse().unwrap();
             (url.security, url.user.unwrap_or_default(), url.host, url.port)
         };
-        use RelaySecurity::{None, StartTls, Tls};
+        use ServerSecurity::{None, StartTls, Tls};
         for (text, security, user, host, port) in [
             ("smtps://anna@mail.example.lu:465", Tls, "anna", "mail.example.lu", 465),
             ("smtps://mail.example.lu", Tls, "", "mail.example.lu", 465),
@@ -340,19 +367,34 @@ mod tests {
     #[test]
     fn mailbox_store_and_webhook_urls() {
         assert_eq!("maildir:in/box".parse(), Ok(MailboxUrl::Maildir("in/box".into())));
-        assert!(matches!(
-            "imaps://a@example.lu@mail.example.lu".parse(),
-            Ok(MailboxUrl::Imaps { user, port: 993, .. }) if user == "a@example.lu"
-        ));
-        for wrong in [
-            "maildir:",
-            "imap://a@b",
-            "imaps://b",
-            "imaps://a:pw@b",
-            "/var/mail",
-            "imaps://a@b/INBOX",
+        use ServerSecurity::{None, StartTls, Tls};
+        for (text, security, user, host, port) in [
+            ("imaps://a@b.lu@mail.lu", Tls, "a@b.lu", "mail.lu", 993),
+            ("imaps://a@mail.lu:1993", Tls, "a", "mail.lu", 1993),
+            ("imap://a@mail.lu", StartTls, "a", "mail.lu", 143),
+            ("imap://a@127.0.0.1:1143?tls=none", None, "a", "127.0.0.1", 1143),
         ] {
-            assert!(wrong.parse::<MailboxUrl>().is_err(), "{wrong}");
+            let expected = ImapUrl {
+                security,
+                user: user.to_owned(),
+                host: host.to_owned(),
+                port,
+            };
+            assert_eq!(text.parse(), Ok(MailboxUrl::Imap(expected)), "{text}");
+        }
+        for (wrong, reason) in [
+            ("maildir:", "needs the path"),
+            ("imaps://b", "names no user"),
+            ("imaps://a:pw@b", "never stands in config.yaml"),
+            ("/var/mail", "write maildir:PATH"),
+            ("imaps://a@b/INBOX", "`folder` names the folder"),
+            ("imap://a@mail.lu?tls=none", "loopback only"),
+            ("imaps://a@127.0.0.1?tls=none", "decide for one"),
+            ("imap://a@127.0.0.1?tls=maybe", "only addition"),
+            ("pop3://a@b", "write the mailbox as"),
+        ] {
+            let error = wrong.parse::<MailboxUrl>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{wrong}: {error}");
         }
         assert_eq!("sqlite:a.db".parse(), Ok(StoreUrl("a.db".into())));
         let later = "postgres://db/breachpost".parse::<StoreUrl>().unwrap_err();

@@ -3,18 +3,18 @@
 
 use serde::Serialize;
 
-use crate::config::{Config, Home};
+use crate::config::{Address, Config, Home};
 use crate::directory::certificate;
-use crate::mail::maildir::Maildir;
 use crate::mail::smtp::Connection;
 
 use super::desk::certificate::wanted_address;
 use super::office::{Office, OfficeError};
+use super::watch;
 
 /// A key or certificate that ends within so many days is named.
 const EXPIRY_WARNING_DAYS: i64 = 90;
 /// Less free space than this stops a night's work.
-const LOW_DISK_BYTES: u64 = 500 * 1024 * 1024;
+pub(super) const LOW_DISK_BYTES: u64 = 500 * 1024 * 1024;
 
 /// How good a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -77,11 +77,19 @@ pub async fn look(home: &Home, opened: Result<&Office, &OfficeError>) -> Vec<Fin
     findings.push(our_key(office).await);
     findings.push(store(office).await);
     findings.push(relay(office).await);
-    findings.push(mailbox(office, &office.config));
+    findings.extend(mailbox(office).await);
     findings.extend(certificates(office).await);
+    findings.push(alerts(&office.config));
     findings.extend(without_effect(&office.config));
     findings.push(disk(home));
-    findings.push(if office.daemon_runs() {
+    let troubles = office.daemon_troubles();
+    findings.push(if !troubles.is_empty() {
+        Finding::bad(
+            "daemon",
+            troubles.join("; "),
+            "see its log; then: systemctl reload breachpost",
+        )
+    } else if office.daemon_runs() {
         Finding::good("daemon", "runs")
     } else {
         Finding::warning(
@@ -163,32 +171,32 @@ async fn relay(office: &Office) -> Finding {
     }
 }
 
-fn mailbox(office: &Office, config: &Config) -> Finding {
-    let Some(mailbox) = &config.mailbox else {
-        return Finding::warning(
-            "mailbox",
-            "no mailbox is configured: acknowledgements are not read",
-            "set `mailbox` in config.yaml, or pipe mail into `breachpost mailbox ingest`",
-        );
-    };
-    match mailbox.maildir(&office.home) {
-        Err(error) => Finding::bad(
-            "mailbox",
-            chain(&error),
-            "use a Maildir, or a pipe into `breachpost mailbox ingest`",
-        ),
-        Ok(path) => match Maildir::open(&path).and_then(|maildir| maildir.list()) {
-            Ok(mails) => Finding::good(
-                "mailbox",
-                format!("{} can be read, {} mails", path.display(), mails.len()),
-            ),
-            Err(error) => Finding::bad(
-                "mailbox",
-                chain(&error),
-                "mend mailbox.url in config.yaml or the folder's permissions",
-            ),
-        },
+async fn mailbox(office: &Office) -> Vec<Finding> {
+    let config = &office.config;
+    let named = [
+        ("mailbox", config.mailbox.as_ref()),
+        ("individuals.mailbox", config.individuals.mailbox.as_ref()),
+    ];
+    let mut findings = Vec::new();
+    for (what, mailbox) in named {
+        findings.extend(match mailbox {
+            Some(mailbox) => Some(match watch::look(office, mailbox).await {
+                Ok(text) => Finding::good(what, text),
+                Err(error) => Finding::bad(
+                    what,
+                    chain(&error),
+                    format!("mend `{what}` in config.yaml, or ask whoever runs the mail server"),
+                ),
+            }),
+            None if what == "mailbox" => Some(Finding::warning(
+                what,
+                "no mailbox is configured: acknowledgements are not read",
+                "set `mailbox` in config.yaml, or pipe mail into `breachpost mailbox ingest`",
+            )),
+            None => None,
+        });
     }
+    findings
 }
 
 async fn certificates(office: &Office) -> Vec<Finding> {
@@ -245,14 +253,45 @@ async fn certificates(office: &Office) -> Vec<Finding> {
     findings
 }
 
+/// Whether anybody would be told.
+fn alerts(config: &Config) -> Finding {
+    let alerts = &config.alerts;
+    let (mails, hooks) = (alerts.emails.len(), alerts.webhooks.len());
+    if mails + hooks == 0 {
+        return Finding::warning(
+            "alerts",
+            "no channel is configured: nobody is told when a deadline is near or an answer does not come",
+            "set `alerts` in config.yaml, then: breachpost alert test",
+        );
+    }
+    let own = |address: &Address| address.as_str().eq_ignore_ascii_case(config.sender.address.as_str());
+    if alerts.emails.iter().any(own) {
+        return Finding::warning(
+            "alerts",
+            "an alert goes to the monitored mailbox itself, where it waits in the tray as a mail of its own",
+            "name addresses of persons in alerts.emails",
+        );
+    }
+    if let Some(open) = alerts.webhooks.iter().find(|hook| hook.secret.is_none()) {
+        let host = url::Url::parse(open.url.as_str()).ok();
+        let host = host.as_ref().and_then(url::Url::host_str).unwrap_or("a webhook");
+        return Finding::warning(
+            "alerts",
+            format!("what is posted to {host} is not signed: the receiver cannot tell it from a forged one"),
+            "give the webhook a `secret`",
+        );
+    }
+    Finding::good(
+        "alerts",
+        format!("{mails} addresses, {hooks} webhooks; try them: breachpost alert test"),
+    )
+}
+
 /// Settings that are read and checked, and that nothing in this version acts upon: better said than assumed.
 fn without_effect(config: &Config) -> Option<Finding> {
     let set = [
-        (
-            "alerts",
-            !config.alerts.emails.is_empty() || !config.alerts.webhooks.is_empty(),
-        ),
-        ("individuals", config.individuals != Default::default()),
+        ("individuals.sender", config.individuals.sender.is_some()),
+        ("individuals.relay", config.individuals.relay.is_some()),
         ("relay.pace", config.relay.pace != Default::default()),
         ("sender.verp", config.sender.verp != Default::default()),
     ];
@@ -264,14 +303,13 @@ fn without_effect(config: &Config) -> Option<Finding> {
 }
 
 fn disk(home: &Home) -> Finding {
-    match nix::sys::statvfs::statvfs(home.root()) {
+    match free_bytes(home) {
         Err(error) => Finding::warning(
             "disk",
             format!("free space is not known: {error}"),
             "look at it yourself: df -h",
         ),
-        Ok(facts) => {
-            let free = facts.blocks_available() * facts.fragment_size();
+        Ok(free) => {
             let text = format!("{} MB free", free / 1024 / 1024);
             if free < LOW_DISK_BYTES {
                 Finding::bad("disk", text, "make room: nothing can be filed on a full disk")
@@ -282,8 +320,17 @@ fn disk(home: &Home) -> Finding {
     }
 }
 
+/// Free space on the disk of the home.
+///
+/// # Errors
+/// The system does not tell.
+pub(super) fn free_bytes(home: &Home) -> Result<u64, nix::Error> {
+    let facts = nix::sys::statvfs::statvfs(home.root())?;
+    Ok(facts.blocks_available() * facts.fragment_size())
+}
+
 /// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

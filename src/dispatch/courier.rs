@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::mail::smtp::{Connection, Connector, Mail, Notify};
 use crate::message::token;
 use crate::model::delivery::{Fault, FaultCause, Outcome, RetryPolicy, SmtpStep};
-use crate::model::id::{CampaignId, DeliveryId, Reference, WorkerId};
+use crate::model::id::{CampaignId, DeliveryId, WorkerId};
 use crate::store::{Claim, Done, Work};
 
 use super::campaign::{self, Letter};
@@ -47,8 +47,10 @@ pub enum Scope {
 struct Job {
     claim: Claim,
     envelope_from: String,
+    /// Our token (RFC 3461 §4.4): a report that carries it can only be about this message.
+    envelope_id: String,
     bytes: Vec<u8>,
-    notice: Option<Reference>,
+    is_notice: bool,
 }
 
 /// One worker's courier.
@@ -89,13 +91,20 @@ impl Courier {
         let queue = Arc::new(Mutex::new(queue));
         let mut lanes = tokio::task::JoinSet::new();
         for _ in 0..connections {
-            lanes.spawn(Arc::clone(&self).lane(Arc::clone(&queue)));
+            lanes.spawn(Arc::clone(&self).lane(Arc::clone(&queue), stop.clone()));
         }
-        let fed = self.feed(scope, connections, jobs, &mut lanes, &stop).await;
-        while let Some(ended) = lanes.join_next().await {
-            ended.expect("a lane does not panic")?;
+        let mut result = self.feed(scope, connections, jobs, &mut lanes, &stop).await;
+        // The others finish what they have on the wire, whatever became of one.
+        loop {
+            tokio::select! {
+                ended = lanes.join_next() => match ended {
+                    None => return result,
+                    Some(ended) => result = result.and(ended.expect("a lane does not panic")),
+                },
+                // Wakes up now and then, so that whoever watches this loop sees that it lives.
+                () = tokio::time::sleep(POLL) => {}
+            }
         }
-        fed
     }
 
     /// Claims, prepares and hands to the lanes. Ends by dropping the channel, which lets the lanes finish.
@@ -132,8 +141,9 @@ impl Courier {
                 let Some(job) = self.prepare(claim).await? else {
                     continue;
                 };
-                if jobs.send(job).await.is_err() {
-                    // Every lane has ended with an error, which `run` reports.
+                if let Err(job) = hand_over(job, &jobs, stop).await {
+                    let back = std::iter::once(job.claim).chain(rest).collect();
+                    self.office.store.release(back, self.office.now()).await?;
                     return Ok(());
                 }
             }
@@ -162,8 +172,9 @@ impl Courier {
             } => {
                 return Ok(Some(Job {
                     envelope_from: envelope_from.clone(),
+                    envelope_id: self.office.tokens.for_notice(reference),
                     bytes: sealed.clone(),
-                    notice: Some(reference.clone()),
+                    is_notice: true,
                     claim,
                 }));
             }
@@ -175,10 +186,11 @@ impl Courier {
         };
         let letter = self.letter(campaign).await?;
         let now = self.office.now();
+        let token = self.office.tokens.for_delivery(claim.delivery);
         let message_id = claim
             .message_id
             .clone()
-            .unwrap_or_else(|| token::message_id(&letter.sender.address));
+            .unwrap_or_else(|| token::message_id_of(&token, &letter.sender.address));
         let (recipient, id) = (claim.recipient.clone(), message_id.clone());
         let made = {
             let letter = Arc::clone(&letter);
@@ -191,9 +203,10 @@ impl Courier {
                 // Kept with the `on_wire` mark: a retry after a crash carries the same one.
                 claim.message_id = Some(message_id);
                 Ok(Some(Job {
-                    envelope_from: letter.sender.address.clone(),
+                    envelope_from: self.office.return_path(&self.office.config.sender, &token),
+                    envelope_id: token,
                     bytes,
-                    notice: None,
+                    is_notice: false,
                     claim,
                 }))
             }
@@ -221,7 +234,12 @@ impl Courier {
     }
 
     /// One connection's life: outcomes of the last message are committed together with the mark of the next.
-    async fn lane(self: Arc<Self>, queue: Arc<Mutex<mpsc::Receiver<Job>>>) -> Result<(), OfficeError> {
+    /// Told to stop, it finishes the message on the wire and gives the others back.
+    async fn lane(
+        self: Arc<Self>,
+        queue: Arc<Mutex<mpsc::Receiver<Job>>>,
+        stop: CancellationToken,
+    ) -> Result<(), OfficeError> {
         let mut connection: Option<Connection> = None;
         let mut last: Option<Done> = None;
         loop {
@@ -247,10 +265,23 @@ impl Courier {
                 self.commit(last.take(), None).await?;
                 continue;
             };
+            if stop.is_cancelled() {
+                self.commit(last.take(), None).await?;
+                self.office.store.release(vec![job.claim], self.office.now()).await?;
+                continue;
+            }
             if connection.as_ref().is_none_or(|c| !c.reusable()) {
                 // Connecting may take long: the last outcome does not wait for it.
                 self.commit(last.take(), None).await?;
-                match Connection::open(&self.connector).await {
+                let opened = tokio::select! {
+                    opened = Connection::open(&self.connector) => opened,
+                    () = stop.cancelled() => {
+                        self.office.store.release(vec![job.claim], self.office.now()).await?;
+                        continue;
+                    }
+                };
+                self.note_relay(opened.as_ref().err()).await?;
+                match opened {
                     Ok(open) => connection = Some(open),
                     Err(fault) => {
                         // Nothing was on the wire: the attempt ends in the state it was leased in.
@@ -277,12 +308,8 @@ impl Courier {
             envelope_from: &job.envelope_from,
             recipient: &job.claim.recipient,
             bytes: &job.bytes,
-            envid: job.notice.as_ref().map(Reference::as_str),
-            notify: if job.notice.is_some() {
-                Notify::ALL
-            } else {
-                Notify::TROUBLE
-            },
+            envid: Some(&job.envelope_id),
+            notify: if job.is_notice { Notify::ALL } else { Notify::TROUBLE },
         };
         let open = connection
             .as_mut()
@@ -304,7 +331,17 @@ impl Courier {
         }
     }
 
+    /// Whether the relay takes us; the clerk tells a person when it does not for long.
+    async fn note_relay(&self, fault: Option<&Fault>) -> Result<(), OfficeError> {
+        let text = fault.map(ToString::to_string);
+        let (store, now) = (&self.office.store, self.office.now());
+        Ok(store.note_health("relay", text.as_deref(), now).await?)
+    }
+
     fn finish(&self, job: Job, outcome: Outcome) -> Done {
+        if matches!(outcome, Outcome::Refused { .. } | Outcome::InDoubt { .. }) && job.is_notice {
+            self.office.nudge();
+        }
         tracing::info!(delivery = %job.claim.delivery, outcome = outcome.name(), "tried a delivery");
         self.done(job.claim, outcome)
     }
@@ -342,7 +379,26 @@ impl Courier {
     }
 }
 
+/// Waits for a free lane. Gives the job back when told to stop, or when every lane has ended (with errors, which
+/// [`Courier::run`] reports).
+async fn hand_over(job: Job, jobs: &mpsc::Sender<Job>, stop: &CancellationToken) -> Result<(), Job> {
+    loop {
+        tokio::select! {
+            free = jobs.reserve() => return match free {
+                Ok(free) => {
+                    free.send(job);
+                    Ok(())
+                }
+                Err(_) => Err(job),
+            },
+            () = stop.cancelled() => return Err(job),
+            // As in `run`: relays may be slow, and this loop is alive all the same.
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
 /// 0..1 from the operating system; a failing source of randomness only costs the spread.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     getrandom::u32().map_or(0.0, |n| f64::from(n) / f64::from(u32::MAX))
 }

@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
-use crate::config::{Config, ConfigError, Home, RelaySecurity};
+use crate::config::{Config, ConfigError, Home, Sender, Verp};
 use crate::directory::profile::AuthorityKind;
 use crate::directory::{Directory, DirectoryError};
-use crate::mail::smtp::{Connector, Login, Relay, RelayError, Timeouts, TlsMode};
+use crate::mail::smtp::{Connector, Relay, RelayError, Timeouts};
 use crate::message::key::{KeyError, OurKey};
 use crate::message::mime::Mailbox;
 use crate::message::template::{TemplateError, Templates};
+use crate::message::token::{self, TokenKey};
 use crate::model::breach::Contact;
 use crate::model::delivery::RetryPolicy;
 use crate::model::id::{Actor, WorkerId};
@@ -20,6 +21,8 @@ use crate::model::{Clock, Time};
 use crate::store::sqlite::{Sqlite, StoreKey};
 use crate::store::{Store, StoreError};
 
+use super::dkim::{Names, SystemNames};
+use super::login;
 use super::worker::{self, Worker, WorkerKind};
 
 /// Our side could not do its job, whatever room the fault lies in.
@@ -31,6 +34,8 @@ pub enum OfficeError {
     Directory(#[from] DirectoryError),
     #[error("the templates cannot be used")]
     Template(#[from] TemplateError),
+    #[error("the templates cannot be used: {0}")]
+    TemplateFinding(String),
     #[error("our OpenPGP key cannot be used")]
     Key(#[from] KeyError),
     #[error("cannot read our OpenPGP key {path}")]
@@ -60,7 +65,12 @@ pub struct Office {
     pub templates: Arc<Templates>,
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
+    /// Who is asked for the keys of DKIM signatures.
+    pub names: Arc<dyn Names>,
+    /// The key of the tokens in return paths, envelope ids and Message-IDs.
+    pub tokens: TokenKey,
     our_key: Arc<OnceCell<Arc<OurKey>>>,
+    nudges: Arc<Notify>,
 }
 
 impl Office {
@@ -81,13 +91,47 @@ impl Office {
             config: Arc::new(config),
             store: Arc::new(store),
             clock,
+            names: Arc::new(SystemNames),
+            tokens: TokenKey::new(key.derive("breachpost: tokens of return paths and envelope ids, 1")),
             our_key: Arc::new(OnceCell::new()),
+            nudges: Arc::new(Notify::new()),
             home,
+        })
+    }
+
+    /// The same house with settings, profiles and templates read anew; our key too, when it is next needed. The store,
+    /// which is open, and the clock stay.
+    ///
+    /// # Errors
+    /// What [`Office::open`] says of settings, and the first profile or template that cannot be used, with its place.
+    pub fn reread(&self) -> Result<Self, OfficeError> {
+        let config = Config::load(&self.home)?;
+        let directory = Directory::load(Some(&self.home.authorities_dir()))?;
+        directory.list()?;
+        let templates = Templates::load(Some(&self.home.templates_dir()))?;
+        if let Some(finding) = templates.check().first() {
+            return Err(OfficeError::TemplateFinding(finding.to_string()));
+        }
+        Ok(Self {
+            directory: Arc::new(directory),
+            templates: Arc::new(templates),
+            config: Arc::new(config),
+            our_key: Arc::new(OnceCell::new()),
+            ..self.clone()
         })
     }
 
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// Where bounces of a message with this token are to go: the sender, with the token where its mailbox takes
+    /// plus-addresses.
+    pub fn return_path(&self, sender: &Sender, token: &str) -> String {
+        match sender.verp {
+            Verp::Plus => token::return_path(sender.address.as_str(), token),
+            Verp::None => sender.address.as_str().to_owned(),
+        }
     }
 
     /// Our key, its secret part opened with the configured passphrase; read once.
@@ -125,8 +169,25 @@ impl Office {
             source,
         })?;
         self.recover().await?;
+        self.settle_identity().await?;
         worker::sweep(&folder);
         Ok(worker)
+    }
+
+    /// Stops a copied or restored store from sending what the original may have sent since.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn settle_identity(&self) -> Result<(), OfficeError> {
+        let by = Self::as_loop("clerk");
+        if let Some(copied) = self.store.settle_identity(&by, self.now()).await? {
+            tracing::warn!(
+                campaigns_paused = copied.campaigns_paused,
+                notices_held = copied.notices_held,
+                "this store is a copy or was restored: what was sent since is not known here"
+            );
+        }
+        Ok(())
     }
 
     /// Gives back what dead workers held, and puts what they had on the wire in doubt. Returns how many deliveries moved.
@@ -152,6 +213,22 @@ impl Office {
     /// Whether a daemon on this home will carry what is queued.
     pub fn daemon_runs(&self) -> bool {
         worker::daemon_runs(&self.home.workers_dir())
+    }
+
+    /// Makes the clerk of this process look at once: something happened that a person may have to know. Only a hint; the
+    /// clerk also looks by itself.
+    pub fn nudge(&self) {
+        self.nudges.notify_one();
+    }
+
+    /// Waits for the next [`Office::nudge`]; returns at once for one that nobody waited for.
+    pub async fn nudged(&self) {
+        self.nudges.notified().await;
+    }
+
+    /// What the daemons on this home say is wrong with them, a line each.
+    pub fn daemon_troubles(&self) -> Vec<String> {
+        worker::troubles(&self.home.workers_dir())
     }
 
     /// Us as the sender of mail to authorities.
@@ -208,17 +285,13 @@ impl Office {
         let settings = &self.config.relay;
         let login = settings
             .login(&self.home)?
-            .map(|(user, password)| Login { user, password });
+            .map(|(user, proof)| login::from_settings(&self.home, user, proof));
         let waits = &settings.timeouts;
         let reply = waits.reply_seconds.duration();
         Ok(Connector::new(Relay {
             host: settings.url.host.clone(),
             port: settings.url.port,
-            tls: match settings.url.security {
-                RelaySecurity::Tls => TlsMode::Implicit,
-                RelaySecurity::StartTls => TlsMode::StartTls,
-                RelaySecurity::None => TlsMode::None,
-            },
+            tls: login::tls_mode(settings.url.security),
             login,
             ca_file: settings.tls.ca_file.as_ref().map(|path| self.home.resolve(path)),
             helo: None,

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::model::id::WorkerId;
@@ -28,7 +28,7 @@ impl WorkerKind {
 pub struct Worker {
     id: WorkerId,
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Worker {
@@ -49,11 +49,21 @@ impl Worker {
             .open(&unnamed)?;
         lock.lock()?;
         fs::rename(&unnamed, &path)?;
-        Ok(Self { id, path, _lock: lock })
+        Ok(Self { id, path, lock })
     }
 
     pub fn id(&self) -> WorkerId {
         self.id
+    }
+
+    /// Writes into its file what is wrong with it, a line each, for whoever looks; an empty list takes it back.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn tell(&self, troubles: &[String]) -> io::Result<()> {
+        let lines = troubles.iter().map(|text| text.replace(char::is_control, " ") + "\n");
+        self.lock.set_len(0)?;
+        self.lock.write_all_at(lines.collect::<String>().as_bytes(), 0)
     }
 }
 impl Drop for Worker {
@@ -80,14 +90,26 @@ pub fn is_alive(folder: &Path, id: WorkerId) -> bool {
 
 /// Whether a daemon runs on this home, so that a command may leave its work to it.
 pub fn daemon_runs(folder: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return false;
-    };
+    daemons(folder).next().is_some()
+}
+
+/// What the daemons that run on this home say is wrong with them.
+pub fn troubles(folder: &Path) -> Vec<String> {
+    let told = daemons(folder).filter_map(|path| fs::read_to_string(path).ok());
+    let mut lines: Vec<String> = told
+        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+fn daemons(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
-        .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|e| e == WorkerKind::Daemon.suffix()))
-        .any(|path| is_locked(&path))
+        .filter(|path| is_locked(path))
 }
 
 /// Removes the files of workers that died, whose leases were recovered before.
@@ -112,8 +134,12 @@ mod tests {
         let id = worker.id();
         assert!(is_alive(dir.path(), id));
         assert!(daemon_runs(dir.path()));
+        worker.tell(&["a\nlong trouble".to_owned(), "b".to_owned()]).unwrap();
+        assert_eq!(troubles(dir.path()), ["a long trouble", "b"]);
+        worker.tell(&["b".to_owned()]).unwrap();
+        assert_eq!(troubles(dir.path()), ["b"]);
         drop(worker);
-        assert!(!is_alive(dir.path(), id));
+        assert!(!is_alive(dir.path(), id) && troubles(dir.path()).is_empty());
         assert!(!daemon_runs(dir.path()));
     }
 

@@ -229,6 +229,7 @@ impl Stage<'_> {
             attachments: Vec::new(),
             explanation: None,
             decision: None,
+            in_reply_to: None,
         };
         let prepared = notice::prepare(&self.office, request).await?;
         let filed = notice::file(&self.office, prepared, &self.by).await?;

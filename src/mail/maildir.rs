@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The Maildir cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +18,8 @@ pub enum MaildirError {
         #[source]
         source: std::io::Error,
     },
-    #[error("{path} is larger than {limit} bytes")]
-    TooLarge { path: PathBuf, limit: usize },
+    #[error("{path} has {size} bytes, more than {limit}")]
+    TooLarge { path: PathBuf, size: u64, limit: usize },
 }
 
 /// A Maildir that exists.
@@ -26,6 +27,10 @@ pub enum MaildirError {
 pub struct Maildir {
     path: PathBuf,
 }
+
+/// When a Maildir was last changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp([Option<SystemTime>; 2]);
 
 /// One mail in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +50,28 @@ impl Maildir {
         Ok(Self { path: path.to_owned() })
     }
 
-    /// All mails in `new` and `cur`, in the order of their unique names, which begin with the time of delivery.
+    /// When `new` and `cur` were last changed: while it stays the same, nothing came or went.
+    ///
+    /// # Errors
+    /// A folder cannot be looked at.
+    pub fn stamp(&self) -> Result<Stamp, MaildirError> {
+        let changed = |name: &str| {
+            let path = self.path.join(name);
+            match fs::metadata(&path).and_then(|facts| facts.modified()) {
+                Ok(time) => Ok(Some(time)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(source) => Err(MaildirError::Read { path, source }),
+            }
+        };
+        Ok(Stamp([changed("new")?, changed("cur")?]))
+    }
+
+    /// The mails in `new` and `cur`, but for those whose unique name is known, in the order of their unique names, which
+    /// begin with the time of delivery.
     ///
     /// # Errors
     /// A folder cannot be listed.
-    pub fn list(&self) -> Result<Vec<Entry>, MaildirError> {
+    pub fn list_unless(&self, known: impl Fn(&str) -> bool) -> Result<Vec<Entry>, MaildirError> {
         let mut found = BTreeMap::new();
         for folder in ["new", "cur"] {
             let folder = self.path.join(folder);
@@ -69,6 +91,9 @@ impl Maildir {
                     continue;
                 }
                 let unique = name.split(':').next().unwrap_or(&name).to_owned();
+                if known(&unique) {
+                    continue;
+                }
                 found.insert(
                     unique.clone(),
                     Entry {
@@ -91,15 +116,33 @@ impl Maildir {
             source,
         };
         let file = fs::File::open(&entry.path).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
         let mut raw = Vec::new();
         file.take(limit as u64 + 1).read_to_end(&mut raw).map_err(failed)?;
         if raw.len() > limit {
             return Err(MaildirError::TooLarge {
                 path: entry.path.clone(),
+                size,
                 limit,
             });
         }
         Ok(raw)
+    }
+
+    /// The headers of a mail, cut off after `most` bytes.
+    ///
+    /// # Errors
+    /// It is gone or unreadable.
+    pub fn read_head(&self, entry: &Entry, most: usize) -> Result<Vec<u8>, MaildirError> {
+        let mut head = Vec::new();
+        let read = fs::File::open(&entry.path).and_then(|file| file.take(most as u64).read_to_end(&mut head));
+        read.map_err(|source| MaildirError::Read {
+            path: entry.path.clone(),
+            source,
+        })?;
+        let end = (0..head.len()).find(|at| head[*at..].starts_with(b"\n\n") || head[*at..].starts_with(b"\n\r\n"));
+        head.truncate(end.map_or(head.len(), |end| end + 1));
+        Ok(head)
     }
 }
 
@@ -118,13 +161,41 @@ mod tests {
         fs::write(dir.path().join("cur/1.host:2,S"), "one").unwrap();
         fs::write(dir.path().join("tmp/3.host"), "half").unwrap();
         let maildir = Maildir::open(dir.path()).unwrap();
-        let list = maildir.list().unwrap();
+        let list = maildir.list_unless(|_| false).unwrap();
         assert_eq!(
             list.iter().map(|e| e.unique.as_str()).collect::<Vec<_>>(),
             ["1.host", "2.host"]
         );
         assert_eq!(maildir.read(&list[1], 10).unwrap(), b"two");
-        assert!(matches!(maildir.read(&list[1], 2), Err(MaildirError::TooLarge { .. })));
+        assert!(matches!(
+            maildir.read(&list[1], 2),
+            Err(MaildirError::TooLarge { size: 3, limit: 2, .. })
+        ));
+        let unknown = maildir.list_unless(|unique| unique == "2.host").unwrap();
+        assert_eq!(unknown, list[..1]);
         assert!(dir.path().join("new/2.host").exists());
+    }
+
+    #[test]
+    fn a_stamp_changes_with_the_folders_and_a_head_ends_with_the_headers() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["new", "cur"] {
+            fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        let maildir = Maildir::open(dir.path()).unwrap();
+        let before = maildir.stamp().unwrap();
+        assert_eq!(maildir.stamp().unwrap(), before);
+        fs::remove_dir(dir.path().join("cur")).unwrap();
+        assert_ne!(maildir.stamp().unwrap(), before);
+        for (mail, most, head) in [
+            ("A: b\n\nbody", 100, "A: b\n"),
+            ("A: b\r\n\r\nbody", 100, "A: b\r\n"),
+            ("A: bcdefgh\n\nbody", 4, "A: b"),
+            ("A: b", 100, "A: b"),
+        ] {
+            fs::write(dir.path().join("new/1.host"), mail).unwrap();
+            let entry = maildir.list_unless(|_| false).unwrap().remove(0);
+            assert_eq!(maildir.read_head(&entry, most).unwrap(), head.as_bytes());
+        }
     }
 }

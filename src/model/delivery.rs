@@ -154,8 +154,21 @@ pub enum HoldReason {
     Revoked,
     /// The pin of the authority changed after filing.
     PinChanged,
+    /// A second person must agree first (`approval.notice: two_persons`).
+    Approval,
     /// A person asked for it.
     Asked(String),
+}
+impl HoldReason {
+    /// The reason as told to a person.
+    pub fn words(&self) -> &str {
+        match self {
+            HoldReason::Revoked => "the certificate was revoked",
+            HoldReason::PinChanged => "another certificate was pinned",
+            HoldReason::Approval => "a second person must approve it",
+            HoldReason::Asked(reason) => reason,
+        }
+    }
 }
 
 /// The state of a delivery. The data of a state lives in its variant; final are `Handed`, `Confirmed`, `Failed`,

@@ -118,6 +118,8 @@ kinds! {
     CampaignId = CampaignKind, "cmp", "campaign id such as cmp_3";
     /// One mail as it arrived.
     MailId = MailKind, "mail", "mail id such as mail_5";
+    /// Something that needs a person.
+    AlertId = AlertKind, "alert", "alert id such as alert_4";
 }
 
 /// A breach's number in the register: year and count, printed `B-2026-001` (GDPR Art. 33(5)).

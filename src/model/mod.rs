@@ -1,10 +1,12 @@
 //! The nouns of the trade and their states: no I/O, no async, no clock of its own.
 //! Knows nothing of SQL, SMTP, OpenPGP or templates.
 
+pub mod alert;
 pub mod breach;
 pub mod delivery;
 pub mod holidays;
 pub mod id;
+pub mod inquiry;
 pub mod notice;
 pub mod proof;
 pub mod receipt;

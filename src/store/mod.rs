@@ -4,6 +4,7 @@
 //! Every function that changes something writes its journal entry in the same transaction, and has returned `Ok` only
 //! when both are durable. Knows nothing of mail, OpenPGP or templates.
 
+mod alarms;
 pub mod chain;
 pub mod sqlite;
 
@@ -12,12 +13,15 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Time;
-use crate::model::delivery::{DeliveryState, Fault, Outcome, RetryPolicy, SmtpReply, TlsFacts};
+use crate::model::delivery::{DeliveryState, Fault, HoldReason, Outcome, RetryPolicy, SmtpReply, TlsFacts};
 use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId, MailId, Reference, WorkerId};
+use crate::model::inquiry::Inquiry;
 use crate::model::notice::{Acknowledgement, Notice, NoticeChannel, NoticeKind, Protection};
 use crate::model::proof::Proof;
-use crate::model::receipt::ReceiptKind;
+use crate::model::receipt::{Authenticity, Certainty, Mark, ReceiptKind, ReportAction};
 use crate::secret::Secret;
+
+pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
 
 /// Our side could not do its job.
 #[derive(Debug, thiserror::Error)]
@@ -132,8 +136,12 @@ pub struct NewNotice {
     pub handed_at: Option<Time>,
     /// The override and its reason, where one was used.
     pub decision: Option<String>,
+    /// Why its delivery waits for a person from the start.
+    pub hold: Option<HoldReason>,
     /// What opens it, where it was sealed with a passphrase; kept with the content, to be told by telephone.
     pub passphrase: Option<Secret>,
+    /// The authority's mail that it answers: once it is handed over, that question is closed.
+    pub answers: Option<MailId>,
 }
 
 /// A proof that a person gave for a notice.
@@ -280,6 +288,51 @@ pub struct Pin {
     pub imported_at: Time,
 }
 
+/// A certificate that was fetched for an authority. It is used for nothing before a person, or the profile's rule,
+/// makes it the pin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    pub authority: String,
+    /// Upper-case hex, no spaces.
+    pub fingerprint: String,
+    /// Binary OpenPGP certificate.
+    #[serde(skip)]
+    pub certificate: Vec<u8>,
+    /// The URL it came from.
+    pub source: String,
+    /// When it was first seen there.
+    pub fetched_at: Time,
+    pub state: ProposalState,
+    pub decided_by: Option<Actor>,
+    pub decided_at: Option<Time>,
+    /// Why a person refused it.
+    pub reason: Option<String>,
+}
+/// How far a [`Proposal`] has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProposalState {
+    /// For a person. At most one of each authority.
+    Waiting,
+    /// A person made it the pin.
+    Approved,
+    /// A person refused it; the same bytes are not proposed again.
+    Refused,
+    /// Taken by the profile's rule: a newer state of the pinned certificate, or its revocation.
+    Automatic,
+    /// Something newer was fetched before anybody decided.
+    Replaced,
+}
+/// The latest look for an authority's certificate on the web.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    pub at: Time,
+    /// When to look again.
+    pub next: Time,
+    /// What came of it, in words.
+    pub result: String,
+}
+
 /// What was understood of a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Understanding {
@@ -294,6 +347,88 @@ pub struct Understanding {
     /// The fingerprint of a good signature by a pinned certificate.
     pub signed_by: Option<String>,
     pub encrypted: bool,
+    /// The delivery it belongs to: the notice's, or that of one person of a campaign.
+    #[serde(default)]
+    pub delivery: Option<DeliveryId>,
+    /// By which mark it was tied, and how sure that is.
+    #[serde(default)]
+    pub matched_by: Option<Mark>,
+    #[serde(default)]
+    pub certainty: Option<Certainty>,
+    /// Notices it may belong to, for a person to say: only sender and time fit.
+    #[serde(default)]
+    pub proposed: Vec<Reference>,
+    /// What is proven about its sender.
+    #[serde(default)]
+    pub authenticity: Authenticity,
+    /// A phrase in it that may mean an order to inform the persons concerned (GDPR Art. 34(4)): a hint for the reader.
+    #[serde(default)]
+    pub order_hint: Option<String>,
+}
+
+/// What follows from a mail, beside what was understood of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Consequences {
+    /// Booked as by [`Notices::acknowledge`] for the notice that was understood.
+    pub acknowledgement: Option<Acknowledgement>,
+    /// What it reports of the delivery that was understood.
+    pub reports: Vec<NewReport>,
+    /// It asks something: open until answered.
+    pub inquiry: Option<NewInquiry>,
+}
+/// What a report says of one delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewReport {
+    pub action: ReportAction,
+    /// RFC 3463, such as `5.1.1`.
+    pub status: Option<String>,
+    /// The other server's words, at most some hundred characters; they may name the recipient.
+    pub diagnostic: Option<String>,
+}
+/// A question about the notice that was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewInquiry {
+    pub due: Time,
+    /// A person has read an order in it (GDPR Art. 34(4)).
+    pub order: bool,
+}
+/// What was reported of a delivery after it had left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeliveryReport {
+    pub mail: MailId,
+    pub at: Time,
+    pub action: ReportAction,
+    pub status: Option<String>,
+    pub diagnostic: Option<String>,
+}
+/// A person's decision that took a mail out of the tray.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    pub at: Time,
+    pub by: Actor,
+    pub how: HowSettled,
+    /// Why, as the person said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HowSettled {
+    /// Attached to what it belongs to.
+    Matched,
+    /// Looked at; nothing more to do.
+    Done,
+    /// A notice that answers it was handed over.
+    Answered,
+}
+impl HowSettled {
+    pub fn name(self) -> &'static str {
+        match self {
+            HowSettled::Matched => "matched",
+            HowSettled::Done => "done",
+            HowSettled::Answered => "answered",
+        }
+    }
 }
 /// A mail as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -306,6 +441,44 @@ pub struct StoredMail {
     #[serde(skip)]
     pub raw: Vec<u8>,
     pub understanding: Option<Understanding>,
+    /// Whether it waits for a person.
+    pub in_tray: bool,
+    /// The decision that took it out of the tray.
+    pub settled: Option<Settled>,
+}
+
+/// A person with a token of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct User {
+    pub name: String,
+    pub added_at: Time,
+    pub added_by: Actor,
+    /// Their token opens nothing from then on.
+    pub disabled_at: Option<Time>,
+}
+/// That somebody agreed to exactly this content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Approval {
+    /// Lower-case hex.
+    pub content_sha256: String,
+    pub by: Actor,
+    pub at: Time,
+}
+
+/// What was stopped in a store that turned out to be a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Copied {
+    pub campaigns_paused: u64,
+    pub notices_held: u64,
+}
+
+/// How far a folder of a mailbox on a server has been read (RFC 3501 §2.3.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadMark {
+    /// As long as it stays the same, a UID means the same mail.
+    pub uid_validity: u32,
+    /// This mail and all before it are stored, or were left alone on purpose.
+    pub last_uid: u32,
 }
 
 /// One entry of the journal.
@@ -443,13 +616,7 @@ pub trait Outbox: Send + Sync {
     async fn next_due(&self) -> Result<Option<Time>, StoreError>;
     /// Puts a held, failed or doubtful delivery back to ready, or one that waits for its next try, by a person's decision.
     async fn retry_now(&self, id: DeliveryId, by: &Actor, now: Time) -> Result<(), StoreError>;
-    async fn hold(
-        &self,
-        id: DeliveryId,
-        why: crate::model::delivery::HoldReason,
-        by: &Actor,
-        now: Time,
-    ) -> Result<(), StoreError>;
+    async fn hold(&self, id: DeliveryId, why: HoldReason, by: &Actor, now: Time) -> Result<(), StoreError>;
     /// A bounce arrived for what was handed.
     async fn bounce(&self, id: DeliveryId, fault: Fault, by: &Actor, now: Time) -> Result<(), StoreError>;
     /// Proof of arrival other than an acknowledgement. What is confirmed already keeps its first proof.
@@ -492,6 +659,35 @@ pub trait Pins: Send + Sync {
     async fn list_pins(&self) -> Result<Vec<Pin>, StoreError>;
 }
 
+/// Certificates fetched from the web, which wait to be pinned.
+#[async_trait]
+pub trait Proposals: Send + Sync {
+    /// Keeps a fetched certificate (its state is not looked at) and returns it as it is kept: `waiting`, in the place of
+    /// what waited before; the same bytes as a waiting or refused one change nothing.
+    async fn propose(&self, fetched: Proposal, by: &Actor, now: Time) -> Result<Proposal, StoreError>;
+    /// What waits for this authority.
+    async fn find_proposal(&self, authority: &str) -> Result<Option<Proposal>, StoreError>;
+    /// All that wait.
+    async fn list_proposals(&self) -> Result<Vec<Proposal>, StoreError>;
+    /// Ends a proposal as approved, refused or automatic, together with the pin that it becomes.
+    /// [`StoreError::Conflict`] when it does not wait any more.
+    async fn decide(
+        &self,
+        proposal: &Proposal,
+        state: ProposalState,
+        pin: Option<Pin>,
+        reason: Option<String>,
+        by: &Actor,
+        now: Time,
+    ) -> Result<(), StoreError>;
+    /// Whether the authority is due to be looked for; puts it off until `next` in the same step, so that of several
+    /// processes one looks.
+    async fn claim_look(&self, authority: &str, now: Time, next: Time) -> Result<bool, StoreError>;
+    /// Records what came of a look.
+    async fn looked(&self, authority: &str, look: Look) -> Result<(), StoreError>;
+    async fn last_look(&self, authority: &str) -> Result<Option<Look>, StoreError>;
+}
+
 /// Mail as it came in.
 #[async_trait]
 pub trait Intake: Send + Sync {
@@ -500,13 +696,14 @@ pub trait Intake: Send + Sync {
     async fn find_mail(&self, id: MailId) -> Result<Option<StoredMail>, StoreError>;
     /// Mails stored but not understood yet (a crash in between), oldest first, without their bytes.
     async fn list_unread(&self) -> Result<Vec<MailId>, StoreError>;
-    /// Records what was understood, moves what it proves, and journals, in one transaction: an acknowledgement is booked
-    /// as by [`Notices::acknowledge`]; a matched `delivered` that is not left for the tray confirms the notice's delivery.
+    /// Records what was understood, books what follows, and journals, in one transaction. Of the reports, `failed` moves
+    /// what was handed or is in doubt to `failed`, `delivered` confirms it; the others, and those that come too late for
+    /// the state, are kept beside the delivery without moving it. Doing it twice is harmless.
     async fn understood(
         &self,
         id: MailId,
         understanding: Understanding,
-        acknowledgement: Option<Acknowledgement>,
+        consequences: Consequences,
         by: &Actor,
         now: Time,
     ) -> Result<(), StoreError>;
@@ -514,6 +711,63 @@ pub trait Intake: Send + Sync {
     async fn list_tray(&self) -> Result<Vec<StoredMail>, StoreError>;
     /// Whether this position of a mailbox (e.g. a Maildir unique name) was stored before.
     async fn seen(&self, source: &str) -> Result<bool, StoreError>;
+}
+
+/// Persons with tokens, and what they agreed to. Tokens are known by their SHA-256 (lower-case hex) alone.
+#[async_trait]
+pub trait People: Send + Sync {
+    async fn add_user(&self, name: &str, token_sha256: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// A new token takes the old one's place; a disabled user is enabled again.
+    async fn renew_token(&self, name: &str, token_sha256: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    async fn disable_user(&self, name: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Disabled users are found too: what that means is the caller's.
+    async fn find_user_by_token(&self, token_sha256: &str) -> Result<Option<User>, StoreError>;
+    async fn list_users(&self) -> Result<Vec<User>, StoreError>;
+    /// Lets a notice go that waits for a second person. [`StoreError::Conflict`] when it does not wait for one, or `by`
+    /// has filed it.
+    async fn approve_notice(&self, reference: &Reference, by: &Actor, now: Time) -> Result<DeliveryId, StoreError>;
+    /// Oldest first.
+    async fn list_approvals(&self, subject: &str) -> Result<Vec<Approval>, StoreError>;
+}
+
+/// The store as a thing that can be copied.
+#[async_trait]
+pub trait Custody: Send + Sync {
+    /// Makes sure that this is the store it was. A copy or a restored backup cannot know what was sent since: its running
+    /// and scheduled campaigns are paused and its waiting notices held, once. `None` when it is the store it was.
+    async fn settle_identity(&self, by: &Actor, now: Time) -> Result<Option<Copied>, StoreError>;
+    /// Writes a consistent copy, encrypted with the same key, to a new file; others may work on meanwhile.
+    async fn copy_to(&self, to: &std::path::Path) -> Result<(), StoreError>;
+}
+
+/// How far mailboxes have been read. Not journalled: what was read is, mail by mail.
+#[async_trait]
+pub trait Mailboxes: Send + Sync {
+    async fn find_mark(&self, account: &str, folder: &str) -> Result<Option<ReadMark>, StoreError>;
+    /// To be called when all that the mark covers is stored. Under the same UIDVALIDITY it never goes back.
+    async fn move_mark(&self, account: &str, folder: &str, mark: ReadMark, now: Time) -> Result<(), StoreError>;
+}
+
+/// The conversation with those we wrote to: what persons decide about mails, questions that wait, what was reported.
+#[async_trait]
+pub trait Conversation: Send + Sync {
+    /// A person's decision about a mail: as [`Intake::understood`], and the mail leaves the tray.
+    async fn settle(
+        &self,
+        id: MailId,
+        understanding: Understanding,
+        consequences: Consequences,
+        settled: Settled,
+    ) -> Result<(), StoreError>;
+    /// A person has looked at a mail and nothing more is to be done: it leaves the tray, and its question is closed.
+    async fn dismiss(&self, id: MailId, reason: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Questions, the one due first first; only the open ones, or all.
+    async fn list_inquiries(&self, open_only: bool) -> Result<Vec<Inquiry>, StoreError>;
+    async fn find_inquiry(&self, mail: MailId) -> Result<Option<Inquiry>, StoreError>;
+    /// The mails tied to a notice, oldest first, without bytes.
+    async fn list_mails_of(&self, notice: &Reference) -> Result<Vec<StoredMail>, StoreError>;
+    /// What was reported of a delivery, oldest first.
+    async fn list_reports(&self, delivery: DeliveryId) -> Result<Vec<DeliveryReport>, StoreError>;
 }
 
 /// The hash-chained record of every change that matters.
@@ -538,5 +792,37 @@ pub trait Journal: Send + Sync {
 }
 
 /// All nouns together: what dispatch is given.
-pub trait Store: Register + Notices + Outbox + Campaigns + Pins + Intake + Journal {}
-impl<T: Register + Notices + Outbox + Campaigns + Pins + Intake + Journal> Store for T {}
+pub trait Store:
+    Register
+    + Notices
+    + Outbox
+    + Campaigns
+    + Pins
+    + Proposals
+    + Intake
+    + Conversation
+    + Mailboxes
+    + People
+    + Health
+    + Alarms
+    + Custody
+    + Journal
+{
+}
+impl<T> Store for T where
+    T: Register
+        + Notices
+        + Outbox
+        + Campaigns
+        + Pins
+        + Proposals
+        + Intake
+        + Conversation
+        + Mailboxes
+        + People
+        + Health
+        + Alarms
+        + Custody
+        + Journal
+{
+}

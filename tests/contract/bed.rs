@@ -14,6 +14,8 @@ pub trait Bed {
     type Store: Store + Clone + 'static;
     fn new() -> Self;
     fn open(&self) -> Self::Store;
+    /// A copy of the store as another installation.
+    async fn copied(&self, store: &Self::Store) -> Self::Store;
 }
 
 /// Seconds after the start of every test.
@@ -67,7 +69,9 @@ pub fn notice(breach: BreachId, n: u8) -> NewNotice {
         proof_file: None,
         handed_at: None,
         decision: None,
+        hold: None,
         passphrase: None,
+        answers: None,
     }
 }
 pub fn person(n: usize) -> NewPerson {

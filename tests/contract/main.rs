@@ -2,14 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod alarms;
 mod bed;
 mod campaigns;
+mod conversation;
 mod crash;
+mod custody;
+mod health;
 mod intake;
 mod journal;
+mod mailboxes;
 mod notices;
 mod outbox;
+mod people;
 mod pins;
+mod proposals;
 mod register;
 mod scale;
 mod sqlite;
@@ -60,15 +67,44 @@ macro_rules! suite {
                 the_same_person_counts_once
                 a_started_campaign_takes_no_more_persons
                 every_person_is_counted_once);
+            suite!(@ $bed, custody:
+                a_copy_sends_nothing_by_itself);
+            suite!(@ $bed, people:
+                a_token_leads_to_its_user
+                only_a_second_person_lets_a_notice_go);
             suite!(@ $bed, pins:
                 the_last_pin_counts);
+            suite!(@ $bed, proposals:
+                the_newest_waits_alone
+                a_decision_ends_a_proposal
+                one_of_two_processes_looks);
             suite!(@ $bed, intake:
                 a_mail_is_stored_once
                 what_was_not_understood_is_found_again
                 the_tray_keeps_what_waits_for_a_person
                 an_acknowledgement_moves_its_notice
-                a_delivery_report_confirms
                 an_acknowledgement_of_nothing_changes_nothing);
+            suite!(@ $bed, alarms:
+                an_alarm_is_raised_once
+                racing_clerks_raise_once
+                what_comes_back_is_not_told_anew
+                an_alert_is_told_until_it_is_taken
+                a_dead_clerk_leaves_nothing_untold
+                an_ignored_alert_is_repeated
+                who_saw_it_first_stays_on_record
+                there_is_one_clerk);
+            suite!(@ $bed, health:
+                a_finding_counts_from_its_first_time);
+            suite!(@ $bed, mailboxes:
+                a_mark_moves_forward
+                a_new_numbering_starts_again);
+            suite!(@ $bed, conversation:
+                each_report_moves_a_delivery_as_far_as_it_proves
+                a_late_bounce_of_one_person_is_counted
+                a_report_about_nothing_changes_nothing
+                a_person_takes_mail_out_of_the_tray
+                a_question_waits_until_a_person_ends_it
+                an_answer_closes_its_question_when_it_is_handed_over);
             suite!(@ $bed, journal:
                 entries_form_a_chain
                 details_have_one_spelling

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use breachpost::secret::Secret;
 use breachpost::store::sqlite::{Sqlite, StoreKey};
-use breachpost::store::{Checkpoint, Journal, JournalVerdict, Notices, Outbox, Register, StoreError};
+use breachpost::store::{Checkpoint, Custody, Journal, JournalVerdict, Notices, Outbox, Register, StoreError};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -27,6 +27,11 @@ impl Bed for Home {
     }
     fn open(&self) -> Sqlite {
         Sqlite::open(&self.path(), &key()).unwrap()
+    }
+    async fn copied(&self, store: &Sqlite) -> Sqlite {
+        let path = self.folder.path().join("copy.db");
+        store.copy_to(&path).await.unwrap();
+        Sqlite::open(&path, &key()).unwrap()
     }
 }
 impl Home {

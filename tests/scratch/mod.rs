@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use breachpost::config::RelaySecurity;
+use breachpost::config::ServerSecurity;
 use breachpost::dispatch::checkpoint;
 use breachpost::dispatch::courier::{Courier, Scope};
 use breachpost::dispatch::desk::certificate::{self, Verified, Vouched};
@@ -118,7 +118,7 @@ impl Scratch {
         std::fs::write(&ca_file, ca_pem).unwrap();
         let mut config = (*office.config).clone();
         config.relay.url = receiver.url().parse().unwrap();
-        config.relay.tls.ca_file = (config.relay.url.security != RelaySecurity::None).then_some(ca_file);
+        config.relay.tls.ca_file = (config.relay.url.security != ServerSecurity::None).then_some(ca_file);
         config.relay.connections = 1;
         office.config = Arc::new(config);
         office
@@ -193,6 +193,7 @@ pub async fn file_about(
         attachments,
         explanation: None,
         decision: None,
+        in_reply_to: None,
     };
     let prepared = notice::prepare(office, request).await?;
     notice::file(office, prepared, &me()).await

@@ -155,14 +155,20 @@ pub(super) fn gather(args: InitArgs, questions: &mut Questions<'_>) -> Result<Op
     })?;
     let (relay, relay_password) = gather_relay(questions, args.relay, args.relay_password_file)?;
     let mailbox = questions.may(args.mailbox, |t| {
-        t.say("\nWhere answers are read, as maildir:PATH; none if your mail server pipes them to `breachpost mailbox ingest`.")?;
+        t.say(
+            "\nWhere answers are read; nothing is marked as read, moved or deleted there:\n  \
+             imaps://USER@HOST  a mailbox on a server (TLS)\n  \
+             imap://USER@HOST   the same with STARTTLS, required\n  \
+             maildir:PATH       a folder on this machine\n\
+             Leave it empty if your mail server pipes them to `breachpost mailbox ingest`.",
+        )?;
         t.ask("Mailbox", Some(""), |text| match text {
             "" => Ok(None),
             text => Checked::read(text).map(Some),
         })
     })?;
     let mailbox_password = match &mailbox {
-        Some(mailbox) if matches!(mailbox.url, MailboxUrl::Imaps { .. }) => questions.need(
+        Some(mailbox) if matches!(mailbox.url, MailboxUrl::Imap(_)) => questions.need(
             "--mailbox-password-file FILE",
             args.mailbox_password_file.map(from_file),
             |t| t.ask("File that holds the mailbox's password", None, password_file),

@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use crate::model::Time;
-use crate::model::breach::{Gap, Record, Role, When};
+use crate::model::breach::{Decision, Exemption, Gap, Record, RiskLevel, Role, When};
 use crate::model::holidays::Calendar;
 use crate::model::id::{Actor, BreachId};
 use crate::model::time::{Deadlines, deadlines, show_left, show_local};
@@ -72,6 +72,55 @@ pub async fn update(office: &Office, id: BreachId, record: &Record, by: &Actor) 
         .update_breach(id, as_json(record), "breach.updated", by, office.now())
         .await?;
     show(office, id).await
+}
+
+/// Whether the persons are told (GDPR Art. 34), as somebody has decided it.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    pub decision: Decision,
+    pub exemption: Option<Exemption>,
+    pub rationale: String,
+}
+
+/// Writes a decision about the persons into the record; who and when stand in the timeline, the earlier version is kept.
+///
+/// # Errors
+/// No such breach; [`DeskError::Refused`] for a decision that the law or the record does not bear.
+pub async fn decide(office: &Office, id: BreachId, decided: Decided, by: &Actor) -> Result<BreachView, DeskError> {
+    let mut stored = office.store.find_breach(id).await?.ok_or(DeskError::NoBreach(id))?;
+    let mut record = understand(&stored)?;
+    may_be_decided(&record, &decided).map_err(|why| DeskError::Refused(why.to_owned()))?;
+    let words = format!("{}: {}", decided.decision.name(), decided.rationale);
+    record.communication.decision = decided.decision;
+    record.communication.exemption = decided.exemption;
+    record.communication.rationale = Some(decided.rationale);
+    stored.record = as_json(&record);
+    let now = office.now();
+    office
+        .store
+        .update_breach(id, stored.record, "breach.decided", by, now)
+        .await?;
+    office.store.log(id, "decision", &words, by, now).await?;
+    show(office, id).await
+}
+
+fn may_be_decided(record: &Record, decided: &Decided) -> Result<(), &'static str> {
+    let high = record.risk.level == RiskLevel::HighRisk;
+    if decided.rationale.trim().is_empty() {
+        return Err("a decision needs its reason: --rationale TEXT (GDPR Art. 5(2), 33(5))");
+    }
+    match decided.decision {
+        Decision::NotRequired if record.communication.decision == Decision::Ordered => Err(
+            "the authority has ordered that the persons be told (GDPR Art. 34(4)); only the authority can take that back",
+        ),
+        Decision::NotRequired if high && decided.exemption.is_none() => Err(
+            "the risk is high: name the exemption that applies, --exemption a_protected or b_risk_removed (GDPR Art. 34(3)), or decide public-notice",
+        ),
+        Decision::Required | Decision::Ordered if decided.exemption.is_some() => {
+            Err("an exemption is a reason not to tell the persons: leave --exemption out")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Adds a call or a note to the breach's timeline.

@@ -10,12 +10,13 @@
 //! Knows nothing of retries, pace, or what is in a message; a pool of connections is the caller's.
 
 mod address;
+mod auth;
+mod connector;
 mod envelope;
 mod opening;
 mod relay;
 mod reply;
 mod stream;
-mod tls;
 
 use std::fmt::Display;
 use std::future::{Future as _, poll_fn};
@@ -23,8 +24,6 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Quit};
 use tokio::time::timeout;
@@ -35,12 +34,14 @@ use self::reply::Reply;
 use self::stream::Tape;
 use crate::model::delivery::{Fault, FaultCause, Outcome, SmtpReply, SmtpStep, TlsFacts};
 
+pub use self::connector::Connector;
 pub use self::envelope::{Mail, Notify};
-pub use self::relay::{Login, Relay, RelayError, Timeouts, TlsMode};
+pub use self::relay::{Relay, RelayError, Timeouts};
 pub use self::reply::Capabilities;
 #[doc(hidden)]
 pub use self::reply::{ReadReply, read_reply};
-pub use self::tls::Connector;
+pub use super::login::Login;
+pub use super::tls::TlsMode;
 
 /// QUIT is a courtesy: every outcome is known by then.
 const QUIT_WAIT: Duration = Duration::from_secs(5);
@@ -289,42 +290,6 @@ impl Connection {
             SmtpStep::Rcpt | SmtpStep::FinalDot if reply.is_permanent() => Box::new(Outcome::Refused { fault }),
             _ => deferred(fault),
         })
-    }
-
-    /// RFC 4954 with PLAIN (RFC 4616), else LOGIN. Reached only under TLS or on loopback: see [`relay::Relay::check`].
-    async fn log_in(&mut self, login: &Login) -> Result<(), Fault> {
-        let offers = |mechanism: &str| self.capabilities.auth.iter().any(|m| m == mechanism);
-        let (user, password) = (&login.user, login.password.expose());
-        let lines = if offers("PLAIN") {
-            vec![format!(
-                "AUTH PLAIN {}\r\n",
-                BASE64.encode(format!("\0{user}\0{password}"))
-            )]
-        } else if offers("LOGIN") {
-            let answer = |text: &str| format!("{}\r\n", BASE64.encode(text));
-            vec!["AUTH LOGIN\r\n".to_owned(), answer(user), answer(password)]
-        } else {
-            let why = match self.capabilities.auth.as_slice() {
-                [] => "the relay offers no AUTH here; leave the user out of relay.url if it needs none".to_owned(),
-                offered => format!(
-                    "the relay offers AUTH {} only; PLAIN or LOGIN is needed",
-                    offered.join(" ")
-                ),
-            };
-            return Err(Fault {
-                step: SmtpStep::Auth,
-                cause: FaultCause::Unfit(why),
-            });
-        };
-        let last = lines.len() - 1;
-        for (i, line) in lines.into_iter().enumerate() {
-            let reply = self.exchange(SmtpStep::Auth, line).await?;
-            let expected = if i == last { 235 } else { 334 };
-            if reply.code != expected {
-                return Err(fault(SmtpStep::Auth, &reply));
-            }
-        }
-        Ok(())
     }
 
     /// Says a command, or several in one write, and hears the first reply.

@@ -5,14 +5,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use lettre::transport::smtp::extension::ClientId;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::relay::{Relay, Timeouts, TlsMode};
+use super::connector::Connector;
+use super::relay::Timeouts;
 use super::reply::{Capabilities, Reply};
 use super::stream::{Tape, Wire};
-use super::tls::Connector;
 use super::{closed_at, fault, timed_out};
+use crate::mail::socket;
+use crate::mail::tls::TlsMode;
 use crate::model::delivery::{Fault, FaultCause, SmtpStep, TlsFacts};
 
 /// A stream that lettre can take over: protected as demanded, its greeting waiting to be read again.
@@ -26,7 +27,13 @@ pub(super) struct Opened {
 /// Connects and protects the connection as the relay's settings demand.
 pub(super) async fn open(connector: &Connector, tape: &Tape) -> Result<Opened, Fault> {
     let relay = connector.relay();
-    let socket = dial(relay).await?;
+    let loopback_only = relay.tls == TlsMode::None;
+    let socket = socket::dial(&relay.host, relay.port, loopback_only, relay.timeouts.connect)
+        .await
+        .map_err(|cause| Fault {
+            step: SmtpStep::Connect,
+            cause,
+        })?;
     let (Ok(peer), Ok(local)) = (socket.peer_addr(), socket.local_addr()) else {
         return Err(closed_at(SmtpStep::Connect));
     };
@@ -117,35 +124,4 @@ impl Opening {
             Err(_) => Err(timed_out(SmtpStep::Tls, self.timeouts.command)),
         }
     }
-}
-
-/// The first of the relay's addresses that answers.
-async fn dial(relay: &Relay) -> Result<TcpStream, Fault> {
-    let limit = relay.timeouts.connect;
-    let network = |text: String| Fault {
-        step: SmtpStep::Connect,
-        cause: FaultCause::Network(text),
-    };
-    let mut addresses = match timeout(limit, lookup_host((relay.host.as_str(), relay.port))).await {
-        Ok(Ok(addresses)) => addresses.collect::<Vec<_>>(),
-        Ok(Err(e)) => return Err(network(format!("cannot look up {}: {e}", relay.host))),
-        Err(_) => return Err(timed_out(SmtpStep::Connect, limit)),
-    };
-    if relay.tls == TlsMode::None {
-        // `localhost` may be made to mean anything; clear text stays on this machine.
-        addresses.retain(|a| a.ip().is_loopback());
-    }
-    let mut last = network(format!("{} has no address that can be used", relay.host));
-    for address in addresses {
-        match timeout(limit, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) => {
-                // Without it each message waits 40 ms for the relay's delayed acknowledgement.
-                socket.set_nodelay(true).map_err(|e| network(e.to_string()))?;
-                return Ok(socket);
-            }
-            Ok(Err(e)) => last = network(format!("{address}: {e}")),
-            Err(_) => last = timed_out(SmtpStep::Connect, limit),
-        }
-    }
-    Err(last)
 }

@@ -1,7 +1,6 @@
 //! Where the relay is and how it may be spoken to: settings, checked once, before anything is connected.
 //! The rule it keeps: clear text never leaves this machine.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +8,8 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::address::wire_domain;
+use crate::mail::login::Login;
+use crate::mail::tls::{TlsMode, TrustError, is_loopback};
 use crate::secret::Secret;
 
 /// A mail relay (RFC 6409 submission, RFC 8314). [`super::Connector::new`] checks it and makes it usable.
@@ -24,25 +25,6 @@ pub struct Relay {
     /// The name given in EHLO; without one the address literal of our end is (RFC 5321 §4.1.4).
     pub helo: Option<String>,
     pub timeouts: Timeouts,
-}
-
-/// How the connection is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsMode {
-    /// TLS from the first byte (RFC 8314 §3).
-    Implicit,
-    /// STARTTLS, required: a relay that does not offer it gets nothing.
-    StartTls,
-    /// Clear text: loopback only.
-    None,
-}
-
-/// Who we are to the relay.
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// As the relay knows us; no NUL (RFC 4616 §2).
-    pub user: String,
-    pub password: Secret,
 }
 
 /// How long each step may take. The defaults of the waits for an answer are those of RFC 5321 §4.5.3.2.
@@ -96,18 +78,8 @@ pub enum RelayError {
     ClearText { host: String },
     #[error("the EHLO name {name} cannot be used: {why}")]
     Helo { name: String, why: String },
-    #[error("cannot read the certificates in {}", path.display())]
-    CaFile {
-        path: PathBuf,
-        #[source]
-        source: rustls_pki_types::pem::Error,
-    },
-    #[error("{} holds no certificate that can be trusted: it must be a PEM file with at least one", path.display())]
-    CaFileEmpty { path: PathBuf },
-    #[error("no trusted certificates were found on this machine: install ca-certificates or set relay.tls.ca_file")]
-    NoRoots,
-    #[error("TLS cannot be set up")]
-    Tls(#[source] tokio_rustls::rustls::Error),
+    #[error("TLS towards the relay cannot be prepared")]
+    Trust(#[from] TrustError),
 }
 
 impl Relay {
@@ -195,16 +167,8 @@ fn login_of(url: &Url, password: Option<Secret>) -> Result<Option<Login>, RelayE
         (true, Some(_)) => Err(RelayError::NoUser),
         (false, None) => Err(RelayError::NoPassword),
         (false, Some(_)) if user.contains('\0') => Err(RelayError::User),
-        (false, Some(password)) => Ok(Some(Login {
-            user: user.into_owned(),
-            password,
-        })),
+        (false, Some(password)) => Ok(Some(Login::by_password(user.into_owned(), password))),
     }
-}
-
-/// 127.0.0.0/8, `::1`, and the name whose addresses are filtered again when it is looked up.
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

@@ -15,11 +15,11 @@ use std::task::{Context, Poll, ready};
 use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 
 use super::reply::{Parsed, Reply, parse};
-use super::tls::Tls;
 use crate::failpoint;
+use crate::mail::socket::Socket;
+use crate::mail::tls::Tls;
 use crate::model::delivery::{FaultCause, TlsFacts};
 
 /// From here on what is written goes out without waiting for more. A notice of usual size stays below.
@@ -98,37 +98,6 @@ impl Tape {
     }
     fn broke_by(&self, error: &io::Error) -> io::Error {
         self.broke(FaultCause::Network(error.to_string()))
-    }
-}
-
-enum Socket {
-    Clear(TcpStream),
-    Protected(Box<TlsStream<TcpStream>>),
-}
-impl Socket {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Socket::Clear(s) => Pin::new(s).poll_read(cx, buf),
-            Socket::Protected(s) => Pin::new(s).poll_read(cx, buf),
-        }
-    }
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Socket::Clear(s) => Pin::new(s).poll_write(cx, bytes),
-            Socket::Protected(s) => Pin::new(s).poll_write(cx, bytes),
-        }
-    }
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Socket::Clear(s) => Pin::new(s).poll_flush(cx),
-            Socket::Protected(s) => Pin::new(s).poll_flush(cx),
-        }
-    }
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Socket::Clear(s) => Pin::new(s).poll_shutdown(cx),
-            Socket::Protected(s) => Pin::new(s).poll_shutdown(cx),
-        }
     }
 }
 
@@ -215,7 +184,7 @@ impl Wire {
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut space = [0; 4096];
         let mut buf = ReadBuf::new(&mut space);
-        ready!(self.socket.poll_read(cx, &mut buf)).map_err(|e| self.tape.broke_by(&e))?;
+        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buf)).map_err(|e| self.tape.broke_by(&e))?;
         if buf.filled().is_empty() {
             return Poll::Ready(Err(self
                 .tape
@@ -243,7 +212,7 @@ impl Wire {
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.unsent.len() {
             failpoint::pass("before_write");
-            let taken = ready!(self.socket.poll_write(cx, &self.unsent[self.sent..]));
+            let taken = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.unsent[self.sent..]));
             failpoint::pass("after_write");
             let taken = taken.map_err(|e| self.tape.broke_by(&e))?;
             if taken == 0 {
@@ -307,11 +276,13 @@ impl AsyncWrite for Wire {
             return Poll::Ready(Ok(()));
         }
         ready!(wire.poll_drain(cx))?;
-        wire.socket.poll_flush(cx).map_err(|e| wire.tape.broke_by(&e))
+        Pin::new(&mut wire.socket)
+            .poll_flush(cx)
+            .map_err(|e| wire.tape.broke_by(&e))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().socket.poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
     }
 }
 

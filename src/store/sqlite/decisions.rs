@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::ledger::{self, Current};
-use super::{Tx, journal};
+use super::ledger::{self, Current, Owner};
+use super::{Tx, conversation, journal};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, FaultCause, HoldReason};
 use crate::model::id::{Actor, DeliveryId};
@@ -14,7 +14,18 @@ use crate::store::StoreError;
 /// Back to ready, now.
 pub(super) fn retry_now(tx: &mut Tx<'_>, id: DeliveryId, by: &Actor, now: Time) -> Result<(), StoreError> {
     let current = ledger::get(tx.conn, id)?;
-    let event = match current.state {
+    let event = match &current.state {
+        // Only `People::approve_notice` lets go of that.
+        DeliveryState::Held {
+            why: HoldReason::Approval,
+        } => {
+            return Err(StoreError::Conflict {
+                what: "delivery",
+                id: id.to_string(),
+                found: "waiting for a second person's approval".to_owned(),
+                wanted: "another try",
+            });
+        }
         DeliveryState::Held { .. } => DeliveryEvent::Unhold { now },
         _ => DeliveryEvent::Retry { now },
     };
@@ -33,16 +44,30 @@ pub(super) fn retry_now(tx: &mut Tx<'_>, id: DeliveryId, by: &Actor, now: Time) 
 /// Takes it out of the queue until a person lets it go on.
 pub(super) fn hold(tx: &mut Tx<'_>, id: DeliveryId, why: HoldReason, by: &Actor, now: Time) -> Result<(), StoreError> {
     let current = ledger::get(tx.conn, id)?;
-    let (word, words) = match &why {
-        HoldReason::Revoked => ("revoked", "the certificate was revoked"),
-        HoldReason::PinChanged => ("pin_changed", "another certificate was pinned"),
-        HoldReason::Asked(reason) => ("asked", reason.as_str()),
+    let word = match &why {
+        HoldReason::Revoked => "revoked",
+        HoldReason::PinChanged => "pin_changed",
+        HoldReason::Approval => "approval",
+        HoldReason::Asked(_) => "asked",
     };
     let event = DeliveryEvent::Hold { why: why.clone() };
     ledger::move_on(tx, &current, event, "holding it")?;
     ledger::add_attempt(tx, &current, "held", (None, None, None), by, now)?;
-    ledger::tell(tx, &current, "notice_held", words, by, now)?;
+    ledger::tell(tx, &current, "notice_held", why.words(), by, now)?;
     note(tx, "delivery.held", &current, json!({ "why": word }), by, now)
+}
+
+/// Lets go of what was held.
+pub(super) fn release(
+    tx: &mut Tx<'_>,
+    current: &Current,
+    told_as: &str,
+    by: &Actor,
+    now: Time,
+) -> Result<(), StoreError> {
+    ledger::move_on(tx, current, DeliveryEvent::Unhold { now }, "letting it go on")?;
+    ledger::tell(tx, current, told_as, "", by, now)?;
+    note(tx, "delivery.released", current, Value::Null, by, now)
 }
 
 /// Books that what was handed, or may have been, came back.
@@ -56,6 +81,9 @@ pub(super) fn bounce(tx: &mut Tx<'_>, id: DeliveryId, fault: Fault, by: &Actor, 
     let event = DeliveryEvent::Bounce { now, fault };
     ledger::move_on(tx, &current, event, "a bounce")?;
     ledger::tell(tx, &current, "notice_bounced", &words, by, now)?;
+    if let Owner::Notice { reference, .. } = &current.owner {
+        conversation::answer_came_back(tx, reference, by, now)?;
+    }
     note(tx, "delivery.bounced", &current, json!({ "code": code }), by, now)
 }
 
@@ -72,6 +100,9 @@ pub(super) fn confirm(tx: &mut Tx<'_>, id: DeliveryId, proof: &Proof, by: &Actor
     ledger::move_on(tx, &current, event, "a confirmation")?;
     if matches!(proof, Proof::DsnDelivered { .. }) {
         ledger::tell(tx, &current, "notice_delivered", "", by, now)?;
+    }
+    if let Owner::Notice { reference, .. } = &current.owner {
+        conversation::answered(tx, reference, by, now)?;
     }
     note(tx, "delivery.confirmed", &current, proof_facts(proof), by, now)
 }

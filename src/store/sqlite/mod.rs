@@ -2,25 +2,35 @@
 //! `synchronous=FULL`. One thread writes and shares each commit among all who wait for one; another reads. Several
 //! processes may work on the same file. Holds the opening and the migrations; each noun's SQL lies in its own file.
 
+mod alarms;
 mod campaigns;
+mod conversation;
+mod custody;
 mod decisions;
+mod health;
 mod intake;
 mod journal;
 mod ledger;
+mod mailbox;
 mod notices;
 mod outbox;
+mod people;
 mod pins;
 #[cfg(test)]
 mod plans;
+mod proposals;
 mod register;
 mod rows;
+mod tellings;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
@@ -28,7 +38,15 @@ use crate::store::{StoreError, chain};
 use writer::{Threads, Tx};
 
 /// Each brings the schema from its index to the next number, in one transaction. A published one is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_start.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_mailbox.sql"),
+    include_str!("migrations/0003_conversation.sql"),
+    include_str!("migrations/0004_alarms.sql"),
+    include_str!("migrations/0005_fetched.sql"),
+    include_str!("migrations/0007_people.sql"),
+    include_str!("migrations/0009_identity.sql"),
+];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 /// SQLCipher's page; each is encrypted and authenticated on its own.
@@ -59,6 +77,13 @@ impl StoreKey {
             .map(Self::from_bytes)
             .ok_or(BadStoreKey)
     }
+    /// A key for another purpose: HMAC-SHA-256 of the purpose under this key. Whoever knows it learns nothing of this key
+    /// or of one for another purpose, and it lasts as long as the store does.
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
+        mac.update(purpose.as_bytes());
+        Zeroizing::new(mac.finalize().into_bytes().into())
+    }
     /// 64 lower-case hex digits: the content of the key file.
     pub fn to_hex(&self) -> Secret {
         Secret::new(chain::hex(&*self.0))
@@ -74,6 +99,12 @@ impl std::fmt::Debug for StoreKey {
 #[derive(Clone)]
 pub struct Sqlite {
     threads: Arc<Threads>,
+    place: Arc<Place>,
+}
+/// Where the store lies and what opens it.
+struct Place {
+    path: PathBuf,
+    key: StoreKey,
 }
 impl std::fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -107,6 +138,10 @@ impl Sqlite {
         let threads = Threads::start(writer, reader).map_err(|source| StoreError::Threads { source })?;
         Ok(Self {
             threads: Arc::new(threads),
+            place: Arc::new(Place {
+                path: path.to_owned(),
+                key: key.clone(),
+            }),
         })
     }
 

@@ -1,10 +1,12 @@
 //! What persons book: a notice that went by another channel, an acknowledgement they hold in their hand, a withdrawal,
 //! another try.
 
+use crate::directory::certificate;
 use crate::dispatch::desk::{DeskError, breach};
 use crate::dispatch::office::Office;
 use crate::message::token;
 use crate::model::Time;
+use crate::model::delivery::HoldReason;
 use crate::model::id::{Actor, BreachId, Reference};
 use crate::model::notice::{Acknowledgement, NoticeChannel, NoticeKind, NoticeState, Protection};
 use crate::model::proof::Proof;
@@ -67,7 +69,9 @@ pub async fn record(office: &Office, record: Record, by: &Actor) -> Result<Notic
         proof_file: record.proof_file,
         handed_at: record.at,
         decision: None,
+        hold: None,
         passphrase: None,
+        answers: None,
     };
     office.store.file_notice(notice, by, now).await?;
     show(office, &reference).await
@@ -131,6 +135,47 @@ pub async fn withdraw(office: &Office, reference: &Reference, by: &Actor) -> Res
     }
 }
 
+/// The second person agrees: the notice goes on its way exactly as it was sealed.
+///
+/// # Errors
+/// It does not wait for that, the same person has filed it, or the certificate it was sealed to is not the authority's
+/// any more.
+pub async fn approve(office: &Office, reference: &Reference, by: &Actor) -> Result<NoticeView, DeskError> {
+    let view = show(office, reference).await?;
+    if view.held != Some(HoldReason::Approval) {
+        return Err(DeskError::Refused(format!(
+            "{reference} does not wait for an approval; it is {}: {}",
+            view.state.name(),
+            view.meaning
+        )));
+    }
+    if view.filed_by == *by {
+        return Err(DeskError::Refused(format!(
+            "{by} has filed {reference}; a second person must approve it, with a token of their own: breachpost user add NAME"
+        )));
+    }
+    if let Some(Protection::PgpMime { recipient, .. } | Protection::EncryptedFiles { recipient, .. }) = &view.protection
+        && !is_still_theirs(office, &view.authority, recipient).await?
+    {
+        return Err(DeskError::Refused(format!(
+            "the certificate of {} was changed or revoked since {reference} was sealed; call it off (breachpost notice withdraw {reference}) and send it anew",
+            view.authority
+        )));
+    }
+    office.store.approve_notice(reference, by, office.now()).await?;
+    show(office, reference).await
+}
+
+/// Whether this is still the authority's pin, and not revoked. An expiry since then does not matter (design: when sealed).
+async fn is_still_theirs(office: &Office, authority: &str, fingerprint: &str) -> Result<bool, DeskError> {
+    let Some(pin) = office.store.find_pin(authority).await? else {
+        return Ok(false);
+    };
+    let judged = certificate::read_one(&pin.certificate)
+        .and_then(|cert| certificate::judge_despite_expiry(&cert, None, office.now()));
+    Ok(pin.fingerprint == fingerprint && judged.is_ok())
+}
+
 /// Tries a held, failed, doubtful or waiting delivery again, now: a person's decision.
 ///
 /// # Errors
@@ -143,6 +188,9 @@ pub async fn retry(office: &Office, reference: &Reference, by: &Actor) -> Result
         )));
     };
     match view.state {
+        NoticeState::Held if view.held == Some(HoldReason::Approval) => Err(DeskError::Refused(format!(
+            "{reference} waits for a second person: breachpost notice approve {reference}"
+        ))),
         NoticeState::Held | NoticeState::Failed | NoticeState::InDoubt | NoticeState::Queued => {
             office.store.retry_now(delivery, by, office.now()).await?;
             show(office, reference).await

@@ -1,0 +1,359 @@
+//! The clerk: looks around the house, raises what needs a person, tells the team through every channel, repeats what
+//! nobody acknowledges, and ends what is no longer so (design: invariant 7).
+//!
+//! One clerk leads on a store; the others wait for its lease to end or its process to die. What was raised is stored
+//! before it is told, and told under a lease: after a crash it is told once more at most, and never not at all.
+
+mod channels;
+mod conditions;
+mod survey;
+mod words;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::mail::smtp::Connection;
+use crate::model::Time;
+use crate::model::alert::{About, Alarm, Alert, Condition, Stage, Urgency};
+use crate::model::delivery::RetryPolicy;
+use crate::model::id::{AlertId, WorkerId};
+use crate::store::{Changes, TellingClaim, Told};
+
+use super::courier;
+use super::office::{Office, OfficeError};
+use super::worker;
+pub use channels::{Channel, Sent};
+use channels::{Job, Message, Report};
+use words::Occasion;
+pub use words::Words;
+
+/// How often the clerk looks by itself; a nudge comes sooner.
+const POLL: Duration = Duration::from_secs(20);
+/// Longer than any round: tells that a clerk hangs.
+const LEASE: TimeDelta = TimeDelta::minutes(5);
+/// Tellings of one batch: enough for every channel of a few alerts, few enough to be done within the lease.
+const BATCH: u32 = 32;
+/// Batches of one round.
+const BATCHES: u32 = 8;
+/// When nothing was sent for so long, the relay is tried out: that it is gone must show before the night it is needed.
+const PROBE_AFTER: TimeDelta = TimeDelta::hours(1);
+/// Tries before a telling is given up, some 20 hours: the reminders go on by themselves.
+const TRIES_MOST: u32 = 24;
+
+/// What one round did.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// False: another clerk leads, and nothing was done.
+    pub leads: bool,
+    pub changes: Changes,
+    /// Alerts that were repeated.
+    pub repeated: u32,
+    /// Tellings that were taken.
+    pub told: u32,
+}
+
+/// Looks and tells until told to stop. What a round cannot do is logged and tried again in the next: the clerk is the last
+/// who may stop.
+pub async fn run(office: Office, by: WorkerId, stop: CancellationToken) {
+    let started = office.now();
+    while !stop.is_cancelled() {
+        if let Err(error) = round(&office, by).await {
+            tracing::error!(error = %whole(&error), "the clerk could not do its round");
+        } else if let Err(error) = probe_relay(&office, started).await {
+            tracing::error!(error = %whole(&error), "the clerk could not try out the relay");
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = office.nudged() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+    if let Err(error) = office.store.end_lead(by).await {
+        tracing::warn!(error = %error, "the clerk's lease could not be ended; the next clerk sees that we are gone");
+    }
+}
+
+/// An error with its causes on one line.
+fn whole(error: &OfficeError) -> String {
+    let error: &dyn std::error::Error = error;
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// One look: raise, end, repeat, and tell what is due. Does nothing when another clerk leads.
+///
+/// # Errors
+/// The store fails.
+pub async fn round(office: &Office, by: WorkerId) -> Result<Round, OfficeError> {
+    let now = office.now();
+    if !leads(office, by, now).await? {
+        return Ok(Round::default());
+    }
+    let clerk = Office::as_loop("clerk");
+    let usual = ids(&channels::usual(&office.config));
+    let escalated = ids(&channels::escalated(&office.config));
+    let seen = survey::survey(office, &escalated, now).await?;
+    let holding = conditions::holding(&seen, now);
+    let changes = office.store.set_alarms(holding, usual.clone(), &clerk, now).await?;
+    let mut repeated = 0;
+    for stored in office.store.list_open_alerts().await? {
+        let alert = stored.alert;
+        if changes.raised.contains(&alert.id) {
+            log_raised(&alert, usual.len());
+        }
+        if alert.repeat_is_due(now) {
+            let again = office
+                .store
+                .repeat_alert(alert.id, alert.reminders, escalated.clone(), &clerk, now);
+            repeated += u32::from(again.await?);
+        }
+    }
+    let told = tell(office, by).await?;
+    Ok(Round {
+        leads: true,
+        changes,
+        repeated,
+        told,
+    })
+}
+
+fn ids(channels: &[Channel]) -> Vec<String> {
+    channels.iter().map(|channel| channel.id.clone()).collect()
+}
+
+/// The log is a channel of its own, and the only one where none is configured.
+fn log_raised(alert: &Alert, channels: usize) {
+    tracing::warn!(
+        alert = %alert.id, condition = alert.alarm.condition.name(), stage = %alert.alarm.stage,
+        about = alert.alarm.about.subject(), channels, "something needs a person: breachpost status"
+    );
+}
+
+/// Takes or keeps the lead; a clerk whose process has died is replaced at once.
+async fn leads(office: &Office, by: WorkerId, now: Time) -> Result<bool, OfficeError> {
+    let folder = office.home.workers_dir();
+    let leader = office.store.find_leader().await?;
+    let dead = leader.filter(|leader| *leader != by && !worker::is_alive(&folder, *leader));
+    Ok(office.store.lead(by, dead, now, LEASE).await?)
+}
+
+/// Sends what is due, in batches, each channel on its own.
+async fn tell(office: &Office, by: WorkerId) -> Result<u32, OfficeError> {
+    let channels = channels::escalated(&office.config);
+    let mut taken = 0;
+    for _ in 0..BATCHES {
+        let claims = office.store.claim_tellings(by, BATCH, office.now(), LEASE).await?;
+        if claims.is_empty() {
+            break;
+        }
+        let (mut known, mut jobs) = (Vec::new(), Vec::new());
+        for claim in claims {
+            match channels.iter().find(|channel| channel.id == claim.channel) {
+                Some(channel) => {
+                    jobs.push(Job {
+                        channel: channel.clone(),
+                        message: message(office, &claim),
+                    });
+                    known.push(claim);
+                }
+                None => {
+                    let fault = "this channel is no longer configured".to_owned();
+                    office.store.told(claim, Told::Failed { fault }, office.now()).await?;
+                }
+            }
+        }
+        let report = channels::send(office, jobs).await;
+        note_health(office, &known, &report).await?;
+        for (claim, sent) in known.into_iter().zip(report.sent) {
+            taken += u32::from(sent == Sent::Taken);
+            let outcome = outcome(&claim, sent, office.now());
+            office.store.told(claim, outcome, office.now()).await?;
+        }
+    }
+    Ok(taken)
+}
+
+/// Backs off from half a minute to an hour, and ends at last: by then a reminder is under way.
+fn outcome(claim: &TellingClaim, sent: Sent, now: Time) -> Told {
+    let tries = claim.tries + 1;
+    let retry = RetryPolicy {
+        first: TimeDelta::seconds(30),
+        max: TimeDelta::hours(1),
+        until: None,
+    };
+    match sent {
+        Sent::Taken => {
+            tracing::info!(alert = %claim.alert.id, channel = claim.channel, "told");
+            Told::Sent
+        }
+        Sent::NotNow(fault) if tries < TRIES_MOST => {
+            tracing::warn!(alert = %claim.alert.id, channel = claim.channel, tries, "could not be told yet");
+            Told::Again {
+                fault,
+                next: now + retry.wait(tries, courier::jitter()),
+            }
+        }
+        Sent::NotNow(fault) | Sent::Never(fault) => {
+            tracing::error!(alert = %claim.alert.id, channel = claim.channel, "could not be told; given up");
+            Told::Failed { fault }
+        }
+    }
+}
+
+/// Notes in passing what worked: the relay, each channel, and whether the clocks agree.
+async fn note_health(office: &Office, claims: &[TellingClaim], report: &Report) -> Result<(), OfficeError> {
+    let (store, now) = (&office.store, office.now());
+    if let Some(relay) = &report.relay {
+        store
+            .note_health("relay", relay.as_ref().err().map(String::as_str), now)
+            .await?;
+    }
+    let mut noted = HashSet::new();
+    for (claim, sent) in claims.iter().zip(&report.sent) {
+        // The relay's trouble is its own; a channel is in trouble when the relay works and it does not.
+        let relay_failed = claim.channel.starts_with("email:") && !matches!(report.relay, Some(Ok(())));
+        if relay_failed || !noted.insert(&claim.channel) {
+            continue;
+        }
+        let fault = (*sent != Sent::Taken).then_some("an alert was not taken");
+        store.note_health(&claim.channel, fault, now).await?;
+    }
+    if !report.dates.is_empty() {
+        let apart = |(theirs, ours): &(Time, Time)| (*theirs - *ours).abs() > survey::CLOCK_TOLERANCE;
+        // One receiver may be wrong; when all of them say so, it is us.
+        let skewed = report.dates.iter().all(apart);
+        let fault = skewed.then_some("the clocks of all webhook receivers differ from ours");
+        store.note_health("clock:webhooks", fault, now).await?;
+    }
+    Ok(())
+}
+
+/// Connects and logs in, without sending anything, when nothing else has shown for long whether the relay takes us.
+async fn probe_relay(office: &Office, started: Time) -> Result<(), OfficeError> {
+    let now = office.now();
+    let notes = office.store.list_health().await?;
+    let last = notes
+        .iter()
+        .find(|note| note.what == "relay")
+        .map_or(started, |note| note.at);
+    if now - last.max(started) < PROBE_AFTER {
+        return Ok(());
+    }
+    let fault = match Connection::open(&office.connector()?).await {
+        Ok(connection) => {
+            connection.quit().await;
+            None
+        }
+        Err(fault) => Some(fault.to_string()),
+    };
+    Ok(office.store.note_health("relay", fault.as_deref(), now).await?)
+}
+
+/// What is posted to a webhook: docs/alerts.md is its description.
+#[derive(Serialize)]
+struct Document<'a> {
+    id: &'a str,
+    kind: Occasion,
+    alert: Option<AlertId>,
+    condition: Option<Condition>,
+    stage: Option<Stage>,
+    urgency: Option<Urgency>,
+    about: Option<&'a About>,
+    due: Option<Time>,
+    since: Option<Time>,
+    raised_at: Time,
+    /// 0 for the first telling.
+    reminder: u32,
+    #[serde(flatten)]
+    words: &'a Words,
+}
+
+fn message(office: &Office, claim: &TellingClaim) -> Message {
+    let TellingClaim {
+        alert, channel, round, ..
+    } = claim;
+    let (alarm, zone) = (&alert.alarm, office.zone());
+    let words = words_of(office, alarm);
+    let occasion = match round {
+        0 => Occasion::Alert,
+        _ => Occasion::Reminder,
+    };
+    // Every round but the first answers the first, so that mail programs show them together.
+    let id_of = |round: u32| Message::id_of(&(alarm.key(), alert.raised_at, channel, round));
+    let id = id_of(*round);
+    let document = Document {
+        id: &id,
+        kind: occasion,
+        alert: Some(alert.id),
+        condition: Some(alarm.condition),
+        stage: Some(alarm.stage),
+        urgency: Some(alarm.urgency()),
+        about: Some(&alarm.about),
+        due: alarm.due,
+        since: alarm.since,
+        raised_at: alert.raised_at,
+        reminder: *round,
+        words: &words,
+    };
+    Message {
+        document: serde_json::to_string(&document).expect("plain data"),
+        repeats: (*round > 0).then(|| id_of(0)),
+        subject: words::subject(occasion, alarm),
+        text: words::letter(occasion, &alert.id.to_string(), alert.raised_at, &words, zone),
+        id,
+    }
+}
+
+/// An alarm in words.
+pub fn words_of(office: &Office, alarm: &Alarm) -> Words {
+    words::words(alarm, &office.directory, office.zone())
+}
+
+/// Every channel that alerts go through, those for escalation too.
+pub fn channels(office: &Office) -> Vec<Channel> {
+    channels::escalated(&office.config)
+}
+
+/// Sends a trial through every channel, now and without storing anything; says for each what came of it.
+pub async fn test(office: &Office) -> Vec<(Channel, Sent)> {
+    let channels = channels(office);
+    let now = office.now();
+    let words = Words {
+        text: "this is a trial of the alert channels; nothing is the matter".to_owned(),
+        todo: "Nothing is to be done. Whoever sent it knows that it arrived when you tell them.".to_owned(),
+        command: "breachpost alert list".to_owned(),
+    };
+    let jobs = channels.iter().map(|channel| {
+        let id = Message::id_of(&("test", now, &channel.id));
+        let document = Document {
+            id: &id,
+            kind: Occasion::Test,
+            alert: None,
+            condition: None,
+            stage: None,
+            urgency: None,
+            about: None,
+            due: None,
+            since: None,
+            raised_at: now,
+            reminder: 0,
+            words: &words,
+        };
+        Job {
+            channel: channel.clone(),
+            message: Message {
+                document: serde_json::to_string(&document).expect("plain data"),
+                repeats: None,
+                subject: "breachpost: trial of the alert channels".to_owned(),
+                text: format!("{}.\n\n{}\n", words.text, words.todo),
+                id,
+            },
+        }
+    });
+    let report = channels::send(office, jobs.collect()).await;
+    channels.into_iter().zip(report.sent).collect()
+}

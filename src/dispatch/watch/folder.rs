@@ -1,0 +1,124 @@
+//! A Maildir, looked at again and again. It is listed when it has changed, and what is known to be stored is not asked
+//! for again, so that a large one costs little.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Halt, Health, WatchError, stand_in, take_in};
+use crate::dispatch::checkup::chain;
+use crate::dispatch::intake::MAX_MAIL_BYTES;
+use crate::dispatch::office::Office;
+use crate::mail::maildir::{Entry, Maildir, MaildirError, Stamp};
+
+/// How often it is asked whether it has changed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// It is listed this often even if it seems unchanged: two changes within one tick of the clock look like one, and some
+/// network file systems are slow to tell.
+const LIST_EVERY: Duration = Duration::from_secs(60);
+
+pub(super) struct MaildirReader {
+    path: PathBuf,
+    /// Digests of the unique names that are stored: 16 bytes each instead of a path.
+    known: HashSet<[u8; 16]>,
+    /// Those that could not be read, named once in the log.
+    named: HashSet<[u8; 16]>,
+    listed: Option<(Stamp, Instant)>,
+}
+
+impl MaildirReader {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            known: HashSet::new(),
+            named: HashSet::new(),
+            listed: None,
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("maildir:{}", self.path.display())
+    }
+
+    pub(super) fn describe(&self) -> Result<String, WatchError> {
+        let mails = Maildir::open(&self.path)?.list_unless(|_| false)?.len();
+        Ok(format!("{} can be read, {mails} mails", self.path.display()))
+    }
+
+    /// Reads it until told to stop, or until it cannot be read.
+    pub(super) async fn attend(&mut self, office: &Office, stop: &CancellationToken, health: &mut Health) -> Halt {
+        loop {
+            match self.read(office).await {
+                Ok(_) => health.good(office).await,
+                Err(error) => return Halt::Failed(error),
+            }
+            let pause = tokio::time::sleep(LOOK_EVERY);
+            if stop.run_until_cancelled(pause).await.is_none() {
+                return Halt::Stopped;
+            }
+        }
+    }
+
+    /// One look: everything not stored before is taken in. Returns how many were new.
+    pub(super) async fn read(&mut self, office: &Office) -> Result<usize, WatchError> {
+        let maildir = Maildir::open(&self.path)?;
+        // Taken before it is listed: what comes meanwhile changes it again.
+        let stamp = maildir.stamp()?;
+        if let Some((before, at)) = &self.listed
+            && *before == stamp
+            && at.elapsed() < LIST_EVERY
+        {
+            return Ok(0);
+        }
+        let mut taken = 0;
+        for entry in maildir.list_unless(|unique| self.known.contains(&short(unique)))? {
+            let source = format!("maildir:{}", entry.unique);
+            if office.store.seen(&source).await? {
+                self.known.insert(short(&entry.unique));
+                continue;
+            }
+            let Some(raw) = self.bytes(&maildir, &entry, office) else {
+                continue;
+            };
+            taken += usize::from(take_in(office, &raw, &source).await?);
+            self.known.insert(short(&entry.unique));
+        }
+        self.listed = Some((stamp, Instant::now()));
+        Ok(taken)
+    }
+
+    /// `None` for a file that cannot be read now: it is tried again, and must not block the next one.
+    fn bytes(&mut self, maildir: &Maildir, entry: &Entry, office: &Office) -> Option<Vec<u8>> {
+        let read = match maildir.read(entry, MAX_MAIL_BYTES) {
+            Err(MaildirError::TooLarge { size, .. }) => {
+                let place = format!("the file {} of {}", entry.unique, self.path.display());
+                maildir
+                    .read_head(entry, stand_in::HEAD_BYTES)
+                    .map(|head| stand_in::too_large(office, &head, &place, size))
+            }
+            read => read,
+        };
+        match read {
+            Ok(raw) => Some(raw),
+            Err(error) => {
+                if self.named.insert(short(&entry.unique)) {
+                    tracing::error!(
+                        mail = entry.unique,
+                        error = chain(&error),
+                        "a mail could not be read; trying again each minute"
+                    );
+                }
+                None
+            }
+        }
+    }
+}
+
+fn short(unique: &str) -> [u8; 16] {
+    let digest = Sha256::digest(unique.as_bytes());
+    digest[..16].try_into().expect("a SHA-256 digest has 32 bytes")
+}

@@ -1,0 +1,94 @@
+//! A backup is complete, comes back as a home, and never sends by itself what the original may have sent since.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+#[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
+mod world;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use breachpost::drill::receiver::{Act, Step};
+
+use world::relay::Relay;
+use world::{World, text};
+
+fn path(world: &World, name: &str) -> String {
+    world.scratch().join(name).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_backup_comes_back_as_it_was_and_holds_what_waited() {
+    let relay = Relay::troubled(Step::Rcpt, Act::reply("451 4.3.0 later"), 1);
+    let world = World::ready(&relay);
+    let waiting = text(&world.send(&[]).exits(2).json()["reference"]);
+    let backup = path(&world, "backup");
+    let made = world.json(&["backup", "-o", &backup]);
+    let names = made["backup"]["files"].to_string();
+    for name in ["breachpost.db", "config.yaml", "keys/sender.asc", "keys/store.key"] {
+        assert!(names.contains(name), "{name}: {names}");
+    }
+    for folder in [Path::new(&backup), &Path::new(&backup).join("keys")] {
+        assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o077, 0);
+    }
+    // Meanwhile the original sends it.
+    world.run(&["notice", "retry", &waiting]).exits(0);
+    assert_eq!(relay.taken(1).len(), 1);
+
+    let home = path(&world, "restored");
+    world
+        .run(&["restore", &backup, "--home", &home])
+        .exits(0)
+        .says(&["is a home again", "held"]);
+    world.run(&["journal", "verify", "--home", &home]).exits(0);
+    world.run(&["serve", "--once", "--home", &home]);
+    let shown = world
+        .run(&["notice", "show", &waiting, "--home", &home, "--json"])
+        .exits(2)
+        .json();
+    assert_eq!(shown["state"], "held");
+    assert!(shown["held"].to_string().contains("was restored"), "{shown}");
+    assert_eq!(relay.mails().len(), 1, "nothing left a second time");
+    // A person says otherwise.
+    world.run(&["notice", "retry", &waiting, "--home", &home]).exits(0);
+    assert_eq!(relay.mails().len(), 2);
+}
+
+#[test]
+fn a_backup_that_was_changed_or_cut_is_refused() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    let (backup, home) = (path(&world, "backup"), path(&world, "restored"));
+    world.run(&["backup", "-o", &backup]).exits(0);
+    world.run(&["backup", "-o", &backup]).exits(64).says(&["not empty"]);
+    let config = Path::new(&backup).join("config.yaml");
+    let whole = fs::read(&config).unwrap();
+    fs::write(&config, &whole[1..]).unwrap();
+    world
+        .run(&["restore", &backup, "--home", &home])
+        .exits(2)
+        .says(&["config.yaml is missing or was changed"]);
+    fs::write(&config, &whole).unwrap();
+    let list = Path::new(&backup).join("backup.json");
+    let text = fs::read_to_string(&list).unwrap();
+    fs::write(&list, text.replace("\"config.yaml\"", "\"../config.yaml\"")).unwrap();
+    world.run(&["restore", &backup, "--home", &home]).exits(2);
+    fs::remove_file(&list).unwrap();
+    world
+        .run(&["restore", &backup, "--home", &home])
+        .exits(64)
+        .says(&["no complete backup"]);
+    assert!(!Path::new(&home).exists(), "nothing half-restored");
+}
+
+#[test]
+fn without_keys_the_copy_holds_none() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    let backup = path(&world, "backup");
+    world
+        .run(&["backup", "-o", &backup, "--without-keys"])
+        .exits(0)
+        .says(&["cannot be opened"]);
+    assert!(!Path::new(&backup).join("keys").exists());
+}
