@@ -75,7 +75,8 @@ pub fn recipients(bytes: &[u8]) {
         let row = row.expect("it could be read before");
         count += 1;
         assert_eq!(row.cells.len(), table.columns().len());
-        let Some(Understood::Usable(person)) = columns.as_ref().map(|columns| recipient::understand(columns, &row)) else {
+        let Some(Understood::Usable(person)) = columns.as_ref().map(|columns| recipient::understand(columns, &row))
+        else {
             continue;
         };
         let name = person.fields.first("name").unwrap_or_default();

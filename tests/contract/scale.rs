@@ -46,7 +46,10 @@ async fn a_million_persons() {
     let start = Instant::now();
     for first in (0..PERSONS).step_by(CHUNK) {
         let chunk = (first..first + CHUNK).map(|n| row(person(n))).collect();
-        store.add_rows(open.list, first as u64, chunk, &anna(), at(0)).await.unwrap();
+        store
+            .add_rows(open.list, first as u64, chunk, &anna(), at(0))
+            .await
+            .unwrap();
     }
     store.end_list(open.list, &anna(), at(0)).await.unwrap();
     let rate = PERSONS as f64 / start.elapsed().as_secs_f64();
