@@ -857,6 +857,8 @@ pub trait Lists: Send + Sync {
     async fn lists(&self, campaign: CampaignId) -> Result<Vec<StoredList>, StoreError>;
     async fn row_counts(&self, campaign: CampaignId) -> Result<RowCounts, StoreError>;
     async fn person_counts(&self, campaign: CampaignId) -> Result<PersonCounts, StoreError>;
+    /// Whether some person has this flag.
+    async fn any_flagged(&self, campaign: CampaignId, flag: Flags) -> Result<bool, StoreError>;
     /// How often each reason occurs.
     async fn bad_row_reasons(&self, campaign: CampaignId) -> Result<BTreeMap<String, u64>, StoreError>;
     /// In the order of the lists, after `after`, at most `most`.

@@ -79,6 +79,14 @@ impl Lists for Sqlite {
         self.read(move |conn| count_persons(conn, campaign)).await
     }
 
+    async fn any_flagged(&self, campaign: CampaignId, flag: Flags) -> Result<bool, StoreError> {
+        self.read(move |conn| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM persons WHERE +campaign = ?1 AND flags & ?2 <> 0)";
+            only(conn, "look at the persons", sql, params![campaign.row(), flag.0], |row| row.get(0))
+        })
+        .await
+    }
+
     async fn bad_row_reasons(&self, campaign: CampaignId) -> Result<BTreeMap<String, u64>, StoreError> {
         self.read(move |conn| {
             let sql = "SELECT reason, count(*) FROM bad_rows WHERE campaign = ?1 GROUP BY reason";
@@ -456,7 +464,12 @@ impl<'c> Adding<'c> {
     /// Adds what another row says about a person who is in already.
     fn unite(&self, delivery: i64, fields: &Fields, flags: Flags) -> Result<(), StoreError> {
         // Languages and names differ between rows of one person: what the first row said stands.
-        let kept = flags.0 & (Flags::UNKNOWN_DATA.0 | Flags::FORMULA.0 | Flags::VALUES_LEFT_OUT.0);
+        let kept = flags.0
+            & (Flags::UNKNOWN_DATA.0
+                | Flags::FORMULA.0
+                | Flags::VALUES_LEFT_OUT.0
+                | Flags::CERTIFICATE.0
+                | Flags::BAD_CERTIFICATE.0);
         let sql = "SELECT fields, flags FROM persons WHERE delivery = ?1";
         let (mut united, mut all_flags): (Fields, Flags) =
             only(self.conn, "read the person", sql, [delivery], |row| {
