@@ -6,6 +6,7 @@
 mod world;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -14,9 +15,14 @@ use std::time::Instant;
 use breachpost::directory::Directory;
 use breachpost::directory::profile::Profile;
 use breachpost::message::classify::{self, Marks, Verdict};
-use breachpost::message::open::{self, Opened};
-use breachpost::model::Time;
+use breachpost::message::key::{self, OurKey};
+use breachpost::message::open::{self, Opened, Protection};
 use breachpost::model::receipt::ReceiptKind;
+use breachpost::model::{Clock, SystemClock, Time};
+use breachpost::secret::Secret;
+use sequoia_openpgp::policy::StandardPolicy;
+use sequoia_openpgp::serialize::stream::{Armorer, Compressor, Encryptor, LiteralWriter, Message};
+use sequoia_openpgp::types::CompressionAlgorithm;
 use serde_json::{Value, json};
 
 use world::{Ran, finish};
@@ -310,6 +316,58 @@ fn a_mail_cut_anywhere_is_understood_somehow() {
             assert!(!understand(&raw[..end]).2.why.is_empty());
         }
     }
+}
+
+/// 100 MB of nothing in some hundred kilobytes, sealed to us.
+fn bomb(our: &OurKey) -> Vec<u8> {
+    let policy = StandardPolicy::new();
+    let keys = our
+        .certificate()
+        .keys()
+        .with_policy(&policy, None)
+        .for_transport_encryption();
+    let mut armored = Vec::new();
+    let message = Armorer::new(Message::new(&mut armored)).build().unwrap();
+    let message = Encryptor::for_recipients(message, keys).build().unwrap();
+    let message = Compressor::new(message)
+        .algo(CompressionAlgorithm::Zlib)
+        .build()
+        .unwrap();
+    let mut message = LiteralWriter::new(message).build().unwrap();
+    for _ in 0..100 {
+        message.write_all(&[b' '; 1 << 20]).unwrap();
+    }
+    message.finalize().unwrap();
+    armored
+}
+
+#[test]
+fn a_zip_bomb_in_an_encrypted_mail_stays_closed() {
+    let passphrase = Secret::new("bomb");
+    let real = SystemClock.now();
+    let address = "breach@company.example";
+    let made = key::generate(
+        "Us",
+        address,
+        key::Algorithm::Ed25519,
+        key::DEFAULT_VALIDITY,
+        &passphrase,
+        real,
+    )
+    .unwrap();
+    let our = OurKey::load(made.secret_armored.expose().as_bytes(), &passphrase, real).unwrap();
+    let armored = bomb(&our);
+    assert!(armored.len() < 1 << 20, "{}", armored.len());
+    let mut raw = b"From: a@example.org\nSubject: Re: x\nContent-Type: multipart/encrypted; boundary=B;\n protocol=\"application/pgp-encrypted\"\n\n--B\nContent-Type: application/pgp-encrypted\n\nVersion: 1\n\n--B\nContent-Type: application/octet-stream\n\n".to_vec();
+    raw.extend_from_slice(&armored);
+    raw.extend_from_slice(b"\n--B--\n");
+    let mail = open::open(&raw, Some(&our), &[], real);
+    match &mail.protection {
+        Protection::Undecryptable(why) => assert!(why.contains("larger"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    let verdict = classify::judge_alone(&mail, &classify::marks(&mail), &PROFILES).0;
+    assert_eq!(verdict.kind, ReceiptKind::Reply);
 }
 
 /// `mailbox classify` in a folder without a home.

@@ -21,6 +21,8 @@ pub enum Sense {
     Ticket,
     /// "I am out of the office": said only by those who are.
     Away,
+    /// Was away, and is back: it hides the phrases that it touches.
+    NotAway,
     /// Words that people use too; they count in a machine's mail.
     AutoHint,
     /// At the start of a subject: written by an autoresponder.
@@ -119,14 +121,18 @@ impl Found {
                 }
             })
             .collect();
-        let hiding: Vec<(usize, usize)> = hits
-            .iter()
-            .filter(|hit| hit.sense == Sense::NoReceipt)
-            .map(|hit| (hit.start, hit.end))
-            .collect();
+        let spans = |sense: Sense| -> Vec<(usize, usize)> {
+            let hiding = hits.iter().filter(|hit| hit.sense == sense);
+            hiding.map(|hit| (hit.start, hit.end)).collect()
+        };
+        let (no_receipt, not_away) = (spans(Sense::NoReceipt), spans(Sense::NotAway));
         hits.retain(|hit| {
-            let hidden = |(start, end): &(usize, usize)| *start < hit.end && hit.start < *end;
-            !matches!(hit.sense, Sense::Receipt | Sense::Ticket) || !hiding.iter().any(hidden)
+            let touches = |(start, end): &(usize, usize)| *start < hit.end && hit.start < *end;
+            match hit.sense {
+                Sense::Receipt | Sense::Ticket => !no_receipt.iter().any(touches),
+                Sense::Away => !not_away.iter().any(touches),
+                _ => true,
+            }
         });
         Self { hits, subject_len }
     }
@@ -293,7 +299,7 @@ mod tests {
             );
             let wide = phrase.chars().any(|c| !in_word(c) && c.is_alphanumeric());
             assert!(
-                starts || wide || phrase.len() >= 7,
+                starts || wide || phrase.len() >= 6,
                 "{phrase} would be found by accident"
             );
             assert_eq!(&fold(phrase), phrase);
