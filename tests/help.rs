@@ -72,6 +72,11 @@ impl Scene {
             ("breach.json", record.to_string().as_bytes()),
             ("answer.eml", mail.as_bytes()),
             ("answer.txt", b"Four hundred and twelve."),
+            (
+                "customers.csv",
+                b"email,Kontakt,Name\nx@example.lu,anna@example.lu,Anna\ny@example.lu,nowhere,Bob\n",
+            ),
+            ("corrected.csv", b"email,name\nbob@example.lu,Bob\n"),
             ("report.pdf", b"%PDF-1.7"),
             ("confirmation.pdf", b"%PDF-1.7"),
             ("letter.pdf", b"%PDF-1.7"),
@@ -79,6 +84,8 @@ impl Scene {
             world.file(name, bytes);
         }
         world.run(&["mailbox", "ingest", "answer.eml"]).exits(2);
+        let first = ["campaign", "create", world.breach(), "--recipients", "corrected.csv"];
+        world.run(&first).exits(0);
         let token = world.scratch().join("anna.token").to_str().unwrap().to_owned();
         world.run(&["user", "add", "anna", "--output", &token]).exits(0);
         let backup = world.scratch().join("backup-monday").to_str().unwrap().to_owned();
@@ -234,6 +241,16 @@ fn every_hint_and_next_step_is_a_command_line() {
         vec!["authority", "cert", "show", "be-apd-gba"],
         vec!["clock", "2026-11-18 10:20", "--authority", "nobody"],
         vec!["templates", "show", "authority", "xx"],
+        vec!["campaign", "check", "cmp_99"],
+        vec![
+            "campaign",
+            "create",
+            breach,
+            "--recipients",
+            "customers.csv",
+            "--map",
+            "email=Kontact",
+        ],
         vec!["key", "generate"],
         vec![
             "init",
@@ -313,6 +330,10 @@ fn json_is_one_document_for_every_command() {
         "notice retry BP-7K3M-Q2XR",
         "notice approve BP-7K3M-Q2XR --yes",
         "notice withdraw BP-7K3M-Q2XR",
+        "campaign create B-2026-001 --recipients customers.csv --map email=Kontakt",
+        "campaign add cmp_1 --recipients customers.csv --map email=Kontakt",
+        "campaign list",
+        "campaign check cmp_1",
         "mailbox ingest answer.eml",
         "mailbox show mail_1",
         "mailbox tray",

@@ -6,6 +6,7 @@ mod authority;
 mod backup;
 mod breach;
 mod breach_questions;
+mod campaign;
 mod clock;
 mod doctor;
 mod drill;
@@ -83,6 +84,8 @@ enum Command {
     Breach(breach::BreachCommand),
     #[command(subcommand)]
     Notice(notice::NoticeCommand),
+    #[command(subcommand)]
+    Campaign(campaign::CampaignCommand),
     #[command(subcommand)]
     Mailbox(mailbox::MailboxCommand),
     #[command(subcommand)]
@@ -234,6 +237,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Key(command) => key::run(command, context),
         Command::Breach(command) => breach::run(command, context).await,
         Command::Notice(command) => notice::run(command, context).await,
+        Command::Campaign(command) => campaign::run(command, context).await,
         Command::Mailbox(command) => mailbox::run(command, context).await,
         Command::Alert(command) => alert::run(command, context).await,
         Command::Journal(command) => journal::run(command, context).await,

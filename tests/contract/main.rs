@@ -11,6 +11,7 @@ mod custody;
 mod health;
 mod intake;
 mod journal;
+mod lists;
 mod mailboxes;
 mod notices;
 mod outbox;
@@ -64,9 +65,17 @@ macro_rules! suite {
                 a_late_bounce_is_kept);
             suite!(@ $bed, campaigns:
                 nobody_is_due_before_the_start
-                the_same_person_counts_once
-                a_started_campaign_takes_no_more_persons
                 every_person_is_counted_once);
+            suite!(@ $bed, lists:
+                the_same_person_counts_once
+                rows_of_one_person_are_united
+                a_list_that_was_cut_off_goes_on
+                two_processes_do_not_import_the_same_rows
+                a_started_campaign_takes_no_more_persons
+                a_corrected_row_takes_the_place_of_the_bad_one
+                a_person_reached_at_another_address_is_no_bad_row
+                a_list_that_changed_is_given_up
+                persons_are_counted_by_what_reports_need);
             suite!(@ $bed, custody:
                 a_copy_sends_nothing_by_itself);
             suite!(@ $bed, people:

@@ -11,6 +11,7 @@ mod health;
 mod intake;
 mod journal;
 mod ledger;
+mod lists;
 mod mailbox;
 mod notices;
 mod outbox;
@@ -44,6 +45,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_conversation.sql"),
     include_str!("migrations/0004_alarms.sql"),
     include_str!("migrations/0005_fetched.sql"),
+    include_str!("migrations/0006_lists.sql"),
     include_str!("migrations/0007_people.sql"),
     include_str!("migrations/0009_identity.sql"),
 ];
