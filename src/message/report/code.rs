@@ -46,7 +46,7 @@ fn code_length(bytes: &[u8]) -> Option<usize> {
             .take(4)
             .take_while(|b| b.is_ascii_digit())
             .count();
-        let plain = digits == 1 || bytes[from] != b'0';
+        let plain = digits == 1 || bytes.get(from) != Some(&b'0');
         ((1..=3).contains(&digits) && plain).then_some(digits)
     };
     (bytes.get(1) == Some(&b'.')).then_some(())?;

@@ -58,20 +58,30 @@ impl Status {
                 "action" => group.action.is_some() && group.is_addressed(),
                 _ => false,
             };
-            let addresses = matches!(
-                name.as_str(),
-                "final-recipient" | "original-recipient" | "x-actual-recipient"
-            );
-            if repeated || (after_gap && addresses && group.is_addressed()) {
-                status.recipients.push(std::mem::take(&mut group));
+            // RFC 3464 §2.3 puts the addresses of a group before all else.
+            let addresses = matches!(name.as_str(), "final-recipient" | "original-recipient");
+            let begun = after_gap || group.action.is_some() || group.status.is_some();
+            if repeated || (begun && addresses && group.is_addressed()) {
+                status.close(std::mem::take(&mut group));
             }
             after_gap = false;
             status.take(&mut group, &name, value);
         }
         if group.is_addressed() || group.action.is_some() {
-            status.recipients.push(group);
+            status.close(group);
         }
         status
+    }
+
+    /// Ends a group. An original recipient alone is one that stood behind the rest of its group.
+    fn close(&mut self, group: Group) {
+        let alone = group.final_recipient.is_none() && group.action.is_none() && group.status.is_none();
+        match self.recipients.last_mut() {
+            Some(last) if alone && last.original_recipient.is_none() => {
+                last.original_recipient = group.original_recipient
+            }
+            _ => self.recipients.push(group),
+        }
     }
 
     fn take(&mut self, group: &mut Group, name: &str, value: String) {

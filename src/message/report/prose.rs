@@ -339,8 +339,10 @@ fn from_reply(line: &str) -> &str {
             && bytes[at + 1].is_ascii_digit()
             && bytes[at + 2].is_ascii_digit()
             && matches!(bytes.get(at + 3), Some(b' ' | b'-' | b':'));
-        let before = line[..*at].trim_end();
-        is_code && (before.is_empty() || before.ends_with([':', '<', '#', '(', '\'', '"', '=']))
+        is_code && {
+            let before = line[..*at].trim_end();
+            before.is_empty() || before.ends_with([':', '<', '#', '(', '\'', '"', '='])
+        }
     });
     line[start.unwrap_or(0)..].trim_end_matches(['\'', '"'])
 }
