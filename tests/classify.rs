@@ -318,6 +318,49 @@ fn a_mail_cut_anywhere_is_understood_somehow() {
     }
 }
 
+#[test]
+fn a_mail_damaged_anywhere_is_understood_somehow() {
+    // A fixed sequence, so that what fails fails again.
+    let mut state = 1_u64;
+    let mut next = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    let pieces: [&[u8]; 12] = [
+        b"\n",
+        b"\r\n\r\n",
+        b":",
+        b"--",
+        b"@",
+        b"<",
+        b"\0",
+        b"\xff\xc3",
+        b"=?utf-8?B?",
+        b"550 5.1.1",
+        "\u{e9}".as_bytes(),
+        b"\x1b[2J",
+    ];
+    for path in corpus() {
+        let raw = fs::read(&path).unwrap();
+        for _ in 0..4 {
+            let mut damaged = raw.clone();
+            for _ in 0..8 {
+                let at = next(damaged.len());
+                let end = (at + next(40)).min(damaged.len());
+                damaged.splice(at..end, pieces[next(pieces.len())].iter().copied());
+            }
+            let (_, marks, verdict, _) = understand(&damaged);
+            assert!(!verdict.why.is_empty());
+            for recipient in marks.report.iter().flat_map(|report| &report.recipients) {
+                let said = format!("{} {:?}", recipient.address, recipient.diagnostic);
+                assert!(!said.chars().any(char::is_control), "{}: {said:?}", path.display());
+            }
+        }
+    }
+}
+
 /// 100 MB of nothing in some hundred kilobytes, sealed to us.
 fn bomb(our: &OurKey) -> Vec<u8> {
     let policy = StandardPolicy::new();

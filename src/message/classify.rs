@@ -223,7 +223,10 @@ fn by_itself(mail: &Opened, marks: &Marks, tied: bool) -> Option<Verdict> {
             "from a mailing list or a mass mailing".to_owned(),
         ));
     }
-    if let Some(phrase) = marks.words.find(Sense::Challenge) {
+    let challenges = marks.words.count(Sense::Challenge);
+    if let Some(phrase) = marks.words.find(Sense::Challenge)
+        && (answer || marks.automatic || challenges > 1)
+    {
         let why = format!("wants the sender to prove himself ({})", quoted(phrase));
         return Some(Verdict::of(ReceiptKind::Autoreply, why));
     }

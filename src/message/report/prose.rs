@@ -86,7 +86,7 @@ fn from_daemon(mail: &Opened) -> bool {
             || from
                 .name
                 .as_deref()
-                .is_some_and(|name| NAMES.found(&fold(name)).next().is_some())
+                .is_some_and(|name| !NAMES.found(&fold(name)).is_empty())
     }) || (mail.from.is_empty()
         && mail
             .header("From")
@@ -163,7 +163,8 @@ fn split(mail: &Opened) -> (String, Option<String>) {
 fn separates(phrases: &Automaton, folded: &str) -> bool {
     let framed = folded.starts_with(['-', '=', '*', '_', '#', '+']) || folded.ends_with([':', '-', '=', '_']);
     let core = folded.find(|c: char| c.is_alphanumeric()).unwrap_or(0);
-    phrases.found(folded).any(|(_, start, _)| framed || start == core)
+    let found = phrases.found(folded);
+    found.iter().any(|(_, start, _)| framed || *start == core)
 }
 
 /// What follows a separator, without the indentation, quotes or rule that some put before it.
@@ -475,7 +476,7 @@ fn labelled(label: &str, alone: bool) -> Option<Rank> {
     if label == "to" {
         return Some(Rank::Named);
     }
-    if recipient.found(&label).next().is_some() {
+    if !recipient.found(&label).is_empty() {
         return Some(Rank::Listed);
     }
     alone.then_some(Rank::Named)
