@@ -1,8 +1,10 @@
 //! Bytes in, bytes out, no I/O: writing, sealing and opening mail, and understanding what came back.
 //!
 //! [`facts`] and [`template`] make the text, [`mime`] writes mail, [`key`] is our OpenPGP key, [`seal`] signs and
-//! encrypts, [`open`] reads whatever came back, [`classify`] says what it is, [`token`] ties it to what was sent.
+//! encrypts, [`open`] reads whatever came back, [`report`] reads what machines report about it, [`classify`] says what it
+//! is, [`token`] ties it to what was sent.
 
+mod automatic;
 pub mod classify;
 pub mod facts;
 mod header;
@@ -11,6 +13,9 @@ pub mod mime;
 pub mod open;
 mod part;
 mod pgp;
+pub mod phrases;
+mod quote;
+pub mod report;
 pub mod seal;
 pub mod template;
 pub mod token;

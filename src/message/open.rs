@@ -4,12 +4,12 @@
 //! Size, depth, number of parts and of ciphertexts are bounded. Where something was encrypted or signed, only
 //! that is shown: what a stranger put around it must not look as if it belonged to it. Must not know what the mail means.
 
-use mail_parser::{Address, HeaderName, HeaderValue};
+use mail_parser::{Address, HeaderName, HeaderValue, Message};
 use sequoia_openpgp::Cert;
 
 use super::key::OurKey;
 use super::mime::{Attachment, Mailbox};
-use super::part::{Entity, text_of_unknown_charset};
+use super::part::{Entity, MAX_HEAD_BYTES, text_of_unknown_charset};
 use super::pgp::{Plain, decrypt, verify, verify_cleartext};
 use crate::model::Time;
 
@@ -19,8 +19,6 @@ pub use super::pgp::Signature;
 pub const MAX_MAIL_BYTES: usize = 32 * 1024 * 1024;
 /// What may come out of one mail by decryption and decompression together.
 const MAX_PLAIN_BYTES: usize = 64 * 1024 * 1024;
-/// Headers of an oversized mail.
-const MAX_HEAD_BYTES: usize = 256 * 1024;
 const MAX_HEADERS: usize = 1000;
 const MAX_DEPTH: usize = 16;
 const MAX_PARTS: usize = 1000;
@@ -68,6 +66,9 @@ pub struct Opened {
     pub headers: Vec<(String, String)>,
     /// The plain text; made from HTML where there is nothing else.
     pub text: String,
+    /// Text that stood outside the signed or encrypted part, and is not shown beside it: a server that returns one of our
+    /// sealed mails writes its own words there.
+    pub outside: String,
     /// Files, and returned or forwarded mail as `message/…`; decrypted where that was possible.
     pub attachments: Vec<Attachment>,
     pub protection: Protection,
@@ -131,11 +132,38 @@ pub fn open(raw: &[u8], our: Option<&OurKey>, pinned: &[Cert], now: Time) -> Ope
         }
     }
     opened.text = found.texts.join("\r\n\r\n");
+    opened.outside = found.outside.join("\r\n\r\n");
     opened.attachments = found.attachments;
     opened.protection = found.protection;
     opened.signature = found.signature;
     opened.defects = reader.defects;
     opened
+}
+
+/// How many mails lie in a file in mbox format: its `From ` lines that stand at the start or after an empty line, end
+/// with a year and are followed by a header. Zero for a file that is no mbox.
+pub fn mails_in_mbox(raw: &[u8]) -> usize {
+    if !raw.starts_with(b"From ") {
+        return 0;
+    }
+    let begins = |line: &[u8], next: &[u8]| {
+        let line = line.trim_ascii_end();
+        let year = line.len() > 20 && line[line.len() - 4..].iter().all(u8::is_ascii_digit);
+        let colons = line.iter().filter(|b| **b == b':').count() >= 1;
+        let header = next
+            .iter()
+            .position(|b| *b == b':')
+            .is_some_and(|colon| colon > 0 && next[..colon].iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-'));
+        line.starts_with(b"From ") && year && colons && header
+    };
+    let mut lines = raw.split(|b| *b == b'\n').peekable();
+    let (mut mails, mut after_empty) = (0, true);
+    while let Some(line) = lines.next() {
+        let next = lines.peek().copied().unwrap_or_default();
+        mails += usize::from(after_empty && begins(line, next));
+        after_empty = line.trim_ascii_end().is_empty();
+    }
+    mails
 }
 
 /// Pipes and spools put a `From ` line before the headers.
@@ -157,14 +185,7 @@ fn outer_headers(entity: &Entity<'_>) -> Opened {
         opened.defects.push("it has no headers".to_owned());
         return opened;
     };
-    for header in head.headers().iter().take(MAX_HEADERS) {
-        let (from, to) = (header.offset_start as usize, header.offset_end as usize);
-        let raw = head.raw_message.get(from..to).unwrap_or_default();
-        let value = text_of_unknown_charset(raw).replace(['\r', '\n'], "");
-        opened
-            .headers
-            .push((header.name.as_str().to_owned(), value.trim().to_owned()));
-    }
+    opened.headers = header_fields(head);
     opened.from = mailboxes(head.from());
     opened.to = mailboxes(head.to());
     opened.outer_subject = head.subject().unwrap_or_default().to_owned();
@@ -185,7 +206,18 @@ fn outer_headers(entity: &Entity<'_>) -> Opened {
     opened
 }
 
-fn mailboxes(addresses: Option<&Address<'_>>) -> Vec<Mailbox> {
+/// The header fields in their order: unfolded, otherwise as they came.
+pub(super) fn header_fields(head: &Message<'_>) -> Vec<(String, String)> {
+    let fields = head.headers().iter().take(MAX_HEADERS).map(|header| {
+        let (from, to) = (header.offset_start as usize, header.offset_end as usize);
+        let raw = head.raw_message.get(from..to).unwrap_or_default();
+        let value = text_of_unknown_charset(raw).replace(['\r', '\n'], "");
+        (header.name.as_str().to_owned(), value.trim().to_owned())
+    });
+    fields.collect()
+}
+
+pub(super) fn mailboxes(addresses: Option<&Address<'_>>) -> Vec<Mailbox> {
     let Some(addresses) = addresses else { return Vec::new() };
     addresses
         .iter()
@@ -194,7 +226,7 @@ fn mailboxes(addresses: Option<&Address<'_>>) -> Vec<Mailbox> {
         .collect()
 }
 
-fn message_ids(value: Option<&HeaderValue<'_>>) -> Vec<String> {
+pub(super) fn message_ids(value: Option<&HeaderValue<'_>>) -> Vec<String> {
     let ids: Vec<&str> = match value {
         Some(HeaderValue::Text(id)) => vec![id],
         Some(HeaderValue::TextList(ids)) => ids.iter().map(AsRef::as_ref).collect(),
@@ -232,6 +264,8 @@ struct Found {
     /// The texts are plain ones, not made from HTML.
     plain: bool,
     attachments: Vec<Attachment>,
+    /// Texts that stood beside the protected part.
+    outside: Vec<String>,
     protection: Protection,
     signature: Signature,
     /// It stood inside a signature or an encryption.
@@ -330,10 +364,14 @@ impl Reader<'_> {
 
     /// Puts the parts of a multipart together. Protected parts push unprotected ones out.
     fn merge(&mut self, mut found: Vec<Found>, alternative: bool) -> Found {
+        let mut outside = Vec::new();
         if found.iter().any(|f| f.shielded) {
             let mut out = false;
-            found.retain(|f| {
+            found.retain_mut(|f| {
                 out |= !f.shielded && !f.is_empty();
+                if !f.shielded {
+                    outside.append(&mut f.texts);
+                }
                 f.shielded
             });
             if out {
@@ -345,7 +383,10 @@ impl Reader<'_> {
                 html.texts.clear();
             }
         }
-        let mut merged = Found::default();
+        let mut merged = Found {
+            outside,
+            ..Found::default()
+        };
         for (i, part) in found.into_iter().enumerate() {
             merged.signature = if i == 0 {
                 part.signature
@@ -356,6 +397,7 @@ impl Reader<'_> {
             merged.texts.extend(part.texts);
             merged.plain |= part.plain;
             merged.attachments.extend(part.attachments);
+            merged.outside.extend(part.outside);
             merged.shielded |= part.shielded;
             merged.inner = merged.inner.or(part.inner);
         }
@@ -381,7 +423,7 @@ impl Reader<'_> {
             return Found::text(text.to_owned(), true);
         }
         if let Some(block) = armored_block(text, BEGIN_MESSAGE, END_MESSAGE) {
-            return match self.decrypt(block.as_bytes()) {
+            let mut found = match self.decrypt(block.as_bytes()) {
                 Ok(plain) if looks_like_mime(&plain.bytes) => self.read_decrypted(&plain, depth),
                 Ok(plain) => {
                     let mut found = Found::text(text_of_unknown_charset(&plain.bytes), true);
@@ -391,9 +433,11 @@ impl Reader<'_> {
                 Err(why) => {
                     let mut found = Found::text(text.to_owned(), true);
                     found.protection = Protection::Undecryptable(why);
-                    found
+                    return found;
                 }
             };
+            found.outside.extend(before(text, block));
+            return found;
         }
         if let Some(block) = armored_block(text, BEGIN_SIGNED, END_SIGNED) {
             let (signature, signed) = verify_cleartext(block.as_bytes(), self.certs, self.now, self.plain_left);
@@ -403,6 +447,7 @@ impl Reader<'_> {
             };
             found.signature = signature;
             found.shielded = true;
+            found.outside.extend(before(text, block));
             return found;
         }
         Found::text(text.to_owned(), true)
@@ -498,6 +543,12 @@ fn armored_block<'t>(text: &'t str, begin: &str, end: &str) -> Option<&'t str> {
         at += line.len();
     }
     None
+}
+
+/// What stands in a text before a block of it, if anything does.
+fn before(text: &str, block: &str) -> Option<String> {
+    let (before, _) = text.split_once(block)?;
+    (!before.trim().is_empty()).then(|| before.to_owned())
 }
 
 fn looks_like_mime(plain: &[u8]) -> bool {

@@ -20,6 +20,9 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
+/// Of a longer header block only the start is read.
+pub(super) const MAX_HEAD_BYTES: usize = 256 * 1024;
+
 /// A header block and what follows it.
 pub(super) struct Entity<'a> {
     head: Option<Message<'a>>,
@@ -29,6 +32,7 @@ pub(super) struct Entity<'a> {
 impl<'a> Entity<'a> {
     pub(super) fn parse(raw: &'a [u8]) -> Self {
         let (head, body) = split_head(raw);
+        let head = &head[..head.len().min(MAX_HEAD_BYTES)];
         Self {
             head: MessageParser::default().parse_headers(head),
             body,
@@ -111,6 +115,14 @@ impl<'a> Entity<'a> {
             None => text_of_unknown_charset(&bytes),
         }
     }
+}
+
+/// A header's value with its encoded words (RFC 2047) decoded.
+pub(super) fn decoded_words(value: &str) -> String {
+    let line = format!("Subject: {}\r\n\r\n", value.replace(['\r', '\n'], " "));
+    let parsed = MessageParser::default().parse_headers(line.as_bytes());
+    let decoded = parsed.as_ref().and_then(|head| head.subject());
+    decoded.unwrap_or(value).to_owned()
 }
 
 /// UTF-8 where it is valid, else Latin-1, which cannot fail.
