@@ -7,6 +7,7 @@ use crate::directory::certificate;
 use crate::directory::profile::Profile;
 use crate::message::classify::{self, Marks};
 use crate::message::open::{self, Opened, Protection, Signature};
+use crate::message::rehearsal::Bearing;
 use crate::model::id::{Actor, MailId, Reference};
 use crate::model::notice::{Acknowledgement, Notice};
 use crate::model::proof::Proof;
@@ -15,6 +16,7 @@ use crate::store::{StoreError, StoredMail, Understanding};
 
 use super::checkpoint;
 use super::office::{Office, OfficeError};
+use super::rehearsal;
 
 /// The largest mail taken in. Authorities' answers are small; a larger one is refused with its size.
 pub const MAX_MAIL_BYTES: usize = 32 * 1024 * 1024;
@@ -131,6 +133,9 @@ async fn open_mail(office: &Office, raw: &[u8]) -> Result<Opened, IntakeError> {
 async fn understand(office: &Office, id: MailId, raw: &[u8], by: &Actor) -> Result<Understanding, IntakeError> {
     let opened = open_mail(office, raw).await?;
     let marks = classify::marks(&opened);
+    if let Some(bearing) = rehearsal::recognise(office, &opened, &marks).await.map_err(OfficeError::from)? {
+        return book_rehearsal(office, id, &opened, bearing, by).await;
+    }
     let notice = find_notice(office, &marks).await?;
     let profile = notice
         .as_ref()
@@ -179,6 +184,28 @@ async fn understand(office: &Office, id: MailId, raw: &[u8], by: &Actor) -> Resu
     if acknowledged && let Err(error) = checkpoint::write(office).await {
         tracing::error!(error = %error, "the journal's checkpoint could not be written");
     }
+    Ok(understanding)
+}
+
+/// A mail of our own rehearsals belongs to no notice and waits for nobody.
+async fn book_rehearsal(
+    office: &Office,
+    id: MailId,
+    opened: &Opened,
+    bearing: Bearing,
+    by: &Actor,
+) -> Result<Understanding, IntakeError> {
+    let understanding = Understanding {
+        kind: ReceiptKind::Other,
+        notice: None,
+        why: rehearsal::why(bearing).to_owned(),
+        in_tray: false,
+        authority_reference: None,
+        signed_by: None,
+        encrypted: opened.protection == Protection::Encrypted,
+    };
+    let now = office.now();
+    office.store.understood(id, understanding.clone(), None, by, now).await?;
     Ok(understanding)
 }
 

@@ -11,5 +11,6 @@ pub mod desk;
 pub mod intake;
 mod login;
 pub mod office;
+pub mod rehearsal;
 pub mod watch;
 pub mod worker;

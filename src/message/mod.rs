@@ -2,7 +2,7 @@
 //!
 //! [`facts`] and [`template`] make the text, [`mime`] writes mail, [`key`] is our OpenPGP key, [`seal`] signs and
 //! encrypts, [`open`] reads whatever came back, [`report`] reads what machines report about it, [`classify`] says what it
-//! is, [`token`] ties it to what was sent.
+//! is, [`token`] ties it to what was sent; [`passage`] says what the way changed, for a [`rehearsal`].
 
 mod automatic;
 pub mod classify;
@@ -12,9 +12,11 @@ pub mod key;
 pub mod mime;
 pub mod open;
 mod part;
+pub mod passage;
 mod pgp;
 pub mod phrases;
 mod quote;
+pub mod rehearsal;
 pub mod report;
 pub mod seal;
 pub mod template;
