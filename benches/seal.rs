@@ -133,7 +133,11 @@ impl Texts {
         Self {
             first: NoticeFacts::new(&record, &context),
             complete: sample::notice(NoticeKind::Complete, labels),
-            person: sample::person(labels),
+            person: PersonFacts {
+                // All there is, as after a breach of everything: 4 KB.
+                advice: labels.advice.iter().map(|advice| advice.text.clone()).collect(),
+                ..sample::person(labels)
+            },
             templates,
         }
     }

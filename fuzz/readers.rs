@@ -11,7 +11,9 @@ use breachpost::message::key::{self, OurKey};
 use breachpost::message::{classify, open};
 use breachpost::model::Time;
 use breachpost::model::breach::Record;
+use breachpost::model::recipient::{self, Columns, Understood};
 use breachpost::reading;
+use breachpost::reading::table::{Options, Table};
 use breachpost::secret::Secret;
 
 /// Fixed, so that an input means the same on every day.
@@ -57,6 +59,30 @@ fn breach(origin: &str, bytes: &[u8]) {
     let again = Record::read("stored.json", &stored).expect("a stored record can be read");
     assert_eq!(serde_json::to_vec(&again).expect("a record can be written"), stored);
     let _ = (record.blockers(), record.gaps(now(), None), record.strict_deadline());
+}
+
+/// A list of persons: whatever it is, each pass finds the same rows, and no cell that is taken can break a header.
+pub fn recipients(bytes: &[u8]) {
+    let mut file = tempfile::NamedTempFile::new().expect("a scratch file");
+    std::io::Write::write_all(&mut file, bytes).expect("a scratch file takes the input");
+    let Ok(table) = Table::open(file.path(), &Options::default()) else {
+        return;
+    };
+    let mut rows = table.rows().expect("it could be read before");
+    let mut count = 0;
+    let columns = Columns::of(table.columns(), &[]).ok();
+    for row in &mut rows {
+        let row = row.expect("it could be read before");
+        count += 1;
+        assert_eq!(row.cells.len(), table.columns().len());
+        let Some(Understood::Usable(person)) = columns.as_ref().map(|columns| recipient::understand(columns, &row))
+        else {
+            continue;
+        };
+        let name = person.fields.first("name").unwrap_or_default();
+        assert!(!name.chars().chain(person.address.chars()).any(char::is_control));
+    }
+    assert_eq!((count, rows.sha256()), (table.row_count(), table.sha256()));
 }
 
 /// The relay's answers.

@@ -7,6 +7,7 @@
 
 mod json;
 mod places;
+pub mod table;
 #[cfg(test)]
 mod tests;
 mod yaml;

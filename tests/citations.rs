@@ -11,10 +11,13 @@ use regex::Regex;
 
 const TABLE: &str = "docs/law-and-standards.md";
 /// The other languages of a template cite the same, in their own way of writing.
-const TEMPLATES: [&str; 3] = [
+const TEMPLATES: [&str; 6] = [
     "templates/authority/en.hbs",
+    "templates/controller/en.hbs",
+    "templates/individual/en.discreet.hbs",
     "templates/individual/en.hbs",
     "templates/labels/en.yaml",
+    "templates/public/en.hbs",
 ];
 const ARTICLE: &str = r"\d+(?:\([0-9a-z]+\))*";
 

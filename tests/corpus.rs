@@ -7,11 +7,12 @@ mod readers;
 use std::path::Path;
 
 type Reader = fn(&[u8]);
-const READERS: [(&str, Reader); 7] = [
+const READERS: [(&str, Reader); 8] = [
     ("profile_yaml", readers::profile_yaml),
     ("breach_yaml", readers::breach_yaml),
     ("breach_json", readers::breach_json),
     ("smtp_reply", readers::smtp_reply),
+    ("recipients", readers::recipients),
     ("certificate", readers::certificate),
     ("config_yaml", readers::config_yaml),
     ("incoming_mail", readers::incoming_mail),

@@ -71,6 +71,12 @@ impl Scene {
             ("breach.yaml", BREACH.as_bytes()),
             ("breach.json", record.to_string().as_bytes()),
             ("answer.eml", mail.as_bytes()),
+            ("answer.txt", b"Four hundred and twelve."),
+            (
+                "customers.csv",
+                b"email,Kontakt,Name\nx@example.lu,anna@example.lu,Anna\ny@example.lu,nowhere,Bob\n",
+            ),
+            ("corrected.csv", b"email,name\nbob@example.lu,Bob\n"),
             ("report.pdf", b"%PDF-1.7"),
             ("confirmation.pdf", b"%PDF-1.7"),
             ("letter.pdf", b"%PDF-1.7"),
@@ -78,6 +84,8 @@ impl Scene {
             world.file(name, bytes);
         }
         world.run(&["mailbox", "ingest", "answer.eml"]).exits(2);
+        let first = ["campaign", "create", world.breach(), "--recipients", "corrected.csv"];
+        world.run(&first).exits(0);
         let token = world.scratch().join("anna.token").to_str().unwrap().to_owned();
         world.run(&["user", "add", "anna", "--output", &token]).exits(0);
         let backup = world.scratch().join("backup-monday").to_str().unwrap().to_owned();
@@ -112,6 +120,12 @@ impl Scene {
         shell
     }
 
+    /// A breach that nobody was told of in time makes `alert_1`.
+    fn raise_an_alert(&self) {
+        self.world.open_breach(BREACH);
+        self.world.run(&["serve", "--once"]).exits(0);
+    }
+
     /// Runs a line for somebody at a terminal who answers no question.
     fn run(&self, line: &str) -> Ran {
         self.world.at_terminal(self.shell(line), "")
@@ -134,6 +148,7 @@ impl Scene {
 fn every_example_of_every_help_runs() {
     let relay = Relay::sound();
     let scene = Scene::new(&relay);
+    scene.raise_an_alert();
     let mut lines = examples(&[]);
     for path in commands() {
         let own = examples(&path);
@@ -226,6 +241,16 @@ fn every_hint_and_next_step_is_a_command_line() {
         vec!["authority", "cert", "show", "be-apd-gba"],
         vec!["clock", "2026-11-18 10:20", "--authority", "nobody"],
         vec!["templates", "show", "authority", "xx"],
+        vec!["campaign", "check", "cmp_99"],
+        vec![
+            "campaign",
+            "create",
+            breach,
+            "--recipients",
+            "customers.csv",
+            "--map",
+            "email=Kontact",
+        ],
         vec!["key", "generate"],
         vec![
             "init",
@@ -268,6 +293,7 @@ fn every_hint_and_next_step_is_a_command_line() {
 fn json_is_one_document_for_every_command() {
     let relay = Relay::sound();
     let scene = Scene::new(&relay);
+    scene.raise_an_alert();
     let lines = [
         "drill --individuals 1",
         "init --home again --organisation E --country LU --contact-name D --contact-email d@example.lu \
@@ -280,6 +306,9 @@ fn json_is_one_document_for_every_command() {
         "authority check",
         "authority cert import lu-cnpd cnpd.asc --fingerprint FINGERPRINT",
         "authority cert show lu-cnpd",
+        "authority cert fetch lu-cnpd",
+        "authority cert approve lu-cnpd",
+        "authority cert refuse lu-cnpd --reason x",
         "key generate",
         "key import cnpd.asc",
         "key export",
@@ -302,9 +331,18 @@ fn json_is_one_document_for_every_command() {
         "notice retry BP-7K3M-Q2XR",
         "notice approve BP-7K3M-Q2XR --yes",
         "notice withdraw BP-7K3M-Q2XR",
+        "campaign create B-2026-001 --recipients customers.csv --map email=Kontakt",
+        "campaign add cmp_1 --recipients customers.csv --map email=Kontakt",
+        "campaign list",
+        "campaign check cmp_1",
         "mailbox ingest answer.eml",
         "mailbox show mail_1",
         "mailbox tray",
+        "mailbox match mail_1 BP-7K3M-Q2XR",
+        "mailbox done mail_1 --reason x",
+        "alert list --all",
+        "alert ack alert_1",
+        "alert test",
         "journal verify",
         "templates list",
         "templates check",

@@ -256,7 +256,7 @@ fn what_only_looks_like_an_acknowledgement_waits_for_a_person() {
     world.run(&["status"]).exits(2).says(&["breachpost mailbox tray"]);
 }
 
-/// What a mail server gives back (RFC 3464).
+/// What a mail server gives back (RFC 3464), and yet of another recipient: not believed.
 fn bounce(notice: &Value) -> String {
     format!(
         "From: Mail Delivery System <MAILER-DAEMON@relay.example>\r\nTo: <{SENDER}>\r\nSubject: Undelivered Mail\r\n\
@@ -264,7 +264,7 @@ fn bounce(notice: &Value) -> String {
          Content-Type: multipart/report; report-type=delivery-status; boundary=d\r\n\r\n\
          --d\r\nContent-Type: text/plain\r\n\r\nYour message could not be delivered.\r\n\
          --d\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; relay.example\r\n\r\n\
-         Final-Recipient: rfc822; {AUTHORITY_ADDRESS}\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n\
+         Final-Recipient: rfc822; somebody.else@cnpd.lu\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n\
          --d\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: {}\r\nSubject: Encrypted message {}\r\n\r\n--d--\r\n",
         text(&notice["message_id"]),
         text(&notice["reference"])

@@ -223,6 +223,22 @@ fn without_plus(mail: &TakenMail) -> Vec<String> {
     unchanged(mail)
 }
 
+fn vouched(mail: &TakenMail) -> Vec<String> {
+    vec![format!(
+        "Authentication-Results: mx.example; spf=pass smtp.mailfrom={SENDER};\r\n dkim=pass \
+         header.d=brasserie-kirchberg.example; dmarc=pass header.from=brasserie-kirchberg.example\r\n{}",
+        text_of(mail)
+    )]
+}
+/// A provider signs with its own domain.
+fn unvouched(mail: &TakenMail) -> Vec<String> {
+    vec![format!(
+        "Authentication-Results: mx.example; spf=pass smtp.mailfrom=bounce@provider.example;\r\n dkim=pass \
+         header.d=provider.example; dmarc=fail header.from=brasserie-kirchberg.example\r\n{}",
+        text_of(mail)
+    )]
+}
+
 /// What the journal says of rehearsals, and that everything else is as if there had been none.
 fn left_behind(world: &World) -> Vec<JournalEntry> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -499,6 +515,15 @@ fn a_stranger_cannot_pass_mail_off_as_a_rehearsal() {
     );
 }
 
+/// Adds a line to config.yaml below the one that holds this.
+fn add_below(world: &World, held: &str, line: &str) {
+    let path = world.home().join("config.yaml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let is_setting = |text: &&str| text.contains(held) && !text.trim_start().starts_with('#');
+    let above = config.lines().find(is_setting).unwrap();
+    std::fs::write(&path, config.replacen(above, &format!("{above}\n{line}"), 1)).unwrap();
+}
+
 /// One finding of `doctor`.
 fn finding<'v>(findings: &'v Value, what: &str) -> &'v Value {
     let found = findings
@@ -514,9 +539,10 @@ fn doctor_looks_at_the_whole_path() {
     let relay = Relay::sound();
     let world = World::ready(&relay);
     let done = AtomicUsize::new(0);
-    world.settle("verp: none", "verp: plus");
+    world.settle("#verp: none", "verp: plus");
     let deep = ["doctor", "--deep", "--json", "--timeout", "3"];
-    let table: [(&str, Server, &[(&str, &str, &str)]); 5] = [
+    add_below(&world, "maildir:", "  trusted_authserv_id: mx.example");
+    let table: [(&str, Server, &[(&str, &str, &str)]); 7] = [
         (
             "all is well",
             with_report,

@@ -4,10 +4,12 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use breachpost::drill::receiver::{Account, Act, CertificateKind, Offers, Plan, Protection, Receiver, Step, Trouble};
+use breachpost::mail::login::Tokens;
 use breachpost::mail::smtp::{Connection, Connector, Login, Mail, Notify, Relay, Timeouts, TlsMode};
 use breachpost::model::delivery::{Fault, FaultCause, Outcome, SmtpStep};
 use breachpost::secret::Secret;
@@ -688,6 +690,70 @@ async fn a_wrong_password_is_a_fault_of_the_connection() {
     let fault = scene.open_fault().await;
     assert_eq!(describe_fault(&fault), "Auth: 535");
     assert!(!format!("{fault:?} {fault}").contains("wrong-one"));
+}
+
+/// Gives the same token each time, and counts how often it was refused.
+struct Given(Result<&'static str, &'static str>, AtomicU32);
+#[async_trait::async_trait]
+impl Tokens for Given {
+    async fn token(&self) -> Result<Secret, String> {
+        self.0.map(Secret::new).map_err(str::to_owned)
+    }
+    fn refused(&self) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn logging_in_by_token() {
+    const SHORT: &str = "ya29.short";
+    static LONG: LazyLock<String> = LazyLock::new(|| "t".repeat(2000));
+    static ENDLESS: LazyLock<String> = LazyLock::new(|| "t".repeat(10_000));
+    for (token, at_once, expected) in [
+        (Ok(SHORT), true, Ok(())),
+        // RFC 4954 §4: a command that would be too long carries no answer.
+        (Ok(LONG.as_str()), false, Ok(())),
+        (
+            Ok("ya29.expired"),
+            true,
+            Err(("Auth: 535", vec!["not taken (status 401)", "renew it at its place"])),
+        ),
+        (
+            Ok(ENDLESS.as_str()),
+            true,
+            Err(("Auth: unfit", vec!["longer than 12286 bytes"])),
+        ),
+        (
+            Err("the helper is locked"),
+            true,
+            Err(("Auth: unfit", vec!["the helper is locked"])),
+        ),
+    ] {
+        let good = token.ok().filter(|token| *token != "ya29.expired").unwrap_or(SHORT);
+        let mut plan = Plan::clear().with_account("ann@example.lu", good);
+        plan.account.as_mut().unwrap().mechanisms = vec!["PLAIN".to_owned(), "XOAUTH2".to_owned()];
+        let receiver = Receiver::start(plan).await.unwrap();
+        let mut relay = Relay::from_url(&receiver.url(), Some(Secret::new("replaced below"))).unwrap();
+        let tokens = Arc::new(Given(token, AtomicU32::new(0)));
+        relay.login = Some(Login::by_tokens("ann@example.lu", tokens.clone()));
+        let opened = Connection::open(&Connector::new(relay).unwrap()).await;
+        let wire = String::from_utf8_lossy(&receiver.clear_wire()).into_owned();
+        match expected {
+            Ok(()) => {
+                opened.unwrap();
+                assert_eq!(wire.contains("AUTH XOAUTH2 "), at_once, "{wire}");
+            }
+            Err((kind, words)) => {
+                let fault = opened.unwrap_err();
+                assert_eq!(describe_fault(&fault), kind);
+                for word in words {
+                    assert!(fault.to_string().contains(word), "{fault}");
+                }
+                assert!(!fault.to_string().contains("ya29") && !wire.contains("AUTH PLAIN"));
+                assert_eq!(tokens.1.load(Ordering::SeqCst), u32::from(kind == "Auth: 535"));
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! `authority`: who must be told and how, and the certificates that were imported for them.
 
+mod fetched;
+
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
@@ -58,9 +60,11 @@ Examples:
         #[arg(long)]
         accept_expired: bool,
     },
-    /// The imported certificate: fingerprint, user ids, expiry, how it was verified.
+    /// The imported certificate: fingerprint, user ids, expiry, how it was verified; beside it what was fetched.
     #[command(after_help = "Examples:\n  breachpost authority cert show lu-cnpd")]
     Show { id: String },
+    #[command(flatten)]
+    Fetched(fetched::FetchedCommand),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -115,20 +119,9 @@ pub async fn run(command: AuthorityCommand, context: &Context) -> Result<Exit, F
         }
         AuthorityCommand::Cert(CertCommand::Show { id }) => {
             let office = context.office()?;
-            let Some(pin) = certificate::show(&office, &id).await? else {
-                return Err(
-                    Failure::person(format!("no certificate of {id} was imported yet")).hint(format!(
-                        "breachpost authority cert import {id} FILE --fingerprint FPR --verified phone"
-                    )),
-                );
-            };
-            context.out.data(&pin, || describe(&pin))?;
-            Ok(if pin.unusable.is_some() {
-                Exit::Person
-            } else {
-                Exit::Done
-            })
+            fetched::show(context, &office, &id).await
         }
+        AuthorityCommand::Cert(CertCommand::Fetched(command)) => fetched::run(command, context).await,
     }
 }
 

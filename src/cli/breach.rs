@@ -6,9 +6,11 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::ask::Terminal;
+use super::notice::asked;
 use super::output::{Exit, Failure, table};
 use super::{Context, breach_questions, files};
 use crate::dispatch::desk::breach::{self, BreachView, Decided};
+use crate::dispatch::desk::conversation::{self, InquiryView};
 use crate::dispatch::office::Office;
 use crate::model::breach::{Decision, Exemption, Gap, Record, TEMPLATE};
 use crate::model::id::BreachId;
@@ -138,6 +140,8 @@ struct Shown<'a> {
     #[serde(flatten)]
     view: &'a BreachView,
     timeline: &'a [LogEntry],
+    /// The authorities' questions about it, open and closed.
+    inquiries: &'a [InquiryView],
 }
 
 pub async fn run(command: BreachCommand, context: &Context) -> Result<Exit, Failure> {
@@ -226,12 +230,14 @@ pub async fn run(command: BreachCommand, context: &Context) -> Result<Exit, Fail
         BreachCommand::Show { id, record: false } => {
             let view = breach::show(&office, id).await?;
             let timeline = breach::timeline(&office, id).await?;
+            let inquiries = conversation::inquiries_about(&office, id).await?;
             context.out.data(
                 &Shown {
                     view: &view,
                     timeline: &timeline,
+                    inquiries: &inquiries,
                 },
-                || portrait(&view, &timeline),
+                || portrait(&view, &timeline, &inquiries),
             )?;
         }
     }
@@ -312,10 +318,16 @@ fn lines(timeline: &[LogEntry]) -> String {
     table(&rows)
 }
 
-fn portrait(view: &BreachView, timeline: &[LogEntry]) -> String {
+fn portrait(view: &BreachView, timeline: &[LogEntry], inquiries: &[InquiryView]) -> String {
     let mut text = format!("{}  {}\n", view.id, view.title);
     text.push_str(&deadline_lines(view));
     text.push_str(&gap_lines(view));
+    if !inquiries.is_empty() {
+        text.push_str("\nQuestions of authorities\n");
+        for inquiry in inquiries {
+            text.push_str(&format!("  {}\n", asked(inquiry)));
+        }
+    }
     text.push_str("\nTimeline\n");
     text.push_str(&lines(timeline));
     text.push_str(&format!(

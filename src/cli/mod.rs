@@ -1,10 +1,12 @@
 //! The command line: one file per command, each thin over the desk. Parses arguments, asks, prints; decides nothing.
 
+mod alert;
 mod ask;
 mod authority;
 mod backup;
 mod breach;
 mod breach_questions;
+mod campaign;
 mod clock;
 mod doctor;
 mod drill;
@@ -83,7 +85,11 @@ enum Command {
     #[command(subcommand)]
     Notice(notice::NoticeCommand),
     #[command(subcommand)]
+    Campaign(campaign::CampaignCommand),
+    #[command(subcommand)]
     Mailbox(mailbox::MailboxCommand),
+    #[command(subcommand)]
+    Alert(alert::AlertCommand),
     #[command(subcommand)]
     Journal(journal::JournalCommand),
     #[command(subcommand)]
@@ -231,7 +237,9 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Key(command) => key::run(command, context),
         Command::Breach(command) => breach::run(command, context).await,
         Command::Notice(command) => notice::run(command, context).await,
+        Command::Campaign(command) => campaign::run(command, context).await,
         Command::Mailbox(command) => mailbox::run(command, context).await,
+        Command::Alert(command) => alert::run(command, context).await,
         Command::Journal(command) => journal::run(command, context).await,
         Command::Templates(command) => templates::run(command, context),
         Command::Backup(args) => backup::make(args, context).await,

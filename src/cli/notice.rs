@@ -5,7 +5,7 @@ mod preview;
 mod rehearse;
 mod told;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -13,6 +13,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use self::preview::Preview;
+pub use self::told::asked;
 use self::told::{human, row, sheet};
 use super::ask::Terminal;
 use super::output::{Exit, Failure, table};
@@ -24,12 +25,14 @@ use crate::dispatch::worker::Worker;
 use crate::dispatch::worker::WorkerKind;
 use crate::message::mime::Attachment;
 use crate::model::delivery::HoldReason;
-use crate::model::id::{BreachId, DeliveryId, Reference};
+use crate::model::id::{BreachId, DeliveryId, MailId, Reference};
 use crate::model::notice::{Decision, NoticeChannel, NoticeKind, NoticeState, Protection, Rung};
 use crate::model::time::parse_aware;
 
 /// A proof file or attachment read into memory; the sealed mail's own limit is checked before filing.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// What a person writes in an answer; longer texts are files to attach.
+const MAX_WORDS_BYTES: u64 = 256 * 1024;
 /// How long `--wait` follows a delivery that a daemon carries.
 const WAIT: TimeDelta = TimeDelta::minutes(15);
 const WAIT_STEP: std::time::Duration = std::time::Duration::from_millis(250);
@@ -44,7 +47,7 @@ pub enum NoticeCommand {
     Preview(WhatArgs),
     /// Render, seal, check, queue and deliver a notice. Asks first; status 2 when a person is needed.
     #[command(
-        after_help = "Examples:\n  breachpost notice send B-2026-001 --to lu-cnpd\n  breachpost notice send B-2026-001 --to lu-cnpd \\\n      --attach report.pdf --yes --json"
+        after_help = "Examples:\n  breachpost notice send B-2026-001 --to lu-cnpd\n  breachpost notice send B-2026-001 --to lu-cnpd \\\n      --attach report.pdf --yes --json\n  breachpost notice send B-2026-001 --to lu-cnpd --kind answer \\\n      --in-reply-to mail_1 --text-file answer.txt"
     )]
     Send {
         #[command(flatten)]
@@ -169,6 +172,12 @@ pub struct WhatArgs {
     /// What changed, why it is withdrawn, or the answer: stands at the head of the notice.
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
+    /// The same from a file, or from standard input for `-`.
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    text_file: Option<PathBuf>,
+    /// The authority's mail that this answers: it goes into that thread, and closes its question once handed over.
+    #[arg(long, value_name = "MAIL")]
+    in_reply_to: Option<MailId>,
     /// A rung of the ladder, when the certificate cannot be used; journalled with --reason.
     #[arg(long = "override", value_enum, value_name = "RUNG", requires = "reason")]
     rung: Option<RungArg>,
@@ -566,7 +575,11 @@ fn request(what: WhatArgs) -> Result<NoticeRequest, Failure> {
         kind: what.kind.map(Into::into),
         language: what.lang,
         attachments: attachments(&what.attach)?,
-        explanation: what.text,
+        explanation: match what.text_file {
+            Some(path) => Some(words(&path)?),
+            None => what.text,
+        },
+        in_reply_to: what.in_reply_to,
         decision: what.rung.zip(what.reason).map(|(rung, reason)| Decision {
             rung: rung.into(),
             reason,
@@ -584,6 +597,16 @@ fn attachments(paths: &[PathBuf]) -> Result<Vec<Attachment>, Failure> {
         })
     };
     paths.iter().map(read).collect()
+}
+
+/// The operator's words; empty ones are a mistake.
+fn words(path: &Path) -> Result<String, Failure> {
+    let text = String::from_utf8(files::read(path, MAX_WORDS_BYTES)?)
+        .map_err(|_| Failure::usage(format!("{} is no UTF-8 text", files::name(path))))?;
+    if text.trim().is_empty() {
+        return Err(Failure::usage(format!("{} is empty", files::name(path))));
+    }
+    Ok(text.replace("\r\n", "\n").trim().to_owned())
 }
 
 fn proof_file(path: Option<PathBuf>) -> Result<Option<(String, Vec<u8>)>, Failure> {

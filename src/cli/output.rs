@@ -75,8 +75,13 @@ impl From<DeskError> for Failure {
         };
         let hint = match &error {
             DeskError::NoBreach(_) => Some("breachpost breach list".to_owned()),
-            DeskError::NoNotice(_) => Some("breachpost notice list".to_owned()),
+            DeskError::NoNotice(_) | DeskError::NoDelivery(_) => Some("breachpost notice list".to_owned()),
+            DeskError::NoMail(_) => Some("breachpost mailbox tray".to_owned()),
+            DeskError::NoAlert(_) => Some("breachpost alert list".to_owned()),
             DeskError::Authority(_) => Some("breachpost authority list".to_owned()),
+            DeskError::Fetch { authority, .. } => Some(format!(
+                "breachpost authority cert import {authority} FILE --fingerprint FPR --verified phone"
+            )),
             DeskError::Office(office) => hint_of(office),
             _ => None,
         };
@@ -163,6 +168,21 @@ impl Out {
             text.push('\n');
         }
         self.text(&text)
+    }
+
+    /// Prints bytes exactly as they are, or the value in JSON.
+    ///
+    /// # Errors
+    /// As [`Out::data`].
+    pub fn bytes<T: Serialize>(self, bytes: &[u8], value: &T) -> Result<(), Failure> {
+        if self.json {
+            return self.data(value, String::new);
+        }
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     /// Prints text as it is.

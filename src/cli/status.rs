@@ -2,8 +2,9 @@
 
 use clap::Args;
 
-use super::Context;
+use super::notice::asked;
 use super::output::{Exit, Failure, table};
+use super::{Context, alert};
 use crate::dispatch::desk::overview::{self, Overview};
 use crate::model::id::BreachId;
 use crate::model::notice::NoticeState;
@@ -17,7 +18,8 @@ pub async fn run(StatusArgs {}: StatusArgs, context: &Context) -> Result<Exit, F
     let office = context.office()?;
     let overview = overview::look(&office).await?;
     context.out.data(&overview, || human(&overview))?;
-    Ok(if overview.needs_person.is_empty() {
+    let waits = overview.alerts.iter().any(|view| view.alert.waits());
+    Ok(if overview.needs_person.is_empty() && !waits {
         Exit::Done
     } else {
         Exit::Person
@@ -46,6 +48,13 @@ fn furthest(overview: &Overview, breach: BreachId) -> &'static str {
 
 fn human(overview: &Overview) -> String {
     let mut text = String::new();
+    if !overview.alerts.is_empty() {
+        text.push_str("Alerts\n");
+        for view in &overview.alerts {
+            text.push_str(&alert::shown(view));
+        }
+        text.push('\n');
+    }
     if overview.breaches.is_empty() {
         text.push_str("No breach in the register.\n");
     } else {
@@ -111,14 +120,20 @@ fn human(overview: &Overview) -> String {
             .collect();
         text.push_str(&table(&rows));
     }
+    if !overview.inquiries.is_empty() {
+        text.push_str("\nQuestions of authorities\n");
+        for inquiry in &overview.inquiries {
+            text.push_str(&format!("  {}\n", asked(inquiry)));
+        }
+    }
     text.push_str(if overview.daemon {
         "\nThe daemon runs.\n"
     } else {
         "\nNo daemon runs on this home.\n"
     });
-    if overview.needs_person.is_empty() {
+    if overview.needs_person.is_empty() && overview.alerts.is_empty() {
         text.push_str("Nothing needs a person.\n");
-    } else {
+    } else if !overview.needs_person.is_empty() {
         text.push_str("\nNeeds a person\n");
         for need in &overview.needs_person {
             text.push_str(&format!("  - {}\n", need.text));

@@ -246,6 +246,12 @@ pub struct Mailbox {
     folders: Option<Vec<Line>>,
     /// The name our own mail server writes into Authentication-Results (RFC 8601 §2.5); those of others are ignored.
     pub trusted_authserv_id: Option<Line>,
+    /// Whether the name servers are asked for the DKIM keys of those who write.
+    #[serde(default = "yes")]
+    pub verify_dkim: bool,
+}
+fn yes() -> bool {
+    true
 }
 impl Mailbox {
     /// The IMAP folders that are read: INBOX unless others are named.

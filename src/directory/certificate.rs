@@ -4,6 +4,7 @@
 //! each with an error of its own that says what to do next. Must not know of mail, profiles or the store; reads no
 //! file and no clock.
 
+mod compare;
 mod error;
 mod facts;
 
@@ -19,12 +20,14 @@ use openpgp::packet::key::{KeyParts, KeyRole, PublicParts, UnspecifiedRole};
 use openpgp::packet::{Key, UserID};
 use openpgp::parse::Parse;
 use openpgp::policy::{AsymmetricAlgorithm, Policy, StandardPolicy};
+use openpgp::serialize::SerializeInto;
 use openpgp::types::{HashAlgorithm, PublicKeyAlgorithm, RevocationStatus};
 
 use crate::model::Time;
 
 use error::Cause;
 
+pub use compare::{Compared, compare};
 pub use error::CertificateError;
 pub use facts::{CertificateFacts, SubkeyFacts, describe, pretty_fingerprint};
 pub use openpgp::Cert;
@@ -43,25 +46,49 @@ const MIN_RSA_BITS: usize = 2048;
 /// [`CertificateError::Empty`], [`TooLarge`](CertificateError::TooLarge), [`Unparsable`](CertificateError::Unparsable),
 /// [`SecretKey`](CertificateError::SecretKey) and [`Several`](CertificateError::Several).
 pub fn read_one(bytes: &[u8]) -> Result<Cert, CertificateError> {
+    only_one(read_public(bytes)?, bytes)
+}
+
+/// Reads the certificate meant among those that a key directory gave for an address: of those that name the address, the
+/// one with this fingerprint, where one is wanted, else the only one that can be used now.
+///
+/// # Errors
+/// As [`read_one`]; [`Several`](CertificateError::Several) also when more than one could be meant.
+pub fn read_for(bytes: &[u8], address: &str, wanted: Option<&str>, now: Time) -> Result<Cert, CertificateError> {
+    let mut certs = read_public(bytes)?;
+    if let Some(at) = certs
+        .iter()
+        .position(|c| wanted == Some(c.fingerprint().to_hex().as_str()))
+    {
+        return Ok(certs.swap_remove(at));
+    }
+    if certs.len() > 1 {
+        certs.retain(|cert| judge(cert, Some(address), now).is_ok());
+    }
+    only_one(certs, bytes)
+}
+
+/// All certificates in `bytes`, none of them a secret key.
+fn read_public(bytes: &[u8]) -> Result<Vec<Cert>, CertificateError> {
     if bytes.trim_ascii().is_empty() {
         return Err(CertificateError::Empty);
     }
     if bytes.len() > MAX_CERTIFICATE_BYTES {
         return Err(CertificateError::TooLarge);
     }
-    let unparsable = |source: Option<Cause>| CertificateError::Unparsable {
-        hint: what_it_looks_like(bytes),
-        source,
-    };
-    let certs = read_all(bytes).map_err(|e| unparsable(Some(e.into())))?;
-    if let Some(secret) = certs.iter().find(|c| c.is_tsk()) {
-        return Err(CertificateError::SecretKey {
+    let certs = read_all(bytes).map_err(|e| unparsable(bytes, Some(e.into())))?;
+    match certs.iter().find(|c| c.is_tsk()) {
+        None => Ok(certs),
+        Some(secret) => Err(CertificateError::SecretKey {
             fingerprint: secret.fingerprint().to_hex(),
-        });
+        }),
     }
+}
+
+fn only_one(certs: Vec<Cert>, bytes: &[u8]) -> Result<Cert, CertificateError> {
     match <[Cert; 1]>::try_from(certs) {
         Ok([cert]) => Ok(cert),
-        Err(none) if none.is_empty() => Err(unparsable(None)),
+        Err(none) if none.is_empty() => Err(unparsable(bytes, None)),
         Err(several) => Err(CertificateError::Several {
             count: several.len(),
             fingerprints: several
@@ -72,6 +99,31 @@ pub fn read_one(bytes: &[u8]) -> Result<Cert, CertificateError> {
                 .join(", "),
         }),
     }
+}
+
+fn unparsable(bytes: &[u8], source: Option<Cause>) -> CertificateError {
+    CertificateError::Unparsable {
+        hint: what_it_looks_like(bytes),
+        source,
+    }
+}
+
+/// What is known of one certificate from two places: user ids, subkeys and signatures of both, revocations above all.
+/// What does not verify counts for nothing, here as in either of them.
+///
+/// # Errors
+/// [`Merge`](CertificateError::Merge) when they are not the same certificate.
+pub fn merge(known: Cert, newer: Cert) -> Result<Cert, CertificateError> {
+    let fingerprint = known.fingerprint().to_hex();
+    known.merge_public(newer).map_err(|source| CertificateError::Merge {
+        fingerprint,
+        source: source.into(),
+    })
+}
+
+/// The certificate as it is kept: binary, without anything secret.
+pub fn to_bytes(cert: &Cert) -> Vec<u8> {
+    cert.to_vec().expect("a certificate that was read can be written")
 }
 
 /// All certificates and keys in `bytes`, in each of its armored blocks: the library stops after the first.

@@ -177,6 +177,11 @@ pub struct PublishedKey {
     /// Last day on which the published key may be used, where the authority says so.
     #[serde(default)]
     pub expires: Option<NaiveDate>,
+    /// Hosts to which `url` may send us on, beside its own.
+    #[serde(default)]
+    pub redirect_hosts: Vec<String>,
+    #[serde(default)]
+    pub accept_updates: Updates,
     pub source: String,
     pub confidence: Confidence,
 }
@@ -192,6 +197,18 @@ impl PublishedKey {
                 .to_ascii_uppercase(),
         )
     }
+}
+
+/// What becomes of a newer state of the pinned certificate that was fetched: a later expiry, other subkeys, all signed by
+/// the same primary key. Its revocation counts at once under either rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Updates {
+    /// Taken by itself where a person has verified the pin by telephone or from two sources; else it waits for one.
+    #[default]
+    Verified,
+    /// Waits for a person, always.
+    Never,
 }
 
 /// What the address of a published key leads to.

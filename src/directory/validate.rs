@@ -184,6 +184,13 @@ impl Check {
         if let Some(url) = &key.url {
             self.url("openpgp.url", url);
         }
+        for (i, host) in key.redirect_hosts.iter().enumerate() {
+            self.that(
+                is_domain(host),
+                &format!("openpgp.redirect_hosts[{i}]"),
+                "must be the name of a host, such as `www.cnpd.lu`",
+            );
+        }
         if let Some(fingerprint) = key.fingerprint() {
             let sound = matches!(fingerprint.len(), 40 | 64) && fingerprint.bytes().all(|b| b.is_ascii_hexdigit());
             self.that(
@@ -431,6 +438,11 @@ checked: { by: Anna, on: 2026-11-01 }
                 "openpgp.url",
             ),
             ("url_kind: page, ", "", "openpgp.url_kind"),
+            (
+                "url_kind: page,",
+                "url_kind: page, redirect_hosts: ['https://www.office.example'],",
+                "openpgp.redirect_hosts[0]",
+            ),
             ("url: https://office.example/key, url_kind: page, ", "", "openpgp"),
             (
                 "url_kind: page,",

@@ -5,7 +5,7 @@ pub mod deep;
 
 use serde::Serialize;
 
-use crate::config::{Config, Home};
+use crate::config::{Address, Config, Home};
 use crate::directory::certificate;
 use crate::mail::smtp::Connection;
 
@@ -81,6 +81,7 @@ pub async fn look(home: &Home, opened: Result<&Office, &OfficeError>) -> Vec<Fin
     findings.push(relay(office).await);
     findings.extend(mailbox(office).await);
     findings.extend(certificates(office).await);
+    findings.push(alerts(&office.config));
     findings.extend(without_effect(&office.config));
     findings.push(disk(home));
     let troubles = office.daemon_troubles();
@@ -254,13 +255,43 @@ async fn certificates(office: &Office) -> Vec<Finding> {
     findings
 }
 
+/// Whether anybody would be told.
+fn alerts(config: &Config) -> Finding {
+    let alerts = &config.alerts;
+    let (mails, hooks) = (alerts.emails.len(), alerts.webhooks.len());
+    if mails + hooks == 0 {
+        return Finding::warning(
+            "alerts",
+            "no channel is configured: nobody is told when a deadline is near or an answer does not come",
+            "set `alerts` in config.yaml, then: breachpost alert test",
+        );
+    }
+    let own = |address: &Address| address.as_str().eq_ignore_ascii_case(config.sender.address.as_str());
+    if alerts.emails.iter().any(own) {
+        return Finding::warning(
+            "alerts",
+            "an alert goes to the monitored mailbox itself, where it waits in the tray as a mail of its own",
+            "name addresses of persons in alerts.emails",
+        );
+    }
+    if let Some(open) = alerts.webhooks.iter().find(|hook| hook.secret.is_none()) {
+        let host = url::Url::parse(open.url.as_str()).ok();
+        let host = host.as_ref().and_then(url::Url::host_str).unwrap_or("a webhook");
+        return Finding::warning(
+            "alerts",
+            format!("what is posted to {host} is not signed: the receiver cannot tell it from a forged one"),
+            "give the webhook a `secret`",
+        );
+    }
+    Finding::good(
+        "alerts",
+        format!("{mails} addresses, {hooks} webhooks; try them: breachpost alert test"),
+    )
+}
+
 /// Settings that are read and checked, and that nothing in this version acts upon: better said than assumed.
 fn without_effect(config: &Config) -> Option<Finding> {
     let set = [
-        (
-            "alerts",
-            !config.alerts.emails.is_empty() || !config.alerts.webhooks.is_empty(),
-        ),
         ("individuals.sender", config.individuals.sender.is_some()),
         ("individuals.relay", config.individuals.relay.is_some()),
         ("relay.pace", config.relay.pace != Default::default()),

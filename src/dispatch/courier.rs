@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::mail::smtp::{Connection, Connector, Mail, Notify};
 use crate::message::token;
 use crate::model::delivery::{Fault, FaultCause, Outcome, RetryPolicy, SmtpStep};
-use crate::model::id::{CampaignId, DeliveryId, Reference, WorkerId};
+use crate::model::id::{CampaignId, DeliveryId, WorkerId};
 use crate::store::{Claim, Done, Work};
 
 use super::campaign::{self, Letter};
@@ -47,8 +47,10 @@ pub enum Scope {
 struct Job {
     claim: Claim,
     envelope_from: String,
+    /// Our token (RFC 3461 §4.4): a report that carries it can only be about this message.
+    envelope_id: String,
     bytes: Vec<u8>,
-    notice: Option<Reference>,
+    is_notice: bool,
 }
 
 /// One worker's courier.
@@ -170,8 +172,9 @@ impl Courier {
             } => {
                 return Ok(Some(Job {
                     envelope_from: envelope_from.clone(),
+                    envelope_id: self.office.tokens.for_notice(reference),
                     bytes: sealed.clone(),
-                    notice: Some(reference.clone()),
+                    is_notice: true,
                     claim,
                 }));
             }
@@ -183,10 +186,11 @@ impl Courier {
         };
         let letter = self.letter(campaign).await?;
         let now = self.office.now();
+        let token = self.office.tokens.for_delivery(claim.delivery);
         let message_id = claim
             .message_id
             .clone()
-            .unwrap_or_else(|| token::message_id(&letter.sender.address));
+            .unwrap_or_else(|| token::message_id_of(&token, &letter.sender.address));
         let (recipient, id) = (claim.recipient.clone(), message_id.clone());
         let made = {
             let letter = Arc::clone(&letter);
@@ -199,9 +203,10 @@ impl Courier {
                 // Kept with the `on_wire` mark: a retry after a crash carries the same one.
                 claim.message_id = Some(message_id);
                 Ok(Some(Job {
-                    envelope_from: letter.sender.address.clone(),
+                    envelope_from: self.office.return_path(&self.office.config.sender, &token),
+                    envelope_id: token,
                     bytes,
-                    notice: None,
+                    is_notice: false,
                     claim,
                 }))
             }
@@ -303,12 +308,8 @@ impl Courier {
             envelope_from: &job.envelope_from,
             recipient: &job.claim.recipient,
             bytes: &job.bytes,
-            envid: job.notice.as_ref().map(Reference::as_str),
-            notify: if job.notice.is_some() {
-                Notify::ALL
-            } else {
-                Notify::TROUBLE
-            },
+            envid: Some(&job.envelope_id),
+            notify: if job.is_notice { Notify::ALL } else { Notify::TROUBLE },
         };
         let open = connection
             .as_mut()
@@ -338,7 +339,7 @@ impl Courier {
     }
 
     fn finish(&self, job: Job, outcome: Outcome) -> Done {
-        if matches!(outcome, Outcome::Refused { .. } | Outcome::InDoubt { .. }) && job.notice.is_some() {
+        if matches!(outcome, Outcome::Refused { .. } | Outcome::InDoubt { .. }) && job.is_notice {
             self.office.nudge();
         }
         tracing::info!(delivery = %job.claim.delivery, outcome = outcome.name(), "tried a delivery");

@@ -5,7 +5,6 @@
 mod board;
 mod supervisor;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +14,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint;
+use super::checkup::chain;
 use super::clerk;
 use super::courier::{Courier, Scope};
+use super::desk::certificate;
 use super::office::{Office, OfficeError};
 use super::watch::{self, WatchError};
 use super::worker::{Worker, WorkerKind};
@@ -30,6 +31,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// A loop that should wake up every second or two, and has not for so long, is stuck. A store that another process keeps
 /// busy makes it wait 10 seconds at most.
 const SILENT_MOST: Duration = Duration::from_secs(120);
+/// The clerk waits for webhooks and the relay, some at a time, in one round.
+const CLERK_SILENT_MOST: Duration = Duration::from_secs(300);
 /// What a stop may take beyond the relay's longest answer, for the commands before it and the commit after it.
 const STOP_MARGIN: Duration = Duration::from_secs(30);
 
@@ -48,12 +51,6 @@ pub enum DaemonError {
         what: &'static str,
         #[source]
         source: LoopError,
-    },
-    #[error("the daemon cannot say how it is in its file of {path}")]
-    Tell {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
     },
     #[error("what was on the wire was not finished in time; it is in doubt, and the next start tries it again")]
     NotFinished,
@@ -106,7 +103,7 @@ pub async fn run(office: Office, mut orders: Orders, tell: impl Fn(News)) -> Res
     let needs = Needs::check(&office).await?;
     for id in office.directory.ids() {
         if let Err(error) = office.directory.find(&id) {
-            tracing::error!("the profile {id} cannot be used: {}", supervisor::chain(&error));
+            tracing::error!("the profile {id} cannot be used: {}", chain(&error));
         }
     }
     let worker = office.sign_on(WorkerKind::Daemon).await?;
@@ -115,10 +112,11 @@ pub async fn run(office: Office, mut orders: Orders, tell: impl Fn(News)) -> Res
         leaving: JoinSet::new(),
         worker,
         refused: None,
+        noted: false,
         office,
     };
     tell(News::Ready);
-    house.say_how_it_is(&tell)?;
+    house.say_how_it_is(&tell);
     let mut pulse = tokio::time::interval(orders.pulse.max(Duration::from_millis(1)));
     let mut stuck = None;
     let ended = loop {
@@ -128,32 +126,31 @@ pub async fn run(office: Office, mut orders: Orders, tell: impl Fn(News)) -> Res
                 tell(News::Reloading);
                 house.reload().await;
                 tell(News::Ready);
-                house.say_how_it_is(&tell)?;
+                house.say_how_it_is(&tell);
             }
             Some(ended) = house.loops.running.join_next() => {
                 // A loop that was not told to stop ends with an error only.
                 break ended.expect("a supervisor does not panic");
             }
             Some(_) = house.leaving.join_next() => {}
-            () = house.loops.board.changed() => house.say_how_it_is(&tell)?,
-            _ = pulse.tick() => match house.loops.board.stuck() {
-                None => {
-                    stuck = None;
-                    tell(News::Alive);
+            () = house.loops.board.changed() => house.say_how_it_is(&tell),
+            _ = pulse.tick() => {
+                house.note_health().await;
+                let found = house.loops.board.stuck();
+                match found {
+                    None => tell(News::Alive),
+                    Some(name) if found != stuck => tracing::error!("the {name} does nothing any more"),
+                    Some(_) => {}
                 }
-                found if found != stuck => {
-                    stuck = found;
-                    tracing::error!("the {} does nothing any more", found.unwrap_or_default());
-                }
-                _ => {}
-            },
+                stuck = found;
+            }
         }
     };
     tell(News::Stopping);
     ended.and(house.close().await)
 }
 
-/// One round for those who run no daemon: sends what is due, reads the mailbox once, and ends.
+/// One round for those who run no daemon: sends what is due, reads the mailbox once, raises what needs a person, and ends.
 ///
 /// # Errors
 /// As [`run`], and the first error of the round.
@@ -162,8 +159,11 @@ pub async fn once(office: &Office) -> Result<(), DaemonError> {
     let worker = office.sign_on(WorkerKind::Command).await?;
     let courier = Arc::new(Courier::new(office, &worker)?);
     courier.run(Scope::UntilIdle, CancellationToken::new()).await?;
+    let read = watch::once(office).await;
+    // What the mailbox did not give is for the clerk to tell, too.
     clerk::round(office, worker.id()).await?;
-    watch::once(office).await.map_err(DaemonError::Mailbox)?;
+    office.store.end_lead(worker.id()).await.map_err(OfficeError::from)?;
+    read.map_err(DaemonError::Mailbox)?;
     Ok(())
 }
 
@@ -181,19 +181,33 @@ impl Needs {
         Ok(Self { mailboxes })
     }
 
-    fn loops(&self) -> Vec<Loop> {
+    /// All loops of the daemon, each with the same settings.
+    fn loops(&self, office: &Office) -> Vec<Loop> {
         let mut loops = vec![
-            Loop::new("courier", SILENT_MOST, carry),
-            Loop::new("clerk", SILENT_MOST, keep_watch),
-            Loop::new("keeper of checkpoints", SILENT_MOST, keep_checkpoints),
+            one("courier", SILENT_MOST, office, carry),
+            one("clerk", CLERK_SILENT_MOST, office, keep_watch),
+            one("keeper of checkpoints", SILENT_MOST, office, keep_checkpoints),
+            one("keeper of certificates", SILENT_MOST, office, keep_certificates),
         ];
         if self.mailboxes {
-            loops.push(Loop::new("mailbox watcher", SILENT_MOST, |office, stop| async move {
-                Ok(watch::run(office, stop).await?)
-            }));
+            let watch = |office, stop| async move { Ok(watch::run(office, stop).await?) };
+            loops.push(one("mailbox watcher", SILENT_MOST, office, watch));
         }
         loops
     }
+}
+
+fn one<F>(
+    name: &'static str,
+    silent_most: Duration,
+    office: &Office,
+    work: impl Fn(Office, CancellationToken) -> F + Send + Sync + 'static,
+) -> Loop
+where
+    F: Future<Output = Result<(), LoopError>> + Send + 'static,
+{
+    let office = office.clone();
+    Loop::new(name, silent_most, move |stop| work(office.clone(), stop))
 }
 
 /// The loops that run with the same settings.
@@ -207,8 +221,8 @@ impl Generation {
     fn start(office: &Office, needs: &Needs) -> Self {
         let (stop, board) = (CancellationToken::new(), Arc::new(Board::default()));
         let mut running = JoinSet::new();
-        for one in needs.loops() {
-            running.spawn(keep_running(one, office.clone(), stop.clone(), Arc::clone(&board)));
+        for one in needs.loops(office) {
+            running.spawn(keep_running(one, stop.clone(), Arc::clone(&board)));
         }
         Self { running, stop, board }
     }
@@ -233,6 +247,8 @@ struct House {
     worker: Worker,
     /// Why the latest settings were not taken.
     refused: Option<String>,
+    /// Whether the store has been told of troubles that it must be told the end of.
+    noted: bool,
 }
 
 impl House {
@@ -258,7 +274,7 @@ impl House {
                 tracing::info!("settings, profiles and templates were read anew and are in force");
             }
             Err(error) => {
-                let why = supervisor::chain(&error);
+                let why = chain(&error);
                 self.refused = Some(format!(
                     "the changed settings were not taken, the old ones stay in force: {why}"
                 ));
@@ -269,23 +285,40 @@ impl House {
         }
     }
 
+    /// What is wrong, a line each.
+    fn troubles(&self) -> Vec<String> {
+        let refused = self.refused.iter().cloned();
+        refused.chain(self.loops.board.troubles()).collect()
+    }
+
+    /// Keeps what is wrong where the clerk sees it, who tells a person when it lasts.
+    async fn note_health(&mut self) {
+        let troubles = self.troubles();
+        if troubles.is_empty() && !self.noted {
+            return;
+        }
+        let fault = (!troubles.is_empty()).then(|| troubles.join("; "));
+        let noted = self
+            .office
+            .store
+            .note_health("daemon", fault.as_deref(), self.office.now());
+        match noted.await {
+            Ok(()) => self.noted = fault.is_some(),
+            Err(error) => tracing::warn!("the store cannot be told how the daemon is: {}", chain(&error)),
+        }
+    }
+
     /// Tells what is wrong, or that nothing is: to whoever listens, and in the worker's file to whoever looks.
-    fn say_how_it_is(&self, tell: &impl Fn(News)) -> Result<(), DaemonError> {
-        let troubles: Vec<String> = self
-            .refused
-            .iter()
-            .cloned()
-            .chain(self.loops.board.troubles())
-            .collect();
-        self.worker.tell(&troubles).map_err(|source| DaemonError::Tell {
-            path: self.office.home.workers_dir(),
-            source,
-        })?;
+    fn say_how_it_is(&self, tell: &impl Fn(News)) {
+        let troubles = self.troubles();
+        if let Err(error) = self.worker.tell(&troubles) {
+            // A full disk, perhaps: then this is the smallest trouble, and the log has the others.
+            tracing::warn!(error = %error, "`status` cannot be told how the daemon is");
+        }
         tell(News::Status(match troubles.as_slice() {
             [] => "sends what is queued and reads what comes back".to_owned(),
             _ => troubles.join("; "),
         }));
-        Ok(())
     }
 
     /// Ends all loops, within the time that a relay may take for its last answer.
@@ -317,6 +350,21 @@ async fn keep_watch(office: Office, stop: CancellationToken) -> Result<(), LoopE
     let worker = office.sign_on(WorkerKind::Daemon).await?;
     clerk::run(office, worker.id(), stop).await;
     Ok(())
+}
+
+/// Newer states and revocations of the pinned certificates, once a week each.
+async fn keep_certificates(office: Office, stop: CancellationToken) -> Result<(), LoopError> {
+    let by = Office::as_loop("certificates");
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            looked = certificate::refetch(&office, &by) => { looked?; }
+        }
+    }
 }
 
 async fn keep_checkpoints(office: Office, stop: CancellationToken) -> Result<(), LoopError> {

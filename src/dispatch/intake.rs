@@ -1,22 +1,24 @@
-//! The way in: raw bytes are stored before anything is understood, then opened, classified and tied to a notice.
-//! What is not clear waits in the tray for a person; nothing is marked, moved or deleted in the mailbox.
+//! The way in: raw bytes are stored before anything is understood, then opened, classified, tied to what was sent
+//! ([`matching`]), judged ([`booking`]) and booked in one transaction. What is not clear waits in the tray for a person;
+//! nothing is marked, moved or deleted in the mailbox, and nothing is ever answered from here.
 
 use serde::Serialize;
 
 use crate::directory::certificate;
 use crate::directory::profile::Profile;
-use crate::message::classify::{self, Marks};
 use crate::message::open::{self, Opened, Protection, Signature};
 use crate::message::rehearsal::Bearing;
-use crate::model::id::{Actor, MailId, Reference};
-use crate::model::notice::{Acknowledgement, Notice};
-use crate::model::proof::Proof;
-use crate::model::receipt::ReceiptKind;
-use crate::store::{StoreError, StoredMail, Understanding};
+use crate::message::{authenticity, classify, order};
+use crate::model::Time;
+use crate::model::holidays::Calendar;
+use crate::model::id::{Actor, MailId};
+use crate::model::inquiry;
+use crate::model::receipt::{Authenticity, Checked, Means, ReceiptKind};
+use crate::store::{Consequences, StoreError, StoredMail, Understanding};
 
-use super::checkpoint;
+use super::booking::{self, Facts};
 use super::office::{Office, OfficeError};
-use super::rehearsal;
+use super::{checkpoint, dkim, matching, rehearsal};
 
 /// The largest mail taken in. Authorities' answers are small; a larger one is refused with its size.
 pub const MAX_MAIL_BYTES: usize = 32 * 1024 * 1024;
@@ -133,54 +135,38 @@ async fn open_mail(office: &Office, raw: &[u8]) -> Result<Opened, IntakeError> {
 async fn understand(office: &Office, id: MailId, raw: &[u8], by: &Actor) -> Result<Understanding, IntakeError> {
     let opened = open_mail(office, raw).await?;
     let marks = classify::marks(&opened);
-    if let Some(bearing) = rehearsal::recognise(office, &opened, &marks).await.map_err(OfficeError::from)? {
+    let now = office.now();
+    if let Some(bearing) = rehearsal::recognise(office, &opened, &marks).await {
         return book_rehearsal(office, id, &opened, bearing, by).await;
     }
-    let notice = find_notice(office, &marks).await?;
-    let profile = notice
+    let found = matching::find(office, &opened, &marks, now).await?;
+    let profile = found
+        .notice
         .as_ref()
         .and_then(|notice| office.directory.find(&notice.authority).ok());
-    let verdict = classify::judge(&opened, &marks, profile.as_ref());
     let signed_by = signer(office, &opened, profile.as_ref()).await?;
-    let bad_signature = opened.signature == Signature::Bad;
-    let acknowledged = verdict.kind == ReceiptKind::Acknowledgement && !bad_signature;
-    let mut why = verdict.why;
-    if bad_signature {
-        why.push_str("; its OpenPGP signature is bad");
-    }
-    if let Protection::Undecryptable(reason) = &opened.protection {
-        why.push_str(&format!("; it is encrypted and could not be opened: {reason}"));
-    }
-    if opened.protection == Protection::SMime {
-        why.push_str("; it is S/MIME, which is not opened here");
-    }
-    let understanding = Understanding {
-        kind: if bad_signature && verdict.kind == ReceiptKind::Acknowledgement {
-            ReceiptKind::Reply
-        } else {
-            verdict.kind
-        },
-        notice: notice.as_ref().map(|notice| notice.reference.clone()),
-        why,
-        in_tray: !acknowledged,
-        authority_reference: verdict.authority_reference.filter(|_| acknowledged),
-        signed_by: signed_by.clone(),
-        encrypted: opened.protection == Protection::Encrypted,
-    };
-    let now = office.now();
-    let acknowledgement = acknowledged.then(|| Acknowledgement {
-        at: now,
-        proof: match signed_by {
-            Some(by) => Proof::Signed { by, mail: id },
-            None => Proof::Threaded { mail: id },
-        },
-        authority_reference: understanding.authority_reference.clone(),
-        mail: Some(id),
+    let (understanding, consequences) = booking::judge(Facts {
+        mail: id,
+        report: marks.report.as_ref(),
+        verdict: classify::judge(&opened, &marks, profile.as_ref()),
+        authenticity: authenticity_of(office, raw, &opened, signed_by.as_deref()).await,
+        due: due(profile.as_ref(), now),
+        order_hint: order::hint(&opened.text).map(str::to_owned),
+        opened: &opened,
+        found: &found,
+        profile: profile.as_ref(),
+        signed_by,
+        now,
     });
+    let acknowledged = consequences.acknowledgement.is_some();
+    let urgent = understanding.in_tray || !consequences.reports.is_empty();
     office
         .store
-        .understood(id, understanding.clone(), acknowledgement, by, now)
+        .understood(id, understanding.clone(), consequences, by, now)
         .await?;
+    if urgent {
+        office.nudge();
+    }
     if acknowledged && let Err(error) = checkpoint::write(office).await {
         tracing::error!(error = %error, "the journal's checkpoint could not be written");
     }
@@ -203,38 +189,55 @@ async fn book_rehearsal(
         authority_reference: None,
         signed_by: None,
         encrypted: opened.protection == Protection::Encrypted,
+        delivery: None,
+        matched_by: None,
+        certainty: None,
+        proposed: Vec::new(),
+        authenticity: Authenticity::default(),
+        order_hint: None,
     };
-    let now = office.now();
-    office.store.understood(id, understanding.clone(), None, by, now).await?;
+    let (nothing, now) = (Consequences::default(), office.now());
+    office.store.understood(id, understanding.clone(), nothing, by, now).await?;
     Ok(understanding)
 }
 
-/// By reference, then by the Message-IDs it answers (design: matching order).
-async fn find_notice(office: &Office, marks: &Marks) -> Result<Option<Notice>, IntakeError> {
-    for reference in &marks.references {
-        if let Some(notice) = find_filed(office, reference).await? {
-            return Ok(Some(notice));
-        }
-    }
-    for message_id in &marks.answers {
-        if let Some(notice) = office.store.find_notice_by_message_id(message_id).await? {
-            return Ok(Some(notice));
-        }
-    }
-    Ok(None)
+/// When an answer to this authority is due, if nobody has read otherwise in its mail.
+pub fn due(profile: Option<&Profile>, now: Time) -> Time {
+    let zone = profile.map_or(chrono_tz::UTC, Profile::timezone);
+    let calendar = profile.and_then(Profile::calendar_name).and_then(Calendar::named);
+    inquiry::usual_due(now, zone, calendar.as_ref())
 }
 
-/// A draft was never sent: nobody can answer it.
-async fn find_filed(office: &Office, reference: &Reference) -> Result<Option<Notice>, IntakeError> {
-    Ok(office
-        .store
-        .find_notice(reference)
-        .await?
-        .filter(|notice| notice.draft_reason.is_none()))
+/// What is proven about the sender: by OpenPGP, else by our own mail server's word, else by DKIM.
+pub async fn authenticity_of(office: &Office, raw: &[u8], opened: &Opened, signed_by: Option<&str>) -> Authenticity {
+    let from = authenticity::from_domain(opened);
+    if signed_by.is_some() {
+        return Authenticity {
+            by: Means::Openpgp,
+            result: Checked::Passed,
+            domain: from,
+            note: None,
+        };
+    }
+    let settings = office.config.mailbox.as_ref();
+    let trusted = settings.and_then(|mailbox| mailbox.trusted_authserv_id.as_ref());
+    if let Some(verdict) = trusted.and_then(|trusted| authenticity::by_our_server(opened, trusted.as_str())) {
+        return verdict;
+    }
+    match from {
+        Some(from) if settings.is_none_or(|mailbox| mailbox.verify_dkim) => {
+            dkim::check(raw, &from, office.names.as_ref()).await
+        }
+        _ => Authenticity::default(),
+    }
 }
 
 /// The fingerprint of a good signature, when it is by the certificate pinned for this authority.
-async fn signer(office: &Office, opened: &Opened, profile: Option<&Profile>) -> Result<Option<String>, IntakeError> {
+pub async fn signer(
+    office: &Office,
+    opened: &Opened,
+    profile: Option<&Profile>,
+) -> Result<Option<String>, IntakeError> {
     let (Signature::Good { fingerprint }, Some(profile)) = (&opened.signature, profile) else {
         return Ok(None);
     };

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use tokio::sync::{Notify, OnceCell};
 
-use crate::config::{Config, ConfigError, Home};
+use crate::config::{Config, ConfigError, Home, Sender, Verp};
 use crate::directory::profile::AuthorityKind;
 use crate::directory::{Directory, DirectoryError};
 use crate::mail::smtp::{Connector, Relay, RelayError, Timeouts};
 use crate::message::key::{KeyError, OurKey};
 use crate::message::mime::Mailbox;
 use crate::message::template::{TemplateError, Templates};
+use crate::message::token::{self, TokenKey};
 use crate::model::breach::Contact;
 use crate::model::delivery::RetryPolicy;
 use crate::model::id::{Actor, WorkerId};
@@ -20,6 +21,7 @@ use crate::model::{Clock, Time};
 use crate::store::sqlite::{Sqlite, StoreKey};
 use crate::store::{Store, StoreError};
 
+use super::dkim::{Names, SystemNames};
 use super::login;
 use super::worker::{self, Worker, WorkerKind};
 
@@ -63,6 +65,10 @@ pub struct Office {
     pub templates: Arc<Templates>,
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
+    /// Who is asked for the keys of DKIM signatures.
+    pub names: Arc<dyn Names>,
+    /// The key of the tokens in return paths, envelope ids and Message-IDs.
+    pub tokens: TokenKey,
     our_key: Arc<OnceCell<Arc<OurKey>>>,
     nudges: Arc<Notify>,
 }
@@ -85,6 +91,8 @@ impl Office {
             config: Arc::new(config),
             store: Arc::new(store),
             clock,
+            names: Arc::new(SystemNames),
+            tokens: TokenKey::new(key.derive("breachpost: tokens of return paths and envelope ids, 1")),
             our_key: Arc::new(OnceCell::new()),
             nudges: Arc::new(Notify::new()),
             home,
@@ -115,6 +123,15 @@ impl Office {
 
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// Where bounces of a message with this token are to go: the sender, with the token where its mailbox takes
+    /// plus-addresses.
+    pub fn return_path(&self, sender: &Sender, token: &str) -> String {
+        match sender.verp {
+            Verp::Plus => token::return_path(sender.address.as_str(), token),
+            Verp::None => sender.address.as_str().to_owned(),
+        }
     }
 
     /// Our key, its secret part opened with the configured passphrase; read once.

@@ -13,20 +13,21 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::config::ConfigError;
 use crate::message::classify::Marks;
 use crate::message::mime::{Content, Headers, Mailbox};
 use crate::message::open::Opened;
 use crate::message::passage::{self, Change, Content as Arrived, LineEnds, Passage};
-use crate::message::rehearsal::{self, Bearing, HEADER, RehearsalKey, Token};
+use crate::message::rehearsal::{self, Bearing, HEADER, Token};
+
 use crate::message::seal::{self, SealError, Sealed};
+use crate::message::token;
 use crate::model::Time;
 use crate::model::delivery::{SmtpReply, TlsFacts};
 use crate::model::id::{Actor, BreachId};
 
 use super::desk::DeskError;
 use super::desk::notice::{self, Prepared};
-use super::office::{Office, OfficeError};
+use super::office::Office;
 
 pub use self::travel::Trip;
 pub(super) use self::travel::{Letter, travel};
@@ -100,7 +101,7 @@ pub async fn of_notice(
     wait: Duration,
     by: &Actor,
 ) -> Result<Rehearsal, DeskError> {
-    let token = key(office)?.fresh(office.now());
+    let token = rehearsal::fresh(&office.tokens, office.now());
     let headers = headers(office, &token, office.config.sender.address.as_str());
     let sealed = notice::seal_to_ourselves(office, prepared, &headers).await?;
     let letter = Letter::new(office, token, sealed, &headers);
@@ -118,12 +119,12 @@ pub async fn of_notice(
 /// As [`of_notice`].
 pub(super) async fn neutral_letter(office: &Office, address: &str, with_plus: bool) -> Result<Letter, DeskError> {
     let now = office.now();
-    let token = key(office)?.fresh(now);
+    let mark = rehearsal::fresh(&office.tokens, now);
     let to = match with_plus {
-        true => travel::plus_address(address, token.as_str()),
+        true => token::return_path(address, mark.as_str()),
         false => address.to_owned(),
     };
-    let headers = headers(office, &token, &to);
+    let headers = headers(office, &mark, &to);
     let our = office.our_key().await?;
     let us = notice::ourselves(&our, now)?;
     let content = Content {
@@ -144,7 +145,7 @@ pub(super) async fn neutral_letter(office: &Office, address: &str, with_plus: bo
     let sealed = tokio::task::spawn_blocking(seal)
         .await
         .expect("sealing does not panic")?;
-    Ok(Letter::new(office, token, sealed, &headers))
+    Ok(Letter::new(office, mark, sealed, &headers))
 }
 
 /// What a rehearsal is about, for the journal.
@@ -248,29 +249,16 @@ fn headers(office: &Office, token: &Token, to: &str) -> Headers {
     }
 }
 
-fn key(office: &Office) -> Result<RehearsalKey, OfficeError> {
-    let store_key = office.config.store_key(&office.home, false)?;
-    Ok(RehearsalKey::derived_from(&store_key))
-}
-
 /// Whether a mail that came in belongs to a rehearsal of ours, and how. Only a token that we made counts: nobody can hide
 /// mail from a person by calling it a rehearsal.
-///
-/// # Errors
-/// The store key, which the tokens hang on, cannot be read.
-pub(super) async fn recognise(office: &Office, mail: &Opened, marks: &Marks) -> Result<Option<Bearing>, ConfigError> {
+pub(super) async fn recognise(office: &Office, mail: &Opened, marks: &Marks) -> Option<Bearing> {
     let our = office.our_key().await.ok();
     let fingerprint = our.as_ref().map(|our| our.fingerprint());
-    let found = rehearsal::tokens_in(mail, marks.report.as_ref(), fingerprint);
-    if found.is_empty() {
-        return Ok(None);
-    }
-    let key = RehearsalKey::derived_from(&office.config.store_key(&office.home, false)?);
     let now = office.now();
-    Ok(found
+    rehearsal::tokens_in(mail, marks.report.as_ref(), fingerprint)
         .into_iter()
-        .find(|(token, _)| key.accepts(token, now))
-        .map(|(_, bearing)| bearing))
+        .find(|(token, _)| rehearsal::accepts(&office.tokens, token, now))
+        .map(|(_, bearing)| bearing)
 }
 
 /// What is kept of a rehearsal's mail, in words.

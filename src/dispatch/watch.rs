@@ -6,6 +6,7 @@ mod folder;
 mod imap;
 mod stand_in;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -62,34 +63,57 @@ enum Reader {
     Maildir(MaildirReader),
     Imap(Box<ImapReader>),
 }
+impl Reader {
+    fn name(&self) -> String {
+        match self {
+            Reader::Maildir(reader) => reader.name(),
+            Reader::Imap(reader) => reader.name(),
+        }
+    }
+}
 
-/// All places that the settings name, for notices and for campaigns.
-fn readers(office: &Office) -> Result<Vec<Reader>, WatchError> {
+/// All places that the settings name, for notices and for campaigns, each with where its health is noted.
+fn readers(office: &Office) -> Result<Vec<(Reader, Health)>, WatchError> {
     let mut readers = Vec::new();
-    for mailbox in mailboxes(office) {
+    for (what, mailbox) in mailboxes(office) {
+        let mut of_mailbox = Vec::new();
         match &mailbox.url {
             MailboxUrl::Maildir(path) => {
-                readers.push(Reader::Maildir(MaildirReader::new(office.home.resolve(path))));
+                of_mailbox.push(Reader::Maildir(MaildirReader::new(office.home.resolve(path))));
             }
             MailboxUrl::Imap(url) => {
                 // A password that cannot be read is a mistake in the settings, not a server that is down.
                 mailbox.proof(&office.home)?;
                 for folder in mailbox.folders() {
                     let reader = ImapReader::new(mailbox, url, folder.as_str());
-                    readers.push(Reader::Imap(Box::new(reader)));
+                    of_mailbox.push(Reader::Imap(Box::new(reader)));
                 }
             }
+        }
+        let faults = Arc::new(Mutex::new(vec![None; of_mailbox.len()]));
+        for (number, reader) in of_mailbox.into_iter().enumerate() {
+            let health = Health {
+                name: reader.name(),
+                what,
+                number,
+                faults: Arc::clone(&faults),
+                failures: 0,
+            };
+            readers.push((reader, health));
         }
     }
     Ok(readers)
 }
 
-/// The mailbox of notices and that of campaigns, where it is another one.
-fn mailboxes(office: &Office) -> Vec<&Mailbox> {
+/// The mailbox of notices and that of campaigns, where it is another one, by their settings' names.
+fn mailboxes(office: &Office) -> Vec<(&'static str, &Mailbox)> {
     let main = office.config.mailbox.as_ref();
     let individuals = office.config.individuals.mailbox.as_ref();
     let other = individuals.filter(|other| Some(*other) != main);
-    main.into_iter().chain(other).collect()
+    let main = main.map(|mailbox| ("mailbox", mailbox));
+    main.into_iter()
+        .chain(other.map(|mailbox| ("individuals.mailbox", mailbox)))
+        .collect()
 }
 
 /// Watches all mailboxes until told to stop. A mailbox that cannot be reached is tried again and again.
@@ -100,8 +124,8 @@ pub async fn run(office: Office, stop: CancellationToken) -> Result<(), WatchErr
     let readers = readers(&office)?;
     understand_the_rest(&office).await;
     let mut loops = JoinSet::new();
-    for reader in readers {
-        loops.spawn(keep_reading(reader, office.clone(), stop.clone()));
+    for (reader, health) in readers {
+        loops.spawn(keep_reading(reader, health, office.clone(), stop.clone()));
     }
     loop {
         tokio::select! {
@@ -120,7 +144,7 @@ pub async fn run(office: Office, stop: CancellationToken) -> Result<(), WatchErr
 /// # Errors
 /// The settings of one cannot be used, or a Maildir is none.
 pub fn check(office: &Office) -> Result<bool, WatchError> {
-    for mailbox in mailboxes(office) {
+    for (_, mailbox) in mailboxes(office) {
         if let MailboxUrl::Maildir(path) = &mailbox.url {
             Maildir::open(&office.home.resolve(path))?;
         }
@@ -135,15 +159,18 @@ pub fn check(office: &Office) -> Result<bool, WatchError> {
 pub async fn once(office: &Office) -> Result<usize, WatchError> {
     understand_the_rest(office).await;
     let (mut taken, mut first_error) = (0, None);
-    for reader in readers(office)? {
+    for (reader, mut health) in readers(office)? {
         let read = match reader {
             Reader::Maildir(mut reader) => reader.read(office).await,
             Reader::Imap(mut reader) => reader.read_once(office).await,
         };
         match read {
-            Ok(new) => taken += new,
+            Ok(new) => {
+                health.good(office).await;
+                taken += new;
+            }
             Err(error) => {
-                tracing::error!(error = chain(&error), "a mailbox could not be read");
+                health.bad(office, &error).await;
                 first_error.get_or_insert(error);
             }
         }
@@ -177,8 +204,7 @@ async fn understand_the_rest(office: &Office) {
 }
 
 /// Reads one place until told to stop, backing off while it cannot be read.
-async fn keep_reading(mut reader: Reader, office: Office, stop: CancellationToken) {
-    let mut health = Health::of(&reader);
+async fn keep_reading(mut reader: Reader, mut health: Health, office: Office, stop: CancellationToken) {
     loop {
         let end = match &mut reader {
             Reader::Maildir(reader) => reader.attend(&office, &stop, &mut health).await,
@@ -186,7 +212,7 @@ async fn keep_reading(mut reader: Reader, office: Office, stop: CancellationToke
         };
         let wait = match end {
             Halt::Stopped => return,
-            Halt::Failed(error) => health.bad(&error),
+            Halt::Failed(error) => health.bad(&office, &error).await,
         };
         if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
             return;
@@ -195,40 +221,56 @@ async fn keep_reading(mut reader: Reader, office: Office, stop: CancellationToke
     }
 }
 
-/// Whether a place can be read now, told once when it changes for the better and each time it goes wrong.
+/// Whether a place can be read now: logged when it changes for the better and each time it goes wrong, and noted for the
+/// clerk, who tells a person when it lasts.
 struct Health {
-    what: String,
+    name: String,
+    /// The setting under which it is noted.
+    what: &'static str,
+    /// Which of the folders of that mailbox this is.
+    number: usize,
+    /// Why each of them cannot be read: the mailbox is well when all are.
+    faults: Arc<Mutex<Vec<Option<String>>>>,
     failures: u32,
 }
 impl Health {
-    fn of(reader: &Reader) -> Self {
-        let what = match reader {
-            Reader::Maildir(reader) => reader.name(),
-            Reader::Imap(reader) => reader.name(),
-        };
-        Self { what, failures: 0 }
-    }
-
     /// It was read.
-    fn good(&mut self) {
+    async fn good(&mut self, office: &Office) {
         if self.failures > 0 {
-            tracing::info!(mailbox = self.what, "the mailbox can be read again");
+            tracing::info!(mailbox = self.name, "the mailbox can be read again");
         }
         self.failures = 0;
+        self.note(office, None).await;
     }
 
     /// It could not be read. Returns how long to wait.
-    fn bad(&mut self, error: &WatchError) -> Duration {
+    async fn bad(&mut self, office: &Office, error: &WatchError) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let is_login = matches!(error, WatchError::Imap(error) if error.is_login());
         let wait = wait(self.failures, is_login, jitter());
         tracing::error!(
-            mailbox = self.what,
+            mailbox = self.name,
             error = chain(error),
             again_in_seconds = wait.as_secs(),
             "a mailbox could not be read; answers are not noticed meanwhile; breachpost doctor says what to do"
         );
+        self.note(office, Some(chain(error))).await;
         wait
+    }
+
+    async fn note(&self, office: &Office, fault: Option<String>) {
+        let first = {
+            let mut faults = self.faults.lock().expect("nobody panics while holding the faults");
+            faults[self.number] = fault;
+            faults.iter().flatten().next().cloned()
+        };
+        let noted = office
+            .store
+            .note_health(self.what, first.as_deref(), office.now())
+            .await;
+        if let Err(error) = noted {
+            tracing::error!(error = chain(&error), "the mailbox's health could not be noted");
+        }
     }
 }
 

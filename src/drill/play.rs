@@ -10,7 +10,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::random_hex;
-use crate::dispatch::campaign::{self, CampaignContent, Person};
+use crate::dispatch::campaign::CampaignContent;
+use crate::dispatch::campaign::import::{self, ImportRequest, Target};
 use crate::dispatch::checkpoint;
 use crate::dispatch::daemon;
 use crate::dispatch::desk::breach;
@@ -229,6 +230,7 @@ impl Stage<'_> {
             attachments: Vec::new(),
             explanation: None,
             decision: None,
+            in_reply_to: None,
         };
         let prepared = notice::prepare(&self.office, request).await?;
         let filed = notice::file(&self.office, prepared, &self.by).await?;
@@ -329,6 +331,10 @@ impl Stage<'_> {
     }
 
     async fn inform(&mut self, breach: BreachId, record: Record, individuals: usize) -> anyhow::Result<PersonCount> {
+        // A list of nobody is refused, and there is nothing to rehearse.
+        if individuals == 0 {
+            return Ok(PersonCount::default());
+        }
         let begun = Instant::now();
         let content = CampaignContent {
             record,
@@ -336,8 +342,10 @@ impl Stage<'_> {
             authority: Some("Drill Authority".to_owned()),
             fallback_language: "en".to_owned(),
         };
-        let persons = (1..=individuals).map(person);
-        let id = campaign::import(&self.office, breach, &content, persons, &self.by).await?;
+        let file = self.office.home.root().join("individuals.csv");
+        std::fs::write(&file, list(individuals))?;
+        let request = ImportRequest::new(file, Target::Fresh { breach, content });
+        let id = import::import(&self.office, request, &self.by, |_| ()).await?.campaign;
         self.office.store.start(id, &self.by, self.office.now()).await?;
         self.say(
             "persons",
@@ -388,7 +396,7 @@ impl Stage<'_> {
             }
         }
         let expected: HashSet<String> = (1..=individuals)
-            .map(|n| person(n).address)
+            .map(address)
             .filter(|address| !address.starts_with("gone-"))
             .collect();
         let got: HashSet<String> = letters.keys().cloned().collect();
@@ -495,14 +503,19 @@ impl Stage<'_> {
     }
 }
 
-fn person(number: usize) -> Person {
-    let gone = number.is_multiple_of(REFUSED_EVERY);
-    Person {
-        address: format!("{}-{number}@people.example", if gone { "gone" } else { "person" }),
-        name: format!("Person {number}"),
-        language: "en".to_owned(),
-        data: vec!["basic_identity".to_owned(), "financial".to_owned()],
+/// The list as a customer system would export it.
+fn list(individuals: usize) -> String {
+    let mut list = String::from("email,name,language,data\n");
+    for number in 1..=individuals {
+        let address = address(number);
+        list.push_str(&format!("{address},Person {number},en,\"basic_identity, financial\"\n"));
     }
+    list
+}
+
+fn address(number: usize) -> String {
+    let gone = number.is_multiple_of(REFUSED_EVERY);
+    format!("{}-{number}@people.example", if gone { "gone" } else { "person" })
 }
 
 fn leaks(bytes: &[u8]) -> bool {

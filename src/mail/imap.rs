@@ -135,7 +135,7 @@ impl Session {
             name: name.to_owned(),
             why,
         };
-        let wire_name = quoted(&encoded(name)).ok_or_else(|| refused("its name holds a line end".to_owned()))?;
+        let wire_name = quoted(&encoded(name)).expect("the encoding holds printable ASCII only");
         let (mut uid_validity, mut uid_next, mut mails) = (None, None, 0);
         let command = format!("EXAMINE {wire_name}");
         let done = self

@@ -18,7 +18,7 @@ use crate::model::breach::{Contact, Decision, KeyState, Record, RiskLevel, Role,
 use crate::model::id::Reference;
 use crate::model::notice::NoticeKind;
 
-pub use self::person::{PersonContext, PersonFacts};
+pub use self::person::{Discreet, PersonContext, PersonFacts};
 
 /// What surrounds a notice to an authority: everything it says that is not in the breach record.
 #[derive(Debug, Clone)]
@@ -443,6 +443,20 @@ impl ControllerFacts {
             phone: controller.phone.clone(),
             role: words(&labels.role, record.role.name()).to_owned(),
             on_behalf: record.role == Role::ProcessorOnBehalf,
+        }
+    }
+
+    /// A controller that is not named: `sender` stands in its place.
+    fn unnamed(sender: &str, labels: &Labels) -> Self {
+        Self {
+            name: Some(sender.to_owned()),
+            address: None,
+            registration: None,
+            sector: None,
+            email: None,
+            phone: None,
+            role: words(&labels.role, Role::Controller.name()).to_owned(),
+            on_behalf: false,
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! [`facts`] and [`template`] make the text, [`mime`] writes mail, [`key`] is our OpenPGP key, [`seal`] signs and
 //! encrypts, [`open`] reads whatever came back, [`report`] reads what machines report about it, [`classify`] says what it
-//! is, [`token`] ties it to what was sent; [`passage`] says what the way changed, for a [`rehearsal`].
+//! is, [`token`] ties it to what was sent, [`authenticity`] says what is proven about its sender; [`passage`] says what
+//! the way changed, for a [`rehearsal`].
 
+pub mod authenticity;
 mod automatic;
 pub mod classify;
 pub mod facts;
@@ -11,6 +13,7 @@ mod header;
 pub mod key;
 pub mod mime;
 pub mod open;
+pub mod order;
 mod part;
 pub mod passage;
 mod pgp;

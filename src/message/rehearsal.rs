@@ -2,20 +2,15 @@
 //! anybody. It carries its day and a 64-bit HMAC, so that nobody who has not seen one can make mail look like a rehearsal
 //! and so keep it from a person's eyes; and one that was seen is worth nothing a week later. Looks nothing up.
 
-use std::fmt;
-
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-use zeroize::Zeroizing;
-
 use super::open::{Opened, Signature};
 use super::report::Report;
-use super::token;
+use super::token::{self, TokenKey};
 use crate::model::Time;
-use crate::secret::Secret;
 
 /// Names a rehearsal on its way, beside the Message-ID, which some servers replace.
 pub const HEADER: &str = "X-Breachpost-Rehearsal";
+/// What the tokens' HMAC is over, beside other kinds of tokens.
+const KIND: &str = "rehearsal";
 const PREFIX: &str = "rt";
 const RANDOM_BYTES: usize = 5;
 const DAY_BYTES: usize = 2;
@@ -23,14 +18,6 @@ const MAC_BYTES: usize = 8;
 /// Mail servers give up after five days and say so: their reports are recognised so long.
 const VALID_DAYS: i64 = 7;
 const DAY_SECONDS: i64 = 24 * 60 * 60;
-
-/// The key of the tokens: derived from the store key and never that key itself, so that no token tells anything about it.
-pub struct RehearsalKey(Zeroizing<[u8; 32]>);
-impl fmt::Debug for RehearsalKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RehearsalKey(…)")
-    }
-}
 
 /// One rehearsal's token: 32 letters and digits in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,44 +45,24 @@ pub enum Bearing {
     Report,
 }
 
-impl RehearsalKey {
-    /// The key that belongs to a store.
-    pub fn derived_from(store_key: &Secret) -> Self {
-        let mut mac = Hmac::<Sha256>::new_from_slice(store_key.expose().as_bytes()).expect("HMAC takes any key");
-        mac.update(b"breachpost: tokens of rehearsals, 1");
-        Self(Zeroizing::new(mac.finalize().into_bytes().into()))
-    }
+/// A token that nobody has seen before, valid for a week from `now`.
+pub fn fresh(key: &TokenKey, now: Time) -> Token {
+    let mut bytes = [0; RANDOM_BYTES + DAY_BYTES];
+    getrandom::fill(&mut bytes[..RANDOM_BYTES]).expect("the operating system gives random bytes");
+    bytes[RANDOM_BYTES..].copy_from_slice(&day_of(now).to_be_bytes());
+    let mac = key.mac(KIND, &bytes).to_be_bytes();
+    Token(format!("{PREFIX}{}{}", token::hex(&bytes), token::hex(&mac)))
+}
 
-    /// A token that nobody has seen before, valid for a week from `now`.
-    pub fn fresh(&self, now: Time) -> Token {
-        let mut bytes = [0; RANDOM_BYTES + DAY_BYTES];
-        getrandom::fill(&mut bytes[..RANDOM_BYTES]).expect("the operating system gives random bytes");
-        bytes[RANDOM_BYTES..].copy_from_slice(&day_of(now).to_be_bytes());
-        Token(format!(
-            "{PREFIX}{}{}",
-            token::hex(&bytes),
-            token::hex(&self.mac(&bytes))
-        ))
-    }
-
-    /// Whether this is a token of ours that is still valid. Every symbol counts, in upper or lower case.
-    pub fn accepts(&self, text: &str, now: Time) -> bool {
-        let Some((named, mac)) = bytes_of(text) else {
-            return false;
-        };
-        let made = i64::from(u16::from_be_bytes([named[RANDOM_BYTES], named[RANDOM_BYTES + 1]]));
-        let age = i64::from(day_of(now)) - made;
-        let same = self.mac(&named).iter().zip(mac).fold(0, |all, (a, b)| all | (a ^ b)) == 0;
-        // A clock may have been set back by a little since.
-        same && (-1..=VALID_DAYS).contains(&age)
-    }
-
-    fn mac(&self, bytes: &[u8]) -> [u8; MAC_BYTES] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes any key");
-        mac.update(bytes);
-        let whole = mac.finalize().into_bytes();
-        whole[..MAC_BYTES].try_into().expect("SHA-256 gives 32 bytes")
-    }
+/// Whether this is a token of ours that is still valid. Every symbol counts, in upper or lower case.
+pub fn accepts(key: &TokenKey, text: &str, now: Time) -> bool {
+    let Some((named, mac)) = bytes_of(text) else {
+        return false;
+    };
+    let made = i64::from(u16::from_be_bytes([named[RANDOM_BYTES], named[RANDOM_BYTES + 1]]));
+    let age = i64::from(day_of(now)) - made;
+    // A clock may have been set back by a little since.
+    key.mac(KIND, &named).to_be_bytes() == mac && (-1..=VALID_DAYS).contains(&age)
 }
 
 /// Days since 1970; they fit until 2149.
@@ -167,17 +134,18 @@ pub fn tokens_in(mail: &Opened, report: Option<&Report>, our: Option<&str>) -> V
 mod tests {
     use super::*;
     use chrono::TimeDelta;
+    use zeroize::Zeroizing;
 
     fn now() -> Time {
         Time::from_timestamp(1_795_000_000, 0).unwrap()
     }
-    fn key(text: &str) -> RehearsalKey {
-        RehearsalKey::derived_from(&Secret::new(text))
+    fn key(byte: u8) -> TokenKey {
+        TokenKey::new(Zeroizing::new([byte; 32]))
     }
 
     #[test]
     fn a_token_is_ours_for_a_week_and_only_with_our_key() {
-        let token = key("a").fresh(now());
+        let token = fresh(&key(1), now());
         let text = token.as_str();
         assert!(
             text.len() == 32 && text.bytes().all(|b| b.is_ascii_alphanumeric()),
@@ -185,29 +153,29 @@ mod tests {
         );
         for (days, valid) in [(-2, false), (-1, true), (0, true), (7, true), (8, false), (400, false)] {
             assert_eq!(
-                key("a").accepts(text, now() + TimeDelta::days(days)),
+                accepts(&key(1), text, now() + TimeDelta::days(days)),
                 valid,
                 "{days} days"
             );
         }
-        assert!(key("a").accepts(&text.to_uppercase(), now()));
-        assert!(!key("b").accepts(text, now()));
+        assert!(accepts(&key(1), &text.to_uppercase(), now()));
+        assert!(!accepts(&key(2), text, now()));
         for at in 0..text.len() {
             for symbol in ["0", "f", "g", "-", "ä"] {
                 let mut other = text.to_owned();
                 other.replace_range(at..=at, symbol);
-                assert!(other == text || !key("a").accepts(&other, now()), "{other}");
+                assert!(other == text || !accepts(&key(1), &other, now()), "{other}");
             }
         }
         for nonsense in ["", "rt", &text[1..], &format!("{text}0"), "ääääääääääääääää"] {
-            assert!(!key("a").accepts(nonsense, now()), "{nonsense}");
+            assert!(!accepts(&key(1), nonsense, now()), "{nonsense}");
         }
-        assert_ne!(key("a").fresh(now()), token);
+        assert_ne!(fresh(&key(1), now()), token);
     }
 
     #[test]
     fn a_mail_says_by_its_headers_which_rehearsal_it_belongs_to() {
-        let token = key("a").fresh(now());
+        let token = fresh(&key(1), now());
         let id = token.message_id("breach@müller.example");
         assert!(id.ends_with("@xn--mller-kva.example>"), "{id}");
         let table: [(&str, Opened, &[Bearing]); 7] = [

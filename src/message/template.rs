@@ -6,28 +6,37 @@
 //! or stores.
 
 mod check;
+mod filled;
 mod helpers;
+mod html;
 pub mod labels;
 mod layout;
+pub mod lint;
+mod overlay;
+mod program;
+mod review;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{LazyLock, OnceLock};
 
-use handlebars::{Context, Handlebars, Template};
+use handlebars::Template;
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
 use serde_json::Value;
 
 use self::helpers::HELPERS;
 use self::labels::Labels;
+use self::program::Program;
 use super::facts::{NoticeFacts, PersonFacts, sample};
 use crate::model::notice::NoticeKind;
 use crate::reading;
 
 pub use self::check::paths;
+pub use self::filled::Filled;
 pub use self::layout::WIDTH;
+pub use self::review::Review;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
@@ -51,45 +60,141 @@ pub enum Audience {
     Authority,
     /// One affected person (GDPR Art. 34).
     Individual,
+    /// Everybody, where persons cannot be told one by one (GDPR Art. 34(3)(c)).
+    Public,
+    /// The controller, told by its processor (GDPR Art. 33(2)).
+    Controller,
+    /// An organisation that has to act as well: a bank, an insurer, another controller.
+    Partner,
+    /// Our own staff, who will be asked.
+    Internal,
 }
 impl Audience {
-    pub const ALL: [Audience; 2] = [Audience::Authority, Audience::Individual];
+    pub const ALL: [Audience; 6] = [
+        Audience::Authority,
+        Audience::Individual,
+        Audience::Public,
+        Audience::Controller,
+        Audience::Partner,
+        Audience::Internal,
+    ];
     /// Its folder in `templates/`.
     pub fn name(self) -> &'static str {
         match self {
             Audience::Authority => "authority",
             Audience::Individual => "individual",
+            Audience::Public => "public",
+            Audience::Controller => "controller",
+            Audience::Partner => "partner",
+            Audience::Internal => "internal",
+        }
+    }
+    /// Are its templates filled with [`PersonFacts`]? The others are filled with [`NoticeFacts`].
+    pub fn speaks_to_persons(self) -> bool {
+        matches!(self, Audience::Individual | Audience::Public)
+    }
+}
+
+/// How a message to a person is worded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Variant {
+    #[default]
+    Plain,
+    /// Does not name the controller: for a sender whose name alone would tell something about the person.
+    Discreet,
+}
+
+/// One template among all.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    audience: Audience,
+    variant: Variant,
+    language: String,
+}
+impl Key {
+    fn plain(audience: Audience, language: &str) -> Self {
+        Self {
+            audience,
+            variant: Variant::Plain,
+            language: language.to_owned(),
+        }
+    }
+    /// Who it is for, in words.
+    fn what(&self) -> &'static str {
+        match self.variant {
+            Variant::Plain => self.audience.name(),
+            Variant::Discreet => "discreet individual",
         }
     }
 }
 
-/// Something wrong in a template or label file.
+/// Something wrong in a template or label file, or in what it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// What kind of mistake, for programs: `unusable` for a file that cannot be used, else a code of [`lint`].
+    pub code: &'static str,
+    pub severity: Severity,
     /// `authority/fr.hbs`; for an overlay its whole path.
     pub file: String,
-    /// From 1; 0 where it concerns the file as a whole.
+    /// From 1; 0 where it concerns the file as a whole. Of a filled text: its line there.
     pub line: usize,
     /// From 1; 0 where it concerns the line or file as a whole.
     pub column: usize,
+    /// What is wrong.
     pub problem: String,
+    /// What to do about it; empty where the problem says so itself.
+    pub remedy: String,
 }
-impl Finding {
-    fn whole(file: &str, problem: impl Into<String>) -> Self {
-        Self {
-            file: file.to_owned(),
-            line: 0,
-            column: 0,
-            problem: problem.into(),
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// A person should look at it before it is sent.
+    Warning,
+    /// Must not be sent.
+    Error,
+}
+impl Severity {
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
         }
+    }
+}
+
+impl Finding {
+    /// The file cannot be used.
+    fn at(file: &str, line: usize, column: usize, problem: impl Into<String>) -> Self {
+        Self {
+            code: "unusable",
+            severity: Severity::Error,
+            file: file.to_owned(),
+            line,
+            column,
+            problem: problem.into(),
+            remedy: String::new(),
+        }
+    }
+    fn whole(file: &str, problem: impl Into<String>) -> Self {
+        Self::at(file, 0, 0, problem)
     }
 }
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.line, self.column) {
-            (0, _) => write!(f, "{}: {}", self.file, self.problem),
-            (line, 0) => write!(f, "{}:{line}: {}", self.file, self.problem),
-            (line, column) => write!(f, "{}:{line}:{column}: {}", self.file, self.problem),
+            (0, _) => write!(f, "{}: ", self.file)?,
+            (line, 0) => write!(f, "{}:{line}: ", self.file)?,
+            (line, column) => write!(f, "{}:{line}:{column}: ", self.file)?,
+        }
+        f.write_str(&self.problem)?;
+        match self.remedy.is_empty() {
+            true => Ok(()),
+            false => write!(f, "; {}", self.remedy),
         }
     }
 }
@@ -125,7 +230,7 @@ fn and_more(more: usize) -> String {
 
 /// All templates and labels: built-in ones, and those of an overlay in their place.
 pub struct Templates {
-    templates: BTreeMap<(Audience, String), Entry<Compiled>>,
+    templates: BTreeMap<Key, Entry<Compiled>>,
     labels: BTreeMap<String, Entry<Labels>>,
     /// Files of the overlay that nothing uses.
     strays: Vec<Finding>,
@@ -160,7 +265,8 @@ fn faulty(findings: &[Finding]) -> TemplateError {
 
 /// A template that has been parsed and checked.
 struct Compiled {
-    engine: Handlebars<'static>,
+    subject: Program,
+    text: Program,
 }
 
 impl Templates {
@@ -184,42 +290,9 @@ impl Templates {
             }
         }
         if let Some(folder) = overlay.filter(|f| f.exists()) {
-            templates.read_overlay(folder)?;
+            overlay::read(folder, &mut templates)?;
         }
         Ok(templates)
-    }
-
-    fn read_overlay(&mut self, folder: &Path) -> Result<(), TemplateError> {
-        for part in Audience::ALL.map(Audience::name).into_iter().chain(["labels"]) {
-            let part_folder = folder.join(part);
-            if !part_folder.is_dir() {
-                continue;
-            }
-            let failed = |path: &Path| {
-                let path = path.display().to_string();
-                move |source| TemplateError::Read { path, source }
-            };
-            for item in std::fs::read_dir(&part_folder).map_err(failed(&part_folder))? {
-                let path = item.map_err(failed(&part_folder))?.path();
-                let shown = path.display().to_string();
-                let Some(name) = path.file_name().and_then(|n| n.to_str()) else {
-                    continue;
-                };
-                if name.starts_with('.') || !path.is_file() {
-                    continue;
-                }
-                if path.metadata().map_err(failed(&path))?.len() > MAX_FILE_BYTES {
-                    return Err(TemplateError::TooLarge { path: shown });
-                }
-                let source = std::fs::read_to_string(&path).map_err(failed(&path))?;
-                if !self.place(&format!("{part}/{name}"), shown.clone(), source) {
-                    let problem =
-                        "is not used; a template is named by its language, such as `fr.hbs`, labels `fr.yaml`";
-                    self.strays.push(Finding::whole(&shown, problem));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Takes a file by its place in the folder; false if it is neither template nor labels.
@@ -234,25 +307,44 @@ impl Templates {
             return false;
         }
         let audience = Audience::ALL.into_iter().find(|a| a.name() == folder);
-        match (audience, folder, ending) {
-            (Some(audience), _, "hbs") => {
-                self.templates
-                    .insert((audience, language.to_owned()), Entry::new(file, source));
-                true
-            }
-            (None, "labels", "yaml") => {
+        let (audience, variant) = match (audience, ending) {
+            (Some(audience), "hbs") => (audience, Variant::Plain),
+            (Some(Audience::Individual), "discreet.hbs") => (Audience::Individual, Variant::Discreet),
+            (None, "yaml") if folder == "labels" => {
                 self.labels.insert(language.to_owned(), Entry::new(file, source));
-                true
+                return true;
             }
-            _ => false,
-        }
+            _ => return false,
+        };
+        let key = Key {
+            variant,
+            ..Key::plain(audience, language)
+        };
+        self.templates.insert(key, Entry::new(file, source));
+        true
     }
 
     /// The languages in which this audience can be written to, in alphabetical order.
     pub fn languages(&self, audience: Audience) -> Vec<&str> {
-        let of_audience = self.templates.keys().filter(|(a, _)| *a == audience);
-        let with_labels = of_audience.filter(|(_, language)| self.labels.contains_key(language));
-        with_labels.map(|(_, language)| language.as_str()).collect()
+        self.languages_of(audience, Variant::Plain)
+    }
+
+    /// The languages in which there is this variant.
+    pub fn languages_of(&self, audience: Audience, variant: Variant) -> Vec<&str> {
+        let fitting = self
+            .templates
+            .keys()
+            .filter(|k| k.audience == audience && k.variant == variant);
+        let with_labels = fitting.filter(|k| self.labels.contains_key(&k.language));
+        with_labels.map(|k| k.language.as_str()).collect()
+    }
+
+    /// Every template: for whom, how worded, in which language, and who has reviewed it.
+    pub fn list(&self) -> impl Iterator<Item = (Audience, Variant, &str, Review)> {
+        self.templates.iter().map(|(key, entry)| {
+            let review = Review::in_head(&entry.source);
+            (key.audience, key.variant, key.language.as_str(), review)
+        })
     }
 
     /// The words of a language, for [`NoticeFacts::new`] and [`PersonFacts::new`].
@@ -274,19 +366,20 @@ impl Templates {
     ///
     /// # Errors
     /// [`TemplateError::Language`].
-    pub fn source(&self, audience: Audience, language: &str) -> Result<&str, TemplateError> {
-        let entry = self.templates.get(&(audience, language.to_owned()));
-        entry
-            .map(|entry| entry.source.as_str())
-            .ok_or_else(|| self.no_language(audience, language))
+    pub fn source(&self, audience: Audience, variant: Variant, language: &str) -> Result<&str, TemplateError> {
+        let key = Key {
+            variant,
+            ..Key::plain(audience, language)
+        };
+        self.entry(&key).map(|entry| entry.source.as_str())
     }
 
-    fn no_language(&self, audience: Audience, language: &str) -> TemplateError {
-        TemplateError::Language {
-            audience: audience.name(),
-            language: language.to_owned(),
-            have: self.languages(audience).join(", "),
-        }
+    fn entry(&self, key: &Key) -> Result<&Entry<Compiled>, TemplateError> {
+        self.templates.get(key).ok_or_else(|| TemplateError::Language {
+            audience: key.what(),
+            language: key.language.clone(),
+            have: self.languages_of(key.audience, key.variant).join(", "),
+        })
     }
 
     /// The text of a notice to an authority, in the language of the facts.
@@ -294,39 +387,78 @@ impl Templates {
     /// # Errors
     /// [`TemplateError::Language`] if there is no such template, [`TemplateError::Faulty`] if it cannot be used.
     pub fn render_notice(&self, facts: &NoticeFacts) -> Result<Rendered, TemplateError> {
-        self.render(Audience::Authority, &facts.language, facts, &facts.unknown)
+        self.render_notice_for(Audience::Authority, facts)
     }
 
-    /// The text of a message to one affected person, in the language of the facts.
+    /// The text of a notice to a controller, a partner or our own staff, in the language of the facts.
+    ///
+    /// # Errors
+    /// As for [`Templates::render_notice`]; also for an audience that is told with [`PersonFacts`].
+    pub fn render_notice_for(&self, audience: Audience, facts: &NoticeFacts) -> Result<Rendered, TemplateError> {
+        let key = Key::plain(audience, &facts.language);
+        Ok(self.fill(&key, facts, &facts.unknown)?.rendered())
+    }
+
+    /// The text of a message to one affected person, in the language and the variant of the facts.
     ///
     /// # Errors
     /// As for [`Templates::render_notice`].
     pub fn render_individual(&self, facts: &PersonFacts) -> Result<Rendered, TemplateError> {
-        self.render(Audience::Individual, &facts.language, facts, &facts.unknown)
+        Ok(self.fill_individual(facts)?.rendered())
     }
 
-    fn render(
-        &self,
-        audience: Audience,
-        language: &str,
-        facts: &impl Serialize,
-        unknown: &str,
-    ) -> Result<Rendered, TemplateError> {
-        let key = (audience, language.to_owned());
-        let entry = self
-            .templates
-            .get(&key)
-            .ok_or_else(|| self.no_language(audience, language))?;
+    /// As [`Templates::render_individual`], to be had as text and as HTML.
+    ///
+    /// # Errors
+    /// As for [`Templates::render_notice`].
+    pub fn fill_individual(&self, facts: &PersonFacts) -> Result<Filled, TemplateError> {
+        let variant = if facts.discreet {
+            Variant::Discreet
+        } else {
+            Variant::Plain
+        };
+        let key = Key {
+            variant,
+            ..Key::plain(Audience::Individual, &facts.language)
+        };
+        self.fill(&key, facts, &facts.unknown)
+    }
+
+    /// The text that tells everybody (GDPR Art. 34(3)(c)), in the language of the facts, as text and as HTML.
+    ///
+    /// # Errors
+    /// As for [`Templates::render_notice`].
+    pub fn fill_public(&self, facts: &PersonFacts) -> Result<Filled, TemplateError> {
+        self.fill(&Key::plain(Audience::Public, &facts.language), facts, &facts.unknown)
+    }
+
+    /// One message in several languages, for a person whose language is not known: the languages are named first, then
+    /// each has the whole message, in the order of `facts`. There must be one at least.
+    ///
+    /// # Errors
+    /// As for [`Templates::render_notice`].
+    pub fn fill_stacked(&self, facts: &[PersonFacts]) -> Result<Filled, TemplateError> {
+        let parts = facts.iter().map(|facts| {
+            let labels = self.labels(&facts.language)?;
+            Ok((labels, self.fill_individual(facts)?))
+        });
+        let parts = parts.collect::<Result<Vec<_>, TemplateError>>()?;
+        let sender = facts.first().and_then(|f| f.controller.name.as_deref());
+        Ok(Filled::stacked(sender.unwrap_or_default(), &parts))
+    }
+
+    fn fill(&self, key: &Key, facts: &impl Serialize, unknown: &str) -> Result<Filled, TemplateError> {
+        let entry = self.entry(key)?;
         let compiled = entry
-            .get(|file, source| compile(audience, file, source))
+            .get(|file, source| compile(key.audience, file, source))
             .map_err(faulty)?;
         compiled
-            .render(&entry.file, facts, unknown)
+            .fill(&entry.file, facts, unknown, &key.language)
             .map_err(|finding| faulty(&[finding]))
     }
 
     /// Everything that is wrong: files that cannot be used, words that are missing, facts that do not exist. Each template
-    /// is also filled in with a complete example.
+    /// is also filled in with a complete example, and what it says to a person is judged ([`lint`]).
     pub fn check(&self) -> Vec<Finding> {
         let mut findings = self.strays.clone();
         for (language, entry) in &self.labels {
@@ -335,45 +467,56 @@ impl Templates {
                 Ok(labels) => findings.extend(labels.flaws().into_iter().map(|f| Finding::whole(&entry.file, f))),
             }
         }
-        for ((audience, language), entry) in &self.templates {
-            if let Err(found) = entry.get(|file, source| compile(*audience, file, source)) {
+        for (key, entry) in &self.templates {
+            if let Err(found) = entry.get(|file, source| compile(key.audience, file, source)) {
                 findings.extend_from_slice(found);
                 continue;
             }
+            let language = &key.language;
             if !self.labels.contains_key(language) {
                 let problem = format!("cannot be used: labels/{language}.yaml is missing");
                 findings.push(Finding::whole(&entry.file, problem));
                 continue;
             }
             let Ok(labels) = self.labels(language) else { continue };
-            let rendered = match audience {
-                Audience::Authority => NoticeKind::ALL
-                    .into_iter()
-                    .map(|kind| self.render_notice(&sample::notice(kind, labels)))
-                    .collect::<Vec<_>>(),
-                Audience::Individual => vec![self.render_individual(&sample::person(labels))],
-            };
-            for error in rendered.into_iter().filter_map(Result::err) {
-                findings.push(match error {
-                    TemplateError::Faulty { first, .. } => first,
-                    other => Finding::whole(&entry.file, other.to_string()),
-                });
-            }
+            findings.extend(self.check_with_sample(key, entry, labels));
         }
         findings.dedup();
         findings
     }
+
+    fn check_with_sample(&self, key: &Key, entry: &Entry<Compiled>, labels: &Labels) -> Vec<Finding> {
+        let notice = |kind| {
+            let facts = sample::notice(kind, labels);
+            self.fill(key, &facts, &facts.unknown).err()
+        };
+        let failed = match key.audience {
+            Audience::Individual | Audience::Public => {
+                let facts = match key.variant {
+                    Variant::Plain => sample::person(labels),
+                    Variant::Discreet => sample::discreet(labels),
+                };
+                match self.fill(key, &facts, &facts.unknown) {
+                    Ok(filled) => {
+                        let judged = lint::lint(&filled.rendered(), &facts, &lint::Matter::sample(), &entry.file);
+                        return judged.into_iter().filter(|f| f.severity > Severity::Note).collect();
+                    }
+                    Err(error) => vec![error],
+                }
+            }
+            _ => NoticeKind::ALL.into_iter().filter_map(notice).collect(),
+        };
+        let findings = failed.into_iter().map(|error| match error {
+            TemplateError::Faulty { first, .. } => first,
+            other => Finding::whole(&entry.file, other.to_string()),
+        });
+        findings.collect()
+    }
 }
 
 fn read_labels(language: &str, file: &str, source: &str) -> Result<Labels, Vec<Finding>> {
-    let mut labels: Labels = reading::yaml(file, source.as_bytes()).map_err(|e| {
-        vec![Finding {
-            file: file.to_owned(),
-            line: e.line,
-            column: e.column,
-            problem: e.message,
-        }]
-    })?;
+    let mut labels: Labels =
+        reading::yaml(file, source.as_bytes()).map_err(|e| vec![Finding::at(file, e.line, e.column, e.message)])?;
     labels.code = language.to_owned();
     Ok(labels)
 }
@@ -381,10 +524,7 @@ fn read_labels(language: &str, file: &str, source: &str) -> Result<Labels, Vec<F
 /// What the facts of an audience look like, complete.
 fn shape(audience: Audience) -> &'static Value {
     static SHAPES: LazyLock<[Value; 2]> = LazyLock::new(sample::shapes);
-    match audience {
-        Audience::Authority => &SHAPES[0],
-        Audience::Individual => &SHAPES[1],
-    }
+    &SHAPES[usize::from(audience.speaks_to_persons())]
 }
 
 /// The three parts of a template file, each kept at its lines.
@@ -399,12 +539,7 @@ fn split(file: &str, source: &str) -> Result<Parts, Finding> {
     let source = source.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     for (i, line) in source.split('\n').enumerate() {
         if let Some(column) = line.chars().position(|c| c.is_control() && c != '\t') {
-            return Err(Finding {
-                file: file.to_owned(),
-                line: i + 1,
-                column: column + 1,
-                problem: "a control character; remove it".to_owned(),
-            });
+            return Err(Finding::at(file, i + 1, column + 1, "a control character; remove it"));
         }
     }
     let lines: Vec<&str> = source.split('\n').collect();
@@ -446,13 +581,7 @@ fn compile(audience: Audience, file: &str, source: &str) -> Result<Compiled, Vec
                 (line, column, problem)
             };
             let (line, column, problem) = check::left_open(source).unwrap_or_else(parsers_view);
-            let file = file.to_owned();
-            vec![Finding {
-                file,
-                line,
-                column,
-                problem,
-            }]
+            vec![Finding::at(file, line, column, problem)]
         })
     };
     let only_comments = |t: &Template| {
@@ -474,32 +603,22 @@ fn compile(audience: Audience, file: &str, source: &str) -> Result<Compiled, Vec
     if !found.is_empty() {
         return Err(found);
     }
-    let mut engine = helpers::engine();
-    engine.register_template("subject", subject);
-    engine.register_template("text", text);
-    Ok(Compiled { engine })
+    Ok(Compiled {
+        subject: Program::new(&subject),
+        text: Program::new(&text),
+    })
 }
 
 impl Compiled {
-    fn render(&self, file: &str, facts: &impl Serialize, unknown: &str) -> Result<Rendered, Finding> {
-        let failed = |e: handlebars::RenderError| Finding {
-            file: file.to_owned(),
-            line: e.line_no.unwrap_or_default(),
-            column: e.column_no.unwrap_or_default(),
-            problem: e.reason().to_string(),
-        };
+    fn fill(&self, file: &str, facts: &impl Serialize, unknown: &str, language: &str) -> Result<Filled, Finding> {
         let mut values = serde_json::to_value(facts).map_err(|e| Finding::whole(file, e.to_string()))?;
         clean(&mut values);
-        let context = Context::from(values);
-        let fill = |part| self.engine.render_with_context(part, &context).map_err(failed);
-        let subject = layout::one_line(&fill("subject")?, unknown);
-        if subject.is_empty() {
+        let (subject, text) = (self.subject.fill(&values), self.text.fill(&values));
+        let filled = Filled::new(&subject, text, unknown, language);
+        if filled.subject.is_empty() {
             return Err(Finding::whole(file, "the subject is empty"));
         }
-        Ok(Rendered {
-            subject,
-            text: layout::lay_out(&fill("text")?, unknown),
-        })
+        Ok(filled)
     }
 }
 

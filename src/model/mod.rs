@@ -1,14 +1,17 @@
 //! The nouns of the trade and their states: no I/O, no async, no clock of its own.
 //! Knows nothing of SQL, SMTP, OpenPGP or templates.
 
+pub mod address;
 pub mod alert;
 pub mod breach;
 pub mod delivery;
 pub mod holidays;
 pub mod id;
+pub mod inquiry;
 pub mod notice;
 pub mod proof;
 pub mod receipt;
+pub mod recipient;
 pub mod time;
 
 /// An instant. Stored and compared in UTC; shown in the zone that matters to the reader.

@@ -216,6 +216,9 @@ pub struct Notice {
     pub withdrawn_at: Option<Time>,
     /// Why it is a draft: the one-line reason it could not be filed.
     pub draft_reason: Option<String>,
+    /// The authority's mail that it answers.
+    #[serde(default)]
+    pub answers: Option<MailId>,
 }
 
 impl Notice {

@@ -166,7 +166,8 @@ fn second_working_day(first: NaiveDate, calendar: &Calendar) -> Option<NaiveDate
     None
 }
 
-fn end_of_day(day: NaiveDate, tz: Tz) -> Time {
+/// The last instant of a local day: where the next one begins.
+pub(crate) fn end_of_day(day: NaiveDate, tz: Tz) -> Time {
     start_of_day(day + Days::new(1), tz)
 }
 

@@ -8,16 +8,20 @@ mod alarms;
 pub mod chain;
 pub mod sqlite;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Time;
 use crate::model::delivery::{DeliveryState, Fault, HoldReason, Outcome, RetryPolicy, SmtpReply, TlsFacts};
-use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId, MailId, Reference, WorkerId};
+use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, DeliveryId, ListId, MailId, Reference, WorkerId};
+use crate::model::inquiry::Inquiry;
 use crate::model::notice::{Acknowledgement, Notice, NoticeChannel, NoticeKind, Protection};
 use crate::model::proof::Proof;
-use crate::model::receipt::ReceiptKind;
+use crate::model::receipt::{Authenticity, Certainty, Mark, ReceiptKind, ReportAction};
+use crate::model::recipient::{Fields, Flags, PersonKey, Reason};
 use crate::secret::Secret;
 
 pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
@@ -139,6 +143,8 @@ pub struct NewNotice {
     pub hold: Option<HoldReason>,
     /// What opens it, where it was sealed with a passphrase; kept with the content, to be told by telephone.
     pub passphrase: Option<Secret>,
+    /// The authority's mail that it answers: once it is handed over, that question is closed.
+    pub answers: Option<MailId>,
 }
 
 /// A proof that a person gave for a notice.
@@ -163,13 +169,135 @@ pub struct NewMailOut {
 /// One person of a campaign, one row of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPerson {
-    /// What makes this person one in the campaign: a number of the controller's, or address and name. Two persons may
-    /// share an address, and one person is written to once.
-    pub key: String,
+    /// What makes this person one in the campaign. Two persons may share an address, and one person is written to once.
+    pub key: PersonKey,
     pub address: String,
+    /// Of the address, in A-labels and lower case.
+    pub domain: String,
+    /// ISO 639-1; empty where the list does not say.
     pub language: String,
-    /// Merge fields as a JSON object; erased after the retention time.
-    pub fields: serde_json::Value,
+    /// ISO 3166-1 alpha-2.
+    pub country: Option<String>,
+    pub flags: Flags,
+    /// Merge fields; erased after the retention time.
+    pub fields: Fields,
+}
+
+/// A row that cannot be used: a person who is not reached by mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBadRow {
+    /// Where the row gives the controller's number of the person.
+    pub key: Option<PersonKey>,
+    /// As a spreadsheet program numbers it.
+    pub row: u64,
+    pub line: Option<u64>,
+    /// As the list calls it.
+    pub column: Option<String>,
+    pub reason: Reason,
+    /// As the list has them, one for each of its columns; erased after the retention time.
+    pub cells: Vec<String>,
+    pub fields: Fields,
+}
+
+/// One row of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRow {
+    /// The bad row of this campaign that this one takes the place of.
+    pub corrects: Option<BadRowId>,
+    pub content: RowContent,
+}
+/// What a row came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowContent {
+    Person(Box<NewPerson>),
+    Bad(Box<NewBadRow>),
+}
+
+/// A list about to be imported.
+#[derive(Debug, Clone)]
+pub struct NewList {
+    pub into: ListTarget,
+    /// Lower-case hex SHA-256 of the file and of how it is read: the same list, given again, goes on where it was cut off.
+    pub fingerprint: String,
+    /// The file's name, without folders.
+    pub file: String,
+    /// Lower-case hex, of the file.
+    pub sha256: String,
+    /// Format, columns, meanings: what a person needs to understand row numbers later.
+    pub facts: serde_json::Value,
+    pub rows: u64,
+}
+/// Where a list goes.
+#[derive(Debug, Clone)]
+pub enum ListTarget {
+    /// A campaign of its own.
+    Fresh {
+        breach: BreachId,
+        content: serde_json::Value,
+    },
+    /// A draft.
+    Draft(CampaignId),
+}
+/// A list that is being imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenList {
+    pub campaign: CampaignId,
+    pub list: ListId,
+    /// Rows that are in already: more than 0 where an import that was cut off goes on.
+    pub done: u64,
+}
+/// A list of a campaign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoredList {
+    pub id: ListId,
+    pub file: String,
+    pub sha256: String,
+    pub facts: serde_json::Value,
+    pub rows: u64,
+    pub rows_done: u64,
+    pub begun_at: Time,
+    pub begun_by: Actor,
+    pub ended_at: Option<Time>,
+}
+
+/// All rows of a campaign's lists: `rows` is always the sum of the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowCounts {
+    pub rows: u64,
+    /// Persons who can be written to.
+    pub valid: u64,
+    /// Further rows of a person who is counted already.
+    pub duplicates: u64,
+    /// Persons who cannot be written to: unreached from the start.
+    pub invalid: u64,
+}
+
+/// Rows of a campaign that wait to be corrected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BadRow {
+    pub id: BadRowId,
+    pub list: ListId,
+    pub row: u64,
+    pub line: Option<u64>,
+    pub column: Option<String>,
+    pub reason: Reason,
+    #[serde(skip)]
+    pub cells: Vec<String>,
+}
+
+/// The persons of a campaign who can be written to, counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PersonCounts {
+    /// By ISO 639-1 code; the empty one for those whose language is not known.
+    pub languages: BTreeMap<String, u64>,
+    /// By ISO 3166-1 code; the empty one for those whose country is not known.
+    pub countries: BTreeMap<String, u64>,
+    /// The domains with the most persons, at most ten, most first.
+    pub domains: Vec<(String, u64)>,
+    /// For each of [`Flags::ALL`], in its order.
+    pub flags: Vec<u64>,
+    /// Addresses at which there are persons of different names.
+    pub shared_addresses: u64,
 }
 
 /// What a worker must do for one delivery.
@@ -247,7 +375,7 @@ pub struct StoredDelivery {
 pub struct StoredCampaign {
     pub id: CampaignId,
     pub breach: BreachId,
-    /// `draft`, `running`, `paused`, `finished`, `cancelled` (design: campaign states).
+    /// `importing`, `draft`, `running`, `paused`, `finished`, `cancelled` (design: campaign states).
     pub state: String,
     /// What the messages are made from: template name and the breach's facts, fixed when approved.
     pub content: serde_json::Value,
@@ -285,6 +413,51 @@ pub struct Pin {
     pub imported_at: Time,
 }
 
+/// A certificate that was fetched for an authority. It is used for nothing before a person, or the profile's rule,
+/// makes it the pin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    pub authority: String,
+    /// Upper-case hex, no spaces.
+    pub fingerprint: String,
+    /// Binary OpenPGP certificate.
+    #[serde(skip)]
+    pub certificate: Vec<u8>,
+    /// The URL it came from.
+    pub source: String,
+    /// When it was first seen there.
+    pub fetched_at: Time,
+    pub state: ProposalState,
+    pub decided_by: Option<Actor>,
+    pub decided_at: Option<Time>,
+    /// Why a person refused it.
+    pub reason: Option<String>,
+}
+/// How far a [`Proposal`] has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProposalState {
+    /// For a person. At most one of each authority.
+    Waiting,
+    /// A person made it the pin.
+    Approved,
+    /// A person refused it; the same bytes are not proposed again.
+    Refused,
+    /// Taken by the profile's rule: a newer state of the pinned certificate, or its revocation.
+    Automatic,
+    /// Something newer was fetched before anybody decided.
+    Replaced,
+}
+/// The latest look for an authority's certificate on the web.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    pub at: Time,
+    /// When to look again.
+    pub next: Time,
+    /// What came of it, in words.
+    pub result: String,
+}
+
 /// What was understood of a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Understanding {
@@ -299,6 +472,88 @@ pub struct Understanding {
     /// The fingerprint of a good signature by a pinned certificate.
     pub signed_by: Option<String>,
     pub encrypted: bool,
+    /// The delivery it belongs to: the notice's, or that of one person of a campaign.
+    #[serde(default)]
+    pub delivery: Option<DeliveryId>,
+    /// By which mark it was tied, and how sure that is.
+    #[serde(default)]
+    pub matched_by: Option<Mark>,
+    #[serde(default)]
+    pub certainty: Option<Certainty>,
+    /// Notices it may belong to, for a person to say: only sender and time fit.
+    #[serde(default)]
+    pub proposed: Vec<Reference>,
+    /// What is proven about its sender.
+    #[serde(default)]
+    pub authenticity: Authenticity,
+    /// A phrase in it that may mean an order to inform the persons concerned (GDPR Art. 34(4)): a hint for the reader.
+    #[serde(default)]
+    pub order_hint: Option<String>,
+}
+
+/// What follows from a mail, beside what was understood of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Consequences {
+    /// Booked as by [`Notices::acknowledge`] for the notice that was understood.
+    pub acknowledgement: Option<Acknowledgement>,
+    /// What it reports of the delivery that was understood.
+    pub reports: Vec<NewReport>,
+    /// It asks something: open until answered.
+    pub inquiry: Option<NewInquiry>,
+}
+/// What a report says of one delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewReport {
+    pub action: ReportAction,
+    /// RFC 3463, such as `5.1.1`.
+    pub status: Option<String>,
+    /// The other server's words, at most some hundred characters; they may name the recipient.
+    pub diagnostic: Option<String>,
+}
+/// A question about the notice that was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewInquiry {
+    pub due: Time,
+    /// A person has read an order in it (GDPR Art. 34(4)).
+    pub order: bool,
+}
+/// What was reported of a delivery after it had left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeliveryReport {
+    pub mail: MailId,
+    pub at: Time,
+    pub action: ReportAction,
+    pub status: Option<String>,
+    pub diagnostic: Option<String>,
+}
+/// A person's decision that took a mail out of the tray.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    pub at: Time,
+    pub by: Actor,
+    pub how: HowSettled,
+    /// Why, as the person said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HowSettled {
+    /// Attached to what it belongs to.
+    Matched,
+    /// Looked at; nothing more to do.
+    Done,
+    /// A notice that answers it was handed over.
+    Answered,
+}
+impl HowSettled {
+    pub fn name(self) -> &'static str {
+        match self {
+            HowSettled::Matched => "matched",
+            HowSettled::Done => "done",
+            HowSettled::Answered => "answered",
+        }
+    }
 }
 /// A mail as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -311,6 +566,10 @@ pub struct StoredMail {
     #[serde(skip)]
     pub raw: Vec<u8>,
     pub understanding: Option<Understanding>,
+    /// Whether it waits for a person.
+    pub in_tray: bool,
+    /// The decision that took it out of the tray.
+    pub settled: Option<Settled>,
 }
 
 /// A person with a token of their own.
@@ -340,7 +599,7 @@ pub struct Copied {
 
 /// How far a folder of a mailbox on a server has been read (RFC 3501 §2.3.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
+pub struct ReadMark {
     /// As long as it stays the same, a UID means the same mail.
     pub uid_validity: u32,
     /// This mail and all before it are stored, or were left alone on purpose.
@@ -492,27 +751,52 @@ pub trait Outbox: Send + Sync {
 /// Communications to many individuals.
 #[async_trait]
 pub trait Campaigns: Send + Sync {
-    async fn add_campaign(
-        &self,
-        breach: BreachId,
-        content: serde_json::Value,
-        by: &Actor,
-        now: Time,
-    ) -> Result<CampaignId, StoreError>;
-    /// One chunk of persons in one transaction; called until the list ends. Not due before [`Campaigns::start`]. Returns
-    /// how many were new: a person whose key the campaign has already (compared byte by byte) is left out.
-    async fn add_persons(
-        &self,
-        campaign: CampaignId,
-        persons: Vec<NewPerson>,
-        by: &Actor,
-        now: Time,
-    ) -> Result<u64, StoreError>;
     /// Makes the persons due; one that runs already stays as it is.
     async fn start(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError>;
     async fn find_campaign(&self, campaign: CampaignId) -> Result<Option<StoredCampaign>, StoreError>;
     async fn list_campaigns(&self) -> Result<Vec<StoredCampaign>, StoreError>;
     async fn tally(&self, campaign: CampaignId) -> Result<Tally, StoreError>;
+}
+
+/// Lists of persons, on their way into a campaign. The campaign is `importing` from the first row to the last; then it is a
+/// draft.
+#[async_trait]
+pub trait Lists: Send + Sync {
+    /// Begins a list, or goes on with the same one where its import was cut off.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the campaign takes no more persons, imports another list, or has had this one.
+    async fn begin_list(&self, list: NewList, by: &Actor, now: Time) -> Result<OpenList, StoreError>;
+    /// Adds the rows that follow the first `done` in one transaction. A person whose key the campaign has is a duplicate,
+    /// whose fields are united with those that are there. Returns the campaign's counts.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when other than `done` rows are in: another process imports the same list.
+    async fn add_rows(
+        &self,
+        list: ListId,
+        done: u64,
+        rows: Vec<NewRow>,
+        by: &Actor,
+        now: Time,
+    ) -> Result<RowCounts, StoreError>;
+    /// All rows are in: the campaign is a draft.
+    async fn end_list(&self, list: ListId, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// The list cannot be trusted any more, for instance because its file was replaced: the campaign is cancelled.
+    async fn abandon_list(&self, list: ListId, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Of one campaign, oldest first.
+    async fn lists(&self, campaign: CampaignId) -> Result<Vec<StoredList>, StoreError>;
+    async fn row_counts(&self, campaign: CampaignId) -> Result<RowCounts, StoreError>;
+    async fn person_counts(&self, campaign: CampaignId) -> Result<PersonCounts, StoreError>;
+    /// How often each reason occurs.
+    async fn bad_row_reasons(&self, campaign: CampaignId) -> Result<BTreeMap<String, u64>, StoreError>;
+    /// In the order of the lists, after `after`, at most `most`.
+    async fn list_bad_rows(
+        &self,
+        campaign: CampaignId,
+        after: Option<BadRowId>,
+        most: u32,
+    ) -> Result<Vec<BadRow>, StoreError>;
 }
 
 /// Certificates of authorities, pinned by a person.
@@ -525,6 +809,35 @@ pub trait Pins: Send + Sync {
     async fn list_pins(&self) -> Result<Vec<Pin>, StoreError>;
 }
 
+/// Certificates fetched from the web, which wait to be pinned.
+#[async_trait]
+pub trait Proposals: Send + Sync {
+    /// Keeps a fetched certificate (its state is not looked at) and returns it as it is kept: `waiting`, in the place of
+    /// what waited before; the same bytes as a waiting or refused one change nothing.
+    async fn propose(&self, fetched: Proposal, by: &Actor, now: Time) -> Result<Proposal, StoreError>;
+    /// What waits for this authority.
+    async fn find_proposal(&self, authority: &str) -> Result<Option<Proposal>, StoreError>;
+    /// All that wait.
+    async fn list_proposals(&self) -> Result<Vec<Proposal>, StoreError>;
+    /// Ends a proposal as approved, refused or automatic, together with the pin that it becomes.
+    /// [`StoreError::Conflict`] when it does not wait any more.
+    async fn decide(
+        &self,
+        proposal: &Proposal,
+        state: ProposalState,
+        pin: Option<Pin>,
+        reason: Option<String>,
+        by: &Actor,
+        now: Time,
+    ) -> Result<(), StoreError>;
+    /// Whether the authority is due to be looked for; puts it off until `next` in the same step, so that of several
+    /// processes one looks.
+    async fn claim_look(&self, authority: &str, now: Time, next: Time) -> Result<bool, StoreError>;
+    /// Records what came of a look.
+    async fn looked(&self, authority: &str, look: Look) -> Result<(), StoreError>;
+    async fn last_look(&self, authority: &str) -> Result<Option<Look>, StoreError>;
+}
+
 /// Mail as it came in.
 #[async_trait]
 pub trait Intake: Send + Sync {
@@ -535,13 +848,14 @@ pub trait Intake: Send + Sync {
     async fn newest_mail(&self) -> Result<Option<MailId>, StoreError>;
     /// Mails stored but not understood yet (a crash in between), oldest first, without their bytes.
     async fn list_unread(&self) -> Result<Vec<MailId>, StoreError>;
-    /// Records what was understood, moves what it proves, and journals, in one transaction: an acknowledgement is booked
-    /// as by [`Notices::acknowledge`]; a matched `delivered` that is not left for the tray confirms the notice's delivery.
+    /// Records what was understood, books what follows, and journals, in one transaction. Of the reports, `failed` moves
+    /// what was handed or is in doubt to `failed`, `delivered` confirms it; the others, and those that come too late for
+    /// the state, are kept beside the delivery without moving it. Doing it twice is harmless.
     async fn understood(
         &self,
         id: MailId,
         understanding: Understanding,
-        acknowledgement: Option<Acknowledgement>,
+        consequences: Consequences,
         by: &Actor,
         now: Time,
     ) -> Result<(), StoreError>;
@@ -581,9 +895,31 @@ pub trait Custody: Send + Sync {
 /// How far mailboxes have been read. Not journalled: what was read is, mail by mail.
 #[async_trait]
 pub trait Mailboxes: Send + Sync {
-    async fn find_mark(&self, account: &str, folder: &str) -> Result<Option<Mark>, StoreError>;
+    async fn find_mark(&self, account: &str, folder: &str) -> Result<Option<ReadMark>, StoreError>;
     /// To be called when all that the mark covers is stored. Under the same UIDVALIDITY it never goes back.
-    async fn move_mark(&self, account: &str, folder: &str, mark: Mark, now: Time) -> Result<(), StoreError>;
+    async fn move_mark(&self, account: &str, folder: &str, mark: ReadMark, now: Time) -> Result<(), StoreError>;
+}
+
+/// The conversation with those we wrote to: what persons decide about mails, questions that wait, what was reported.
+#[async_trait]
+pub trait Conversation: Send + Sync {
+    /// A person's decision about a mail: as [`Intake::understood`], and the mail leaves the tray.
+    async fn settle(
+        &self,
+        id: MailId,
+        understanding: Understanding,
+        consequences: Consequences,
+        settled: Settled,
+    ) -> Result<(), StoreError>;
+    /// A person has looked at a mail and nothing more is to be done: it leaves the tray, and its question is closed.
+    async fn dismiss(&self, id: MailId, reason: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Questions, the one due first first; only the open ones, or all.
+    async fn list_inquiries(&self, open_only: bool) -> Result<Vec<Inquiry>, StoreError>;
+    async fn find_inquiry(&self, mail: MailId) -> Result<Option<Inquiry>, StoreError>;
+    /// The mails tied to a notice, oldest first, without bytes.
+    async fn list_mails_of(&self, notice: &Reference) -> Result<Vec<StoredMail>, StoreError>;
+    /// What was reported of a delivery, oldest first.
+    async fn list_reports(&self, delivery: DeliveryId) -> Result<Vec<DeliveryReport>, StoreError>;
 }
 
 /// The hash-chained record of every change that matters.
@@ -609,7 +945,21 @@ pub trait Journal: Send + Sync {
 
 /// All nouns together: what dispatch is given.
 pub trait Store:
-    Register + Notices + Outbox + Campaigns + Pins + Intake + Mailboxes + People + Health + Alarms + Custody + Journal
+    Register
+    + Notices
+    + Outbox
+    + Campaigns
+    + Lists
+    + Pins
+    + Proposals
+    + Intake
+    + Conversation
+    + Mailboxes
+    + People
+    + Health
+    + Alarms
+    + Custody
+    + Journal
 {
 }
 impl<T> Store for T where
@@ -617,8 +967,11 @@ impl<T> Store for T where
         + Notices
         + Outbox
         + Campaigns
+        + Lists
         + Pins
+        + Proposals
         + Intake
+        + Conversation
         + Mailboxes
         + People
         + Health

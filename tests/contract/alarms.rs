@@ -48,7 +48,10 @@ pub async fn an_alarm_is_raised_once(bed: &impl Bed) {
     let alarm = deadline(Stage::HoursBefore(24));
     let first = set(&store, &[alarm.clone(), alarm.clone()], 0).await;
     assert_eq!(first.raised, [AlertId::new(1)]);
-    assert_eq!(set(&bed.open(), &[alarm.clone()], 5).await, Changes::default());
+    assert_eq!(
+        set(&bed.open(), std::slice::from_ref(&alarm), 5).await,
+        Changes::default()
+    );
     let stored = only(&store).await;
     assert_eq!((stored.alert.alarm.clone(), stored.alert.raised_at), (alarm, at(0)));
     assert_eq!(states(&stored), [(0, "due"), (0, "due")]);

@@ -4,7 +4,10 @@ use breachpost::model::Time;
 use breachpost::model::delivery::{Fault, FaultCause, Outcome, RetryPolicy, SmtpReply, SmtpStep, TlsFacts};
 use breachpost::model::id::{Actor, BreachId, CampaignId, DeliveryId, Reference, WorkerId};
 use breachpost::model::notice::{NoticeChannel, NoticeKind, Protection};
-use breachpost::store::{Claim, Done, JournalVerdict, NewMailOut, NewNotice, NewPerson, Store};
+use breachpost::model::recipient::{Flags, PersonKey};
+use breachpost::store::{
+    Claim, Done, JournalVerdict, ListTarget, NewList, NewMailOut, NewNotice, NewPerson, NewRow, RowContent, Store,
+};
 use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
@@ -71,15 +74,52 @@ pub fn notice(breach: BreachId, n: u8) -> NewNotice {
         decision: None,
         hold: None,
         passphrase: None,
+        answers: None,
     }
 }
 pub fn person(n: usize) -> NewPerson {
     NewPerson {
-        key: format!("person {n}"),
+        key: PersonKey::of_id(&n.to_string()),
         address: format!("person{n}@example.org"),
+        domain: "example.org".into(),
         language: "de".into(),
-        fields: json!({ "name": format!("Person {n}") }),
+        country: Some("DE".into()),
+        flags: Flags::default(),
+        fields: [("name", format!("Person {n}"))].into_iter().collect(),
     }
+}
+/// A row of a list that names this person.
+pub fn row(person: NewPerson) -> NewRow {
+    NewRow {
+        corrects: None,
+        content: RowContent::Person(Box::new(person)),
+    }
+}
+/// A list of so many rows, known by its mark.
+pub fn list(into: ListTarget, mark: char, rows: u64) -> NewList {
+    NewList {
+        into,
+        fingerprint: mark.to_string().repeat(64),
+        file: "list.csv".into(),
+        sha256: "e".repeat(64),
+        facts: json!({ "columns": [{ "name": "email", "meaning": "email" }] }),
+        rows,
+    }
+}
+/// A draft campaign of these persons.
+pub async fn add_campaign(store: &impl Store, breach: BreachId, persons: Vec<NewPerson>) -> CampaignId {
+    let fresh = ListTarget::Fresh {
+        breach,
+        content: json!({}),
+    };
+    let unlike = store.list_campaigns().await.unwrap().len() as u64;
+    let mut new = list(fresh, 'a', persons.len() as u64);
+    new.fingerprint = format!("{unlike:064}");
+    let open = store.begin_list(new, &anna(), at(0)).await.unwrap();
+    let rows = persons.into_iter().map(row).collect();
+    store.add_rows(open.list, 0, rows, &anna(), at(0)).await.unwrap();
+    store.end_list(open.list, &anna(), at(0)).await.unwrap();
+    open.campaign
 }
 
 pub async fn add_breach(store: &impl Store) -> BreachId {
@@ -97,12 +137,7 @@ pub async fn file_notice(store: &impl Store) -> DeliveryId {
 /// A running campaign of `persons`.
 pub async fn run_campaign(store: &impl Store, persons: usize) -> CampaignId {
     let breach = add_breach(store).await;
-    let campaign = store.add_campaign(breach, json!({}), &anna(), at(0)).await.unwrap();
-    let list = (0..persons).map(person).collect();
-    assert_eq!(
-        store.add_persons(campaign, list, &anna(), at(0)).await.unwrap(),
-        persons as u64
-    );
+    let campaign = add_campaign(store, breach, (0..persons).map(person).collect()).await;
     store.start(campaign, &anna(), at(0)).await.unwrap();
     campaign
 }

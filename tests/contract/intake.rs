@@ -3,8 +3,8 @@
 use breachpost::model::id::MailId;
 use breachpost::model::notice::Acknowledgement;
 use breachpost::model::proof::Proof;
-use breachpost::model::receipt::ReceiptKind;
-use breachpost::store::{Intake, Notices, Outbox, StoreError, Understanding};
+use breachpost::model::receipt::{Authenticity, Certainty, Mark, ReceiptKind};
+use breachpost::store::{Consequences, Intake, Notices, Outbox, StoreError, Understanding};
 
 use crate::bed::{Bed, accepted, anna, at, done, file_notice, intact, put_on_wire, reference, state, worker};
 
@@ -19,6 +19,18 @@ fn understanding(kind: ReceiptKind) -> Understanding {
         authority_reference: Some("CNPD-12".into()),
         signed_by: None,
         encrypted: false,
+        delivery: None,
+        matched_by: Some(Mark::Reference),
+        certainty: Some(Certainty::Likely),
+        proposed: Vec::new(),
+        authenticity: Authenticity::default(),
+        order_hint: None,
+    }
+}
+fn acknowledged(mail: MailId) -> Consequences {
+    Consequences {
+        acknowledgement: Some(acknowledgement(mail)),
+        ..Consequences::default()
     }
 }
 fn acknowledgement(mail: MailId) -> Acknowledgement {
@@ -62,11 +74,13 @@ pub async fn what_was_not_understood_is_found_again(bed: &impl Bed) {
         ..understanding(ReceiptKind::Other)
     };
     store
-        .understood(first, other.clone(), None, &anna(), at(2))
+        .understood(first, other.clone(), Consequences::default(), &anna(), at(2))
         .await
         .unwrap();
     assert_eq!(store.list_unread().await.unwrap(), [second]);
-    let missing = store.understood(MailId::new(99), other, None, &anna(), at(2)).await;
+    let missing = store
+        .understood(MailId::new(99), other, Consequences::default(), &anna(), at(2))
+        .await;
     assert!(matches!(missing, Err(StoreError::NotFound { .. })), "{missing:?}");
     intact(&store).await;
 }
@@ -79,7 +93,10 @@ pub async fn the_tray_keeps_what_waits_for_a_person(bed: &impl Bed) {
         notice: None,
         ..understanding(ReceiptKind::Reply)
     };
-    store.understood(id, waits.clone(), None, &anna(), at(2)).await.unwrap();
+    store
+        .understood(id, waits.clone(), Consequences::default(), &anna(), at(2))
+        .await
+        .unwrap();
     let tray = store.list_tray().await.unwrap();
     assert_eq!((tray.len(), tray[0].id, tray[0].raw.len()), (1, id, 0));
     assert_eq!(tray[0].understanding, Some(waits.clone()));
@@ -88,7 +105,10 @@ pub async fn the_tray_keeps_what_waits_for_a_person(bed: &impl Bed) {
         in_tray: false,
         ..waits
     };
-    store.understood(id, matched, None, &anna(), at(3)).await.unwrap();
+    store
+        .understood(id, matched, Consequences::default(), &anna(), at(3))
+        .await
+        .unwrap();
     assert!(store.list_tray().await.unwrap().is_empty());
     intact(&store).await;
 }
@@ -103,39 +123,13 @@ pub async fn an_acknowledgement_moves_its_notice(bed: &impl Bed) {
         // Twice, as after a crash in between.
         let understood = understanding(ReceiptKind::Acknowledgement);
         store
-            .understood(mail, understood, Some(acknowledgement(mail)), &anna(), now)
+            .understood(mail, understood, acknowledged(mail), &anna(), now)
             .await
             .unwrap();
     }
     let notice = store.find_notice(&reference(1)).await.unwrap().unwrap();
     assert_eq!(notice.acknowledgement, Some(acknowledgement(mail)));
     assert_eq!(state(&store, delivery).await, "confirmed");
-    intact(&store).await;
-}
-
-pub async fn a_delivery_report_confirms(bed: &impl Bed) {
-    let store = bed.open();
-    let delivery = file_notice(&store).await;
-    let sent = put_on_wire(&store, worker(1), at(1)).await;
-    store.step(vec![done(&sent, accepted())], vec![], at(2)).await.unwrap();
-    let (mail, _) = store.add_mail(RAW, "ingest", at(9)).await.unwrap();
-    let doubted = Understanding {
-        in_tray: true,
-        ..understanding(ReceiptKind::Delivered)
-    };
-    store.understood(mail, doubted, None, &anna(), at(10)).await.unwrap();
-    assert_eq!(
-        state(&store, delivery).await,
-        "handed",
-        "what waits for a person proves nothing yet"
-    );
-    store
-        .understood(mail, understanding(ReceiptKind::Delivered), None, &anna(), at(11))
-        .await
-        .unwrap();
-    assert_eq!(state(&store, delivery).await, "confirmed");
-    let notice = store.find_notice(&reference(1)).await.unwrap().unwrap();
-    assert_eq!(notice.acknowledgement, None, "delivered is not acknowledged");
     intact(&store).await;
 }
 
@@ -147,12 +141,12 @@ pub async fn an_acknowledgement_of_nothing_changes_nothing(bed: &impl Bed) {
         ..understanding(ReceiptKind::Acknowledgement)
     };
     let refused = store
-        .understood(mail, unmatched, Some(acknowledgement(mail)), &anna(), at(2))
+        .understood(mail, unmatched, acknowledged(mail), &anna(), at(2))
         .await;
     assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
     let unknown = understanding(ReceiptKind::Acknowledgement);
     let refused = store
-        .understood(mail, unknown, Some(acknowledgement(mail)), &anna(), at(2))
+        .understood(mail, unknown, acknowledged(mail), &anna(), at(2))
         .await;
     assert!(matches!(refused, Err(StoreError::NotFound { .. })), "{refused:?}");
     assert_eq!(store.list_unread().await.unwrap(), [mail]);

@@ -1,13 +1,13 @@
 //! How far mailboxes have been read.
 
-use breachpost::store::{Mailboxes, Mark};
+use breachpost::store::{Mailboxes, ReadMark};
 
 use crate::bed::{Bed, at, intact};
 
 const ACCOUNT: &str = "breach@mail.example:993";
 
-fn mark(uid_validity: u32, last_uid: u32) -> Mark {
-    Mark { uid_validity, last_uid }
+fn mark(uid_validity: u32, last_uid: u32) -> ReadMark {
+    ReadMark { uid_validity, last_uid }
 }
 
 pub async fn a_mark_moves_forward(bed: &impl Bed) {

@@ -5,16 +5,19 @@
 mod alarms;
 mod bed;
 mod campaigns;
+mod conversation;
 mod crash;
 mod custody;
 mod health;
 mod intake;
 mod journal;
+mod lists;
 mod mailboxes;
 mod notices;
 mod outbox;
 mod people;
 mod pins;
+mod proposals;
 mod register;
 mod scale;
 mod sqlite;
@@ -62,9 +65,17 @@ macro_rules! suite {
                 a_late_bounce_is_kept);
             suite!(@ $bed, campaigns:
                 nobody_is_due_before_the_start
-                the_same_person_counts_once
-                a_started_campaign_takes_no_more_persons
                 every_person_is_counted_once);
+            suite!(@ $bed, lists:
+                the_same_person_counts_once
+                rows_of_one_person_are_united
+                a_list_that_was_cut_off_goes_on
+                two_processes_do_not_import_the_same_rows
+                a_started_campaign_takes_no_more_persons
+                a_corrected_row_takes_the_place_of_the_bad_one
+                a_person_reached_at_another_address_is_no_bad_row
+                a_list_that_changed_is_given_up
+                persons_are_counted_by_what_reports_need);
             suite!(@ $bed, custody:
                 a_copy_sends_nothing_by_itself);
             suite!(@ $bed, people:
@@ -72,12 +83,15 @@ macro_rules! suite {
                 only_a_second_person_lets_a_notice_go);
             suite!(@ $bed, pins:
                 the_last_pin_counts);
+            suite!(@ $bed, proposals:
+                the_newest_waits_alone
+                a_decision_ends_a_proposal
+                one_of_two_processes_looks);
             suite!(@ $bed, intake:
                 a_mail_is_stored_once
                 what_was_not_understood_is_found_again
                 the_tray_keeps_what_waits_for_a_person
                 an_acknowledgement_moves_its_notice
-                a_delivery_report_confirms
                 an_acknowledgement_of_nothing_changes_nothing);
             suite!(@ $bed, alarms:
                 an_alarm_is_raised_once
@@ -93,6 +107,13 @@ macro_rules! suite {
             suite!(@ $bed, mailboxes:
                 a_mark_moves_forward
                 a_new_numbering_starts_again);
+            suite!(@ $bed, conversation:
+                each_report_moves_a_delivery_as_far_as_it_proves
+                a_late_bounce_of_one_person_is_counted
+                a_report_about_nothing_changes_nothing
+                a_person_takes_mail_out_of_the_tray
+                a_question_waits_until_a_person_ends_it
+                an_answer_closes_its_question_when_it_is_handed_over);
             suite!(@ $bed, journal:
                 entries_form_a_chain
                 details_have_one_spelling

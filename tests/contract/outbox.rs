@@ -75,7 +75,7 @@ pub async fn notices_are_claimed_before_persons(bed: &impl Bed) {
     };
     assert_eq!(
         (*of, language.as_str(), &fields["name"]),
-        (campaign, "de", &"Person 0".into())
+        (campaign, "de", &serde_json::json!(["Person 0"]))
     );
     intact(&store).await;
 }

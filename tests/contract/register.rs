@@ -1,10 +1,10 @@
 //! The register of breaches.
 
 use breachpost::model::id::BreachId;
-use breachpost::store::{Campaigns, Notices, Register, StoreError};
+use breachpost::store::{ListTarget, Lists, Notices, Register, StoreError};
 use serde_json::json;
 
-use crate::bed::{Bed, add_breach, anna, at, intact};
+use crate::bed::{Bed, add_breach, anna, at, intact, list};
 
 pub async fn breaches_are_numbered_within_their_year(bed: &impl Bed) {
     let store = bed.open();
@@ -100,6 +100,8 @@ pub async fn a_breach_that_is_not_there_is_named(bed: &impl Bed) {
     let store = bed.open();
     let id = BreachId { year: 2026, number: 9 };
     assert_eq!(store.find_breach(id).await.unwrap(), None);
+    let content = json!({});
+    let campaign = list(ListTarget::Fresh { breach: id, content }, 'a', 1);
     let errors = [
         store.log(id, "note", "x", &anna(), at(0)).await.unwrap_err(),
         store
@@ -110,7 +112,7 @@ pub async fn a_breach_that_is_not_there_is_named(bed: &impl Bed) {
             .file_notice(crate::bed::notice(id, 1), &anna(), at(0))
             .await
             .unwrap_err(),
-        store.add_campaign(id, json!({}), &anna(), at(0)).await.unwrap_err(),
+        store.begin_list(campaign, &anna(), at(0)).await.unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(error, StoreError::NotFound { .. }), "{error:?}");

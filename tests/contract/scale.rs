@@ -4,10 +4,10 @@
 use std::time::{Duration, Instant};
 
 use breachpost::store::sqlite::Sqlite;
-use breachpost::store::{Campaigns, Outbox, Tally};
+use breachpost::store::{Campaigns, ListTarget, Lists, Outbox, Tally};
 use serde_json::json;
 
-use crate::bed::{Bed, accepted, add_breach, anna, at, claim, done, intact, person, worker};
+use crate::bed::{Bed, accepted, add_breach, anna, at, claim, done, intact, list, person, row, worker};
 use crate::sqlite::Home;
 
 const PERSONS: usize = 1_000_000;
@@ -39,12 +39,19 @@ async fn a_million_persons() {
     let home = Home::new();
     let store = home.open();
     let breach = add_breach(&store).await;
-    let campaign = store.add_campaign(breach, json!({}), &anna(), at(0)).await.unwrap();
+    let content = json!({});
+    let new = list(ListTarget::Fresh { breach, content }, 'a', PERSONS as u64);
+    let open = store.begin_list(new, &anna(), at(0)).await.unwrap();
+    let campaign = open.campaign;
     let start = Instant::now();
     for first in (0..PERSONS).step_by(CHUNK) {
-        let chunk = (first..first + CHUNK).map(person).collect();
-        store.add_persons(campaign, chunk, &anna(), at(0)).await.unwrap();
+        let chunk = (first..first + CHUNK).map(|n| row(person(n))).collect();
+        store
+            .add_rows(open.list, first as u64, chunk, &anna(), at(0))
+            .await
+            .unwrap();
     }
+    store.end_list(open.list, &anna(), at(0)).await.unwrap();
     let rate = PERSONS as f64 / start.elapsed().as_secs_f64();
     println!("import: {rate:.0} persons/s");
     store.start(campaign, &anna(), at(0)).await.unwrap();

@@ -193,6 +193,7 @@ pub async fn file_about(
         attachments,
         explanation: None,
         decision: None,
+        in_reply_to: None,
     };
     let prepared = notice::prepare(office, request).await?;
     notice::file(office, prepared, &me()).await

@@ -51,6 +51,7 @@ pub async fn run(office: &Office, context: &Context, args: TestArgs) -> Result<E
         language: args.lang,
         attachments: attachments(&args.attach)?,
         explanation: None,
+        in_reply_to: None,
         decision: None,
     };
     let prepared = notice::prepare(office, request).await?;

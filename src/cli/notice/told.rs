@@ -1,6 +1,8 @@
 //! How a notice is told to a person.
 
+use crate::cli::output::ladder_lines;
 use crate::directory::certificate::pretty_fingerprint;
+use crate::dispatch::desk::conversation::InquiryView;
 use crate::dispatch::desk::notice::{CallSheet, NoticeView};
 use crate::model::notice::{NoticeState, Protection};
 use crate::model::proof::Proof;
@@ -78,7 +80,72 @@ pub fn human(view: &NoticeView) -> String {
     {
         text.push_str(&format!("  next attempt at {}\n", next.format("%Y-%m-%d %H:%M:%S UTC")));
     }
+    text.push_str(&came_back(view));
+    if let Some(ladder) = &view.ladder {
+        text.push_str(&format!("\n{}\n", ladder_lines(ladder).join("\n")));
+    }
     text
+}
+
+/// What came back after it had left: reports, mails, questions.
+fn came_back(view: &NoticeView) -> String {
+    let mut text = String::new();
+    if let Some(mail) = view.answers {
+        text.push_str(&format!("  answers {mail}\n"));
+    }
+    for report in &view.reports {
+        let words = [report.status.as_deref(), report.diagnostic.as_deref()];
+        let words: Vec<&str> = words.into_iter().flatten().collect();
+        text.push_str(&format!(
+            "  {}  reported {} in {}: {}\n",
+            report.at.format("%Y-%m-%d %H:%M:%S UTC"),
+            report.action.name(),
+            report.mail,
+            &words.join(" ")
+        ));
+    }
+    for mail in &view.mails {
+        text.push_str(&format!(
+            "  {}  {} {}{}\n",
+            mail.received_at.format("%Y-%m-%d %H:%M:%S UTC"),
+            mail.mail,
+            mail.kind.map_or("not understood yet", |kind| kind.name()),
+            if mail.in_tray { ", waits in the tray" } else { "" }
+        ));
+    }
+    for inquiry in &view.inquiries {
+        text.push_str(&format!("  {}\n", asked(inquiry)));
+    }
+    text
+}
+
+/// A question in one or two lines.
+pub fn asked(view: &InquiryView) -> String {
+    let inquiry = &view.inquiry;
+    let what = match inquiry.order {
+        true => "orders you to inform the persons concerned (GDPR Art. 34(4))",
+        false => "asks a question",
+    };
+    let head = format!(
+        "{} {what} in {} about {}",
+        inquiry.authority, inquiry.mail, inquiry.notice
+    );
+    match &inquiry.closed {
+        None => format!(
+            "{head}; answer due {} ({})\n      {}",
+            inquiry.due.format("%Y-%m-%d %H:%M UTC"),
+            view.left,
+            view.command
+        ),
+        Some(closed) => {
+            let how = match (&closed.answer, &closed.reason) {
+                (Some(answer), _) => format!("answered by {answer}"),
+                (None, Some(reason)) => format!("closed by {}: {}", closed.by, reason),
+                (None, None) => format!("closed by {}", closed.by),
+            };
+            format!("{head}; {how} on {}", closed.at.format("%Y-%m-%d %H:%M UTC"))
+        }
+    }
 }
 
 /// The call sheet, to lie beside the telephone.

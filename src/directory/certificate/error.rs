@@ -106,4 +106,10 @@ pub enum CertificateError {
         #[source]
         source: Cause,
     },
+    #[error("what was found is not a newer state of certificate {fingerprint}")]
+    Merge {
+        fingerprint: String,
+        #[source]
+        source: Cause,
+    },
 }

@@ -10,10 +10,14 @@ use serde::Deserialize;
 
 use super::{Finding, chain};
 use crate::config::{Oauth2, TokenSource, Verp};
+use crate::dispatch::dkim;
 use crate::dispatch::office::Office;
 use crate::dispatch::rehearsal::{self, About, Rehearsal, Trip, Verdict};
+use crate::message::authenticity::{self, Said};
+use crate::message::open::{self, Opened};
 use crate::model::Time;
 use crate::model::id::Actor;
+use crate::model::receipt::Checked;
 
 /// A token that ends sooner is renewed too late for a mail that is sent now.
 const TOKEN_LEAST: TimeDelta = TimeDelta::minutes(5);
@@ -113,6 +117,83 @@ fn report(done: &Rehearsal) -> Finding {
             "the relay offers no delivery reports (DSN)",
             "nothing to do; arrival is then proven by acknowledgements alone",
         ),
+    }
+}
+
+/// SPF, DKIM and DMARC, as our own server saw them, else DKIM by the name servers.
+async fn sender(office: &Office, raw: &[u8]) -> Finding {
+    const REMEDY: &str = "ask whoever runs the mail server to sign with DKIM for the domain of `sender.address`, and to \
+                          publish SPF and DMARC for it; authorities refuse mail whose sender is not proven";
+    let opened = open::open(raw, None, &[], office.now());
+    let Some(from) = authenticity::from_domain(&opened) else {
+        return Finding::bad("sender", "what came back has no single From address", REMEDY);
+    };
+    let settings = office.config.mailbox.as_ref();
+    let trusted = settings.and_then(|mailbox| mailbox.trusted_authserv_id.as_ref());
+    let said = trusted.and_then(|trusted| authenticity::said_by_our_server(&opened, trusted.as_str()));
+    match said {
+        Some(said) => sender_by_server(&from, &said, REMEDY),
+        None => {
+            let blind = match trusted {
+                Some(trusted) => format!("{trusted} wrote no Authentication-Results into it"),
+                None => "your server's own verdict is not read: see mailbox.trusted_authserv_id".to_owned(),
+            };
+            sender_by_names(office, raw, &opened, &from, &blind, REMEDY).await
+        }
+    }
+}
+
+fn sender_by_server(from: &str, said: &[Said], remedy: &str) -> Finding {
+    let told = said
+        .iter()
+        .filter(|one| ["spf", "dkim", "dmarc"].contains(&one.method.as_str()));
+    let told = told.map(|one| {
+        let domain = one.domain.as_deref().unwrap_or("no domain");
+        let fits = if one.aligned {
+            ""
+        } else {
+            ", which does not speak for the From address"
+        };
+        format!("{} says {} of {domain}{fits}", one.method.to_uppercase(), one.result)
+    });
+    let told: Vec<String> = told.collect();
+    let text = match told.is_empty() {
+        true => format!("your mail server checked nothing of the sender {from}"),
+        false => format!("for {from}: {}", told.join("; ")),
+    };
+    let is = |method: &str, result: &str| {
+        said.iter()
+            .any(|one| one.method == method && one.result == result && one.aligned)
+    };
+    if is("dmarc", "pass") || (is("dkim", "pass") && !is("dmarc", "fail")) {
+        Finding::good("sender", text)
+    } else if is("dmarc", "fail") || is("dkim", "fail") {
+        Finding::bad("sender", text, remedy)
+    } else {
+        Finding::warning("sender", text, remedy)
+    }
+}
+
+async fn sender_by_names(
+    office: &Office,
+    raw: &[u8],
+    opened: &Opened,
+    from: &str,
+    blind: &str,
+    remedy: &str,
+) -> Finding {
+    if opened.header("DKIM-Signature").is_none() {
+        let text = format!(
+            "the mail carries no DKIM signature for {from}; servers often sign only what leaves the house ({blind})"
+        );
+        return Finding::warning("sender", text, remedy);
+    }
+    let found = dkim::check(raw, from, office.names.as_ref()).await;
+    let text = format!("{} ({blind})", found.words());
+    match found.result {
+        Checked::Passed => Finding::good("sender", text),
+        Checked::Failed => Finding::bad("sender", text, remedy),
+        Checked::NotChecked | Checked::Nothing => Finding::warning("sender", text, remedy),
     }
 }
 

@@ -10,12 +10,14 @@ use crate::directory::profile::Expected;
 use crate::model::Time;
 use crate::model::alert::{About, Alarm, Condition, Stage};
 use crate::model::delivery::DeliveryState;
-use crate::model::id::{BreachId, CampaignId, Reference};
+use crate::model::id::{BreachId, CampaignId, MailId, Reference};
 use crate::model::notice::{NoticeKind, NoticeState};
 use crate::store::HealthNote;
 
 /// A certificate or key is named so many days before its end, and when it has ended.
 const EXPIRY_DAYS: [u32; 4] = [90, 30, 7, 1];
+/// An answer is asked for once more when so many hours are left.
+const INQUIRY_HOURS: u32 = 24;
 /// When an authority says nothing on how soon it confirms receipt, a day of silence is a reason to ask.
 const ACKNOWLEDGED_WITHIN: TimeDelta = TimeDelta::hours(24);
 /// A filed notice that was not handed over yet counts as on its way for so long; then the deadline's alarms go on.
@@ -37,6 +39,8 @@ pub struct Snapshot {
     pub breaches: Vec<BreachFacts>,
     /// Neither drafts nor withdrawn ones.
     pub notices: Vec<NoticeFacts>,
+    /// Open ones.
+    pub inquiries: Vec<InquiryFacts>,
     pub keys: Vec<KeyFacts>,
     pub health: Vec<HealthNote>,
     pub paused: Vec<CampaignId>,
@@ -78,6 +82,17 @@ pub struct NoticeFacts {
     pub sealed_to: Option<String>,
 }
 
+/// A question of an authority that waits for our answer.
+#[derive(Debug, Clone)]
+pub struct InquiryFacts {
+    /// The mail that asks.
+    pub mail: MailId,
+    pub notice: Reference,
+    pub breach: BreachId,
+    pub authority: String,
+    pub due: Time,
+}
+
 /// A certificate or key that can end.
 #[derive(Debug, Clone)]
 pub struct KeyFacts {
@@ -99,6 +114,7 @@ pub fn holding(seen: &Snapshot, now: Time) -> Vec<Alarm> {
         alarms.extend(stuck(seen, notice, now));
         alarms.extend(sealed_to_expired(seen, notice, now));
     }
+    alarms.extend(seen.inquiries.iter().map(|inquiry| inquiry_due(inquiry, now)));
     alarms.extend(seen.keys.iter().filter_map(|key| expiring(key, now)));
     alarms.extend(seen.health.iter().filter_map(|note| unhealthy(note, now)));
     alarms.extend(seen.paused.iter().map(|campaign| Alarm {
@@ -181,6 +197,27 @@ fn update_due(zone: Tz, breach: &BreachFacts, now: Time) -> Option<Alarm> {
         due: Some(day.and_time(NaiveTime::MIN).and_utc()),
         since: None,
     })
+}
+
+/// Told at once, again when little time is left, and when none is.
+fn inquiry_due(inquiry: &InquiryFacts, now: Time) -> Alarm {
+    let stage = match inquiry.due - now {
+        left if left < TimeDelta::zero() => Stage::Passed,
+        left => nearest(&[INQUIRY_HOURS], left, TimeDelta::hours).map_or(Stage::Now, Stage::HoursBefore),
+    };
+    Alarm {
+        condition: Condition::InquiryDue,
+        stage,
+        about: About {
+            breach: Some(inquiry.breach),
+            notice: Some(inquiry.notice.clone()),
+            authority: Some(inquiry.authority.clone()),
+            mail: Some(inquiry.mail),
+            ..About::default()
+        },
+        due: Some(inquiry.due),
+        since: None,
+    }
 }
 
 /// When the authority should have confirmed receipt: after its usual time, or when half of what was left to the deadline

@@ -45,6 +45,7 @@ pub(super) async fn survey(office: &Office, channels: &[String], now: Time) -> R
             .filter_map(|stored| breach_facts(office, stored))
             .collect(),
         notices,
+        inquiries: Vec::new(),
         keys: keys(office, now).await?,
         health: health(office, channels).await?,
         paused: paused.map(|campaign| campaign.id).collect(),
@@ -153,6 +154,7 @@ async fn health(office: &Office, channels: &[String]) -> Result<Vec<HealthNote>,
     let mut notes = office.store.list_health().await?;
     notes.retain(|note| match note.what.as_str() {
         "mailbox" => office.config.mailbox.is_some(),
+        "individuals.mailbox" => office.config.individuals.mailbox.is_some(),
         what if what.contains(':') && !what.starts_with("clock") => channels.iter().any(|id| id == what),
         _ => true,
     });

@@ -228,9 +228,14 @@ fn of_house(alarm: &Alarm, zone: Tz) -> Words {
                 "Ask whoever runs the mail server. With a deadline near, use the authority's portal or telephone.",
                 DOCTOR,
             ),
-            "mailbox" => say(
+            "mailbox" | "individuals.mailbox" => say(
                 format!("the mailbox has not been readable since {since}: answers are not seen"),
                 "Ask whoever runs the mail server, and look into the mailbox by another program meanwhile.",
+                DOCTOR,
+            ),
+            "daemon" => say(
+                format!("a part of the daemon has failed, or changed settings were not taken, since {since}"),
+                "Its log and `status` say what it is. What it should do may not be done meanwhile.",
                 DOCTOR,
             ),
             part => say(
@@ -279,4 +284,69 @@ pub fn letter(occasion: Occasion, id: &str, raised_at: Time, words: &Words, zone
         "{opening}{text}.\n\n{todo}\n\n    {command}\n\nNumber {id}, raised {raised}. Say that you take care of it, and the \
          reminders end:\n\n    breachpost alert ack {id}\n\nThis mail names no details on purpose: it is not encrypted.\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::{BreachId, CampaignId, MailId, Reference};
+
+    fn alarm(condition: Condition, stage: Stage) -> Alarm {
+        let at = "2026-11-21T09:20:00Z".parse().ok();
+        Alarm {
+            condition,
+            stage,
+            about: About {
+                breach: Some(BreachId { year: 2026, number: 1 }),
+                notice: Some(Reference::from_bits([1, 2, 3, 4, 5])),
+                authority: Some("lu-cnpd".into()),
+                fingerprint: Some("A".repeat(40)),
+                campaign: Some(CampaignId::new(3)),
+                mail: Some(MailId::new(5)),
+                part: Some("relay".into()),
+            },
+            due: at,
+            since: at,
+        }
+    }
+
+    #[test]
+    fn every_alarm_says_what_to_do() {
+        let directory = Directory::load(None).unwrap();
+        for condition in Condition::ALL {
+            for stage in [
+                Stage::Now,
+                Stage::HoursBefore(6),
+                Stage::DaysBefore(7),
+                Stage::Due,
+                Stage::Passed,
+            ] {
+                let said = words(&alarm(condition, stage), &directory, chrono_tz::Europe::Luxembourg);
+                assert!(said.command.starts_with("breachpost "), "{said:?}");
+                assert!(!said.text.ends_with('.') && said.todo.ends_with('.'), "{said:?}");
+                assert!(said.text.len() < 200, "{said:?}");
+                let subject = subject(Occasion::Alert, &alarm(condition, stage));
+                assert!(subject.is_ascii() && subject.len() < 78, "{subject}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_acknowledgement_names_number_hours_and_call_sheet() {
+        let directory = Directory::load(None).unwrap();
+        let alarm = alarm(Condition::NoAcknowledgement, Stage::Now);
+        let said = words(&alarm, &directory, chrono_tz::Europe::Luxembourg);
+        let profile = directory.find("lu-cnpd").unwrap();
+        let phone = profile.phone().unwrap();
+        assert!(said.todo.contains(&phone.value), "{said:?}");
+        assert!(
+            said.todo.contains(phone.hours.as_deref().unwrap_or("hours not known")),
+            "{said:?}"
+        );
+        assert!(said.command.ends_with(" --call-sheet"), "{said:?}");
+        assert!(said.text.contains("Sat 2026-11-21 10:20 CET"), "{said:?}");
+        let mail = letter(Occasion::Reminder, "alert_4", alarm.due.unwrap(), &said, chrono_tz::UTC);
+        assert!(mail.starts_with("Nobody has acknowledged this yet"), "{mail}");
+        assert!(mail.contains("\n    breachpost alert ack alert_4\n"), "{mail}");
+    }
 }

@@ -1,16 +1,23 @@
-//! Certificates of authorities: imported by a person who has checked the fingerprint, never by ourselves.
+//! Certificates of authorities: imported or approved by a person who has checked the fingerprint, never by ourselves.
+
+mod fetched;
 
 use serde::Serialize;
 
-use crate::directory::certificate::{self, CertificateError, CertificateFacts};
+use crate::directory::certificate::{self, Cert, CertificateError, CertificateFacts};
 use crate::directory::profile::Profile;
 use crate::model::Time;
 use crate::model::delivery::HoldReason;
 use crate::model::id::Actor;
-use crate::store::{Pin, StoreError};
+use crate::model::notice::{Notice, Protection};
+use crate::store::{Pin, Proposal, ProposalState, StoreError};
 
 use super::DeskError;
 use crate::dispatch::office::Office;
+
+pub use fetched::{
+    Approval, FetchView, Outcome, approve, fetch, fetch_from, last_look, refetch, refetch_from, refuse, waiting,
+};
 
 /// How the fingerprint was verified, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -26,6 +33,13 @@ pub enum Verified {
     None,
 }
 impl Verified {
+    pub const ALL: [Verified; 4] = [Verified::Phone, Verified::TwoSources, Verified::Website, Verified::None];
+
+    /// As it is stored.
+    fn named(name: &str) -> Self {
+        let found = Self::ALL.into_iter().find(|verified| verified.name() == name);
+        found.unwrap_or(Verified::None)
+    }
     pub fn name(self) -> &'static str {
         match self {
             Verified::Phone => "phone",
@@ -78,54 +92,122 @@ pub async fn import(
     by: &Actor,
 ) -> Result<PinView, DeskError> {
     let profile = office.directory.find(authority).map_err(DeskError::Authority)?;
-    let now = office.now();
     let cert = certificate::read_one(file).map_err(DeskError::Certificate)?;
+    let view = take(office, &profile, cert, vouched, None, by).await?;
+    // The same certificate by another way: nothing is left to decide.
+    if let Some(waiting) = office.store.find_proposal(&profile.id).await?
+        && waiting.fingerprint == view.fingerprint
+    {
+        let approved = ProposalState::Approved;
+        ignore_conflict(
+            office
+                .store
+                .decide(&waiting, approved, None, None, by, office.now())
+                .await,
+        )?;
+    }
+    Ok(view)
+}
+
+/// Makes a certificate that a person has vouched for the pin; with it ends the proposal that it was.
+async fn take(
+    office: &Office,
+    profile: &Profile,
+    cert: Cert,
+    vouched: Vouched,
+    proposal: Option<&Proposal>,
+    by: &Actor,
+) -> Result<PinView, DeskError> {
+    let now = office.now();
     certificate::check_fingerprint(&cert, &vouched.fingerprint).map_err(DeskError::Certificate)?;
+    let before = office.store.find_pin(&profile.id).await?;
+    let fingerprint = certificate::describe(&cert, now).fingerprint;
+    let known = before.as_ref().filter(|before| before.fingerprint == fingerprint);
+    let cert = match known.and_then(|known| certificate::read_one(&known.certificate).ok()) {
+        // What was known of it stays known, a revocation above all: an older copy does not undo it.
+        Some(known) => certificate::merge(known, cert).map_err(DeskError::Certificate)?,
+        None => cert,
+    };
     let pin = Pin {
         authority: profile.id.clone(),
-        fingerprint: certificate::describe(&cert, now).fingerprint,
-        certificate: file.to_vec(),
+        fingerprint,
+        certificate: certificate::to_bytes(&cert),
         verified: vouched.verified.name().to_owned(),
         accepted_user_id: vouched.accepted_user_id,
         imported_by: by.clone(),
         imported_at: now,
     };
-    let before = office.store.find_pin(&profile.id).await?;
-    let wanted = wanted_address(&profile, pin.accepted_user_id.as_ref());
+    let wanted = wanted_address(profile, pin.accepted_user_id.as_ref());
     let judged = match vouched.accept_expired {
         true => certificate::judge_despite_expiry(&cert, wanted, now),
         false => certificate::judge(&cert, wanted, now),
     };
-    match (judged, before) {
-        (Ok(_), before) => {
-            office.store.pin(pin.clone(), now).await?;
-            if before.is_some_and(|before| before.fingerprint != pin.fingerprint) {
-                hold_queued(office, &profile.id, &HoldReason::PinChanged, by).await?;
+    match judged {
+        Ok(_) => {
+            match proposal {
+                Some(proposal) => {
+                    let approved = ProposalState::Approved;
+                    office
+                        .store
+                        .decide(proposal, approved, Some(pin.clone()), None, by, now)
+                        .await?;
+                }
+                None => office.store.pin(pin.clone(), now).await?,
             }
-            view(&profile, pin, now)
+            let others = |recipient: &str| recipient != pin.fingerprint;
+            hold_queued(office, &profile.id, others, &HoldReason::PinChanged, by).await?;
+            view(profile, pin, now)
         }
-        (Err(error @ CertificateError::Revoked { .. }), Some(before)) if before.fingerprint == pin.fingerprint => {
+        Err(error @ CertificateError::Revoked { .. }) if known.is_some() => {
+            let revoked = pin.fingerprint.clone();
             office.store.pin(pin, now).await?;
-            hold_queued(office, &profile.id, &HoldReason::Revoked, by).await?;
+            hold_queued(
+                office,
+                &profile.id,
+                |recipient| recipient == revoked,
+                &HoldReason::Revoked,
+                by,
+            )
+            .await?;
             Err(DeskError::Certificate(error))
         }
-        (Err(error), _) => Err(DeskError::Certificate(error)),
+        Err(error) => Err(DeskError::Certificate(error)),
     }
 }
 
-/// Holds what is sealed to the earlier certificate and has not left (design: only a revocation or a changed pin does).
-async fn hold_queued(office: &Office, authority: &str, why: &HoldReason, by: &Actor) -> Result<(), DeskError> {
+/// Holds what is sealed to such a certificate and has not left (design: only a revocation or a changed pin does).
+async fn hold_queued(
+    office: &Office,
+    authority: &str,
+    concerns: impl Fn(&str) -> bool,
+    why: &HoldReason,
+    by: &Actor,
+) -> Result<(), DeskError> {
     for notice in office.store.list_notices(None).await? {
-        let Some(delivery) = notice.delivery.filter(|_| notice.authority == authority) else {
+        let concerned = notice.authority == authority && sealed_to(&notice).is_some_and(&concerns);
+        let Some(delivery) = notice.delivery.filter(|_| concerned) else {
             continue;
         };
-        match office.store.hold(delivery, why.clone(), by, office.now()).await {
-            // What has left, is on the wire or is held already stays as it is.
-            Ok(()) | Err(StoreError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        // What has left, is on the wire or is held already stays as it is.
+        ignore_conflict(office.store.hold(delivery, why.clone(), by, office.now()).await)?;
     }
     Ok(())
+}
+
+/// The certificate a notice is encrypted to; none for a passphrase or a stub.
+fn sealed_to(notice: &Notice) -> Option<&str> {
+    match notice.protection.as_ref()? {
+        Protection::PgpMime { recipient, .. } | Protection::EncryptedFiles { recipient, .. } => Some(recipient),
+        _ => None,
+    }
+}
+
+/// Somebody else was quicker, which is as good.
+fn ignore_conflict(done: Result<(), StoreError>) -> Result<(), DeskError> {
+    match done {
+        Ok(()) | Err(StoreError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The authority's pinned certificate, if there is one.

@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
-use crate::directory::profile::{ChannelKind, Profile, Purpose, Seal};
+use crate::directory::profile::{ChannelKind, Profile, Purpose, Seal, UrlKind};
 use crate::model::Time;
-use crate::model::id::BreachId;
+use crate::model::id::{BreachId, Reference};
 use crate::model::notice;
 use crate::model::time::show_left;
 
@@ -34,6 +34,7 @@ impl Ladder {
         profile: &Profile,
         breach: BreachId,
         trouble: &CertificateTrouble,
+        proposal_waits: bool,
         deadline: Option<Time>,
         now: Time,
     ) -> Self {
@@ -42,7 +43,27 @@ impl Ladder {
         let call = profile
             .phone()
             .map_or_else(String::new, |phone| format!(" ({})", phone.value));
-        let mut rungs = vec![Rung {
+        let mut rungs = Vec::new();
+        if proposal_waits {
+            rungs.push(Rung {
+                text: format!(
+                    "a certificate was fetched and waits: read its fingerprint back by telephone{call}, approve it, and send again"
+                ),
+                command: Some(format!(
+                    "breachpost authority cert approve {id} --fingerprint FINGERPRINT --verified phone"
+                )),
+            });
+        } else if profile
+            .openpgp
+            .as_ref()
+            .is_some_and(|key| key.url_kind == Some(UrlKind::Key))
+        {
+            rungs.push(Rung {
+                text: "fetch the certificate that they publish; it waits then until you approve it".to_owned(),
+                command: Some(format!("breachpost authority cert fetch {id}")),
+            });
+        }
+        rungs.push(Rung {
             text: format!(
                 "get a valid OpenPGP certificate from {}, read its fingerprint back by telephone{call}, import it, and send again",
                 place.unwrap_or("the authority")
@@ -50,7 +71,7 @@ impl Ladder {
             command: Some(format!(
                 "breachpost authority cert import {id} FILE --fingerprint FINGERPRINT --verified phone"
             )),
-        }];
+        });
         let by_override = |rung: notice::Rung, text: String| Rung {
             text,
             command: Some(format!(
@@ -62,6 +83,11 @@ impl Ladder {
             let text =
                 "encrypt to the expired certificate all the same: who holds its key can still read it".to_owned();
             rungs.push(by_override(notice::Rung::Expired, text));
+        }
+        if proposal_waits {
+            let text = "encrypt to the fetched certificate before its fingerprint is verified: if it is not theirs, they cannot read it and somebody else may"
+                .to_owned();
+            rungs.push(by_override(notice::Rung::Unverified, text));
         }
         rungs.push(by_override(
             notice::Rung::Passphrase,
@@ -82,6 +108,31 @@ impl Ladder {
     /// For an authority that takes no breach notices by e-mail.
     pub fn for_other_channels(profile: &Profile, breach: BreachId, deadline: Option<Time>, now: Time) -> Self {
         Self::with(other_channels(profile, breach), deadline, now)
+    }
+
+    /// For a notice that the authority's server refused or gave back: who to ask, how to try again, and the other ways.
+    pub fn for_returned(
+        profile: &Profile,
+        breach: BreachId,
+        reference: &Reference,
+        deadline: Option<Time>,
+        now: Time,
+    ) -> Self {
+        let call = profile
+            .phone()
+            .map_or_else(String::new, |phone| format!(" ({})", phone.value));
+        let mut rungs = vec![
+            Rung {
+                text: format!("call them{call}: say that your notice came back, and ask which address takes it"),
+                command: Some(format!("breachpost notice show {reference} --call-sheet")),
+            },
+            Rung {
+                text: "if the address is right and the trouble is over, try again".to_owned(),
+                command: Some(format!("breachpost notice retry {reference}")),
+            },
+        ];
+        rungs.extend(other_channels(profile, breach));
+        Self::with(rungs, deadline, now)
     }
 
     fn with(rungs: Vec<Rung>, deadline: Option<Time>, now: Time) -> Self {

@@ -1,7 +1,9 @@
 //! Every verb an operator or client may use: one verb, one transaction. Knows nothing of terminals or HTTP.
 
+pub mod alert;
 pub mod breach;
 pub mod certificate;
+pub mod conversation;
 pub mod ladder;
 pub mod notice;
 pub mod overview;
@@ -9,9 +11,10 @@ pub mod people;
 
 use crate::directory::DirectoryError;
 use crate::directory::certificate::CertificateError;
+use crate::mail::fetch::FetchError;
 use crate::message::seal::SealError;
 use crate::model::breach::Gap;
-use crate::model::id::{BreachId, Reference};
+use crate::model::id::{AlertId, BreachId, DeliveryId, MailId, Reference};
 use crate::reading::ReadError;
 use crate::store::StoreError;
 
@@ -29,6 +32,12 @@ pub enum DeskError {
     NoBreach(BreachId),
     #[error("there is no notice {0}")]
     NoNotice(Reference),
+    #[error("there is no mail {0}")]
+    NoMail(MailId),
+    #[error("there is no delivery {0}")]
+    NoDelivery(DeliveryId),
+    #[error("there is no alert {0}")]
+    NoAlert(AlertId),
     #[error("cannot tell which authority is meant")]
     Authority(#[source] DirectoryError),
     #[error("a notice cannot be sent without: {}", list(.0))]
@@ -51,6 +60,18 @@ pub enum DeskError {
     Seal(#[from] SealError),
     #[error("the certificate was not imported")]
     Certificate(#[source] CertificateError),
+    #[error("no certificate was fetched for {authority}")]
+    Fetch {
+        authority: String,
+        #[source]
+        source: FetchError,
+    },
+    #[error("what {url} sent was not taken")]
+    Fetched {
+        url: String,
+        #[source]
+        source: CertificateError,
+    },
     #[error("{0}")]
     Refused(String),
 }
@@ -97,6 +118,8 @@ impl DeskError {
                 | DeskError::NoCertificate { .. }
                 | DeskError::TooLarge { .. }
                 | DeskError::Certificate(_)
+                | DeskError::Fetch { .. }
+                | DeskError::Fetched { .. }
                 | DeskError::Refused(_)
         )
     }
@@ -105,7 +128,13 @@ impl DeskError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            DeskError::Record(_) | DeskError::NoBreach(_) | DeskError::NoNotice(_) | DeskError::Authority(_)
+            DeskError::Record(_)
+                | DeskError::NoBreach(_)
+                | DeskError::NoNotice(_)
+                | DeskError::NoMail(_)
+                | DeskError::NoDelivery(_)
+                | DeskError::NoAlert(_)
+                | DeskError::Authority(_)
         )
     }
 

@@ -5,13 +5,15 @@ use serde::Serialize;
 use crate::model::Time;
 use crate::model::breach::{Record, RiskLevel, Status, When};
 use crate::model::delivery::HoldReason;
-use crate::model::id::{BreachId, CampaignId, MailId, Reference};
+use crate::model::id::{BreachId, CampaignId, Reference};
 use crate::model::notice::NoticeState;
-use crate::model::receipt::ReceiptKind;
+use crate::model::receipt::ReportAction;
 use crate::store::Tally;
 
 use super::DeskError;
+use super::alert::{self, AlertView};
 use super::breach::{self, BreachView, Clock};
+use super::conversation::{self, InquiryView, TrayLine};
 use super::notice::{self, NoticeView};
 use crate::dispatch::office::Office;
 
@@ -20,10 +22,14 @@ use crate::dispatch::office::Office;
 pub struct Overview {
     pub at: Time,
     pub daemon: bool,
+    /// What the clerk has raised and is still so, the most urgent first.
+    pub alerts: Vec<AlertView>,
     pub breaches: Vec<BreachLine>,
     pub notices: Vec<NoticeLine>,
     pub campaigns: Vec<CampaignLine>,
     pub tray: Vec<TrayLine>,
+    /// Questions of authorities that wait for an answer, the one due first first.
+    pub inquiries: Vec<InquiryView>,
     /// What needs a person, most urgent first; each with a command where there is one.
     pub needs_person: Vec<Need>,
 }
@@ -53,14 +59,6 @@ pub struct CampaignLine {
     pub state: String,
     #[serde(flatten)]
     pub tally: Tally,
-}
-#[derive(Debug, Clone, Serialize)]
-pub struct TrayLine {
-    pub mail: MailId,
-    pub received_at: Time,
-    pub kind: Option<ReceiptKind>,
-    pub notice: Option<Reference>,
-    pub why: String,
 }
 /// One thing a person should do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -99,7 +97,17 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     for view in &notices {
         needs.extend(notice_need(office, view, daemon));
     }
-    let tray = tray(office).await?;
+    let inquiries = conversation::open_inquiries(office).await?;
+    needs.extend(inquiries.iter().map(inquiry_need));
+    let tray = conversation::tray(office).await?;
+    needs.extend(office.store.list_proposals().await?.into_iter().map(|proposal| Need {
+        text: format!(
+            "{}: a certificate was fetched on {} and waits for your decision",
+            proposal.authority,
+            proposal.fetched_at.format("%Y-%m-%d")
+        ),
+        command: Some(format!("breachpost authority cert show {}", proposal.authority)),
+    }));
     if !tray.is_empty() {
         needs.push(Need {
             text: format!("{} received mail(s) wait in the tray", tray.len()),
@@ -119,30 +127,14 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     Ok(Overview {
         at: now,
         daemon,
+        alerts: alert::list(office, false).await?,
         breaches,
         notices: notices.into_iter().map(NoticeLine::of).collect(),
         campaigns,
         tray,
+        inquiries,
         needs_person: needs,
     })
-}
-
-/// What waits for a person, oldest first.
-///
-/// # Errors
-/// The store fails.
-pub async fn tray(office: &Office) -> Result<Vec<TrayLine>, DeskError> {
-    let waiting = office.store.list_tray().await?.into_iter().map(|mail| {
-        let understanding = mail.understanding;
-        TrayLine {
-            mail: mail.id,
-            received_at: mail.received_at,
-            kind: understanding.as_ref().map(|u| u.kind),
-            notice: understanding.as_ref().and_then(|u| u.notice.clone()),
-            why: understanding.map_or_else(|| "not understood yet".to_owned(), |u| u.why),
-        }
-    });
-    Ok(waiting.collect())
 }
 
 /// Whether the authority has been told, or will be without anybody doing more.
@@ -190,7 +182,8 @@ fn notice_need(office: &Office, view: &NoticeView, daemon: bool) -> Option<Need>
             view.meaning.to_owned(),
             format!("breachpost notice approve {}", view.reference),
         ),
-        NoticeState::Held | NoticeState::InDoubt | NoticeState::Failed => (
+        NoticeState::Failed => (why_failed(view), format!("breachpost notice show {}", view.reference)),
+        NoticeState::Held | NoticeState::InDoubt => (
             view.meaning.to_owned(),
             format!("breachpost notice show {}", view.reference),
         ),
@@ -216,6 +209,49 @@ fn notice_need(office: &Office, view: &NoticeView, daemon: bool) -> Option<Need>
         text: format!("{} to {}: {why}", view.reference, view.authority),
         command: Some(command),
     })
+}
+
+fn inquiry_need(view: &InquiryView) -> Need {
+    let inquiry = &view.inquiry;
+    let what = match inquiry.order {
+        true => "ORDERS you to inform the persons concerned (GDPR Art. 34(4))",
+        false => "asks a question",
+    };
+    Need {
+        text: format!(
+            "{}: {} {what} in {} about {}; answer due {}, {}",
+            inquiry.breach,
+            inquiry.authority,
+            inquiry.mail,
+            inquiry.notice,
+            inquiry.due.format("%Y-%m-%d %H:%M UTC"),
+            view.left
+        ),
+        command: Some(format!("breachpost mailbox show {}", inquiry.mail)),
+    }
+}
+
+/// Why it failed: what came back last, else the refusal.
+fn why_failed(view: &NoticeView) -> String {
+    let returned = view
+        .reports
+        .iter()
+        .rev()
+        .find(|report| report.action == ReportAction::Failed);
+    let refused = view.attempts.last().and_then(|attempt| attempt.fault.as_ref());
+    let why = match (returned, refused) {
+        (Some(report), _) => [report.status.clone(), report.diagnostic.clone()]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" "),
+        (None, Some(fault)) => fault.to_string(),
+        (None, None) => String::new(),
+    };
+    match why.is_empty() {
+        true => view.meaning.to_owned(),
+        false => format!("{} ({why})", view.meaning),
+    }
 }
 
 /// Hours since it left, where the authority is known to acknowledge within a time that has passed.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Verp;
 use crate::mail::smtp::{Connection, Connector, Mail, Notify};
 use crate::message::classify;
 use crate::message::mime::Headers;
@@ -42,26 +41,14 @@ pub struct Letter {
 }
 impl Letter {
     pub fn new(office: &Office, token: Token, sealed: Sealed, headers: &Headers) -> Self {
-        let address = office.config.sender.address.as_str();
         Self {
             // As a notice would leave: a relay may refuse senders with a plus.
-            envelope_from: match office.config.sender.verp {
-                Verp::Plus => plus_address(address, token.as_str()),
-                Verp::None => address.to_owned(),
-            },
+            envelope_from: office.return_path(&office.config.sender, token.as_str()),
             recipient: headers.to.address.clone(),
             message_id: headers.message_id.clone(),
             mail: sealed.mail,
             token,
         }
-    }
-}
-
-/// `local+detail@domain` (RFC 5233).
-pub fn plus_address(address: &str, detail: &str) -> String {
-    match address.rsplit_once('@') {
-        Some((local, domain)) => format!("{local}+{detail}@{domain}"),
-        None => address.to_owned(),
     }
 }
 

@@ -53,7 +53,7 @@ impl MaildirReader {
     pub(super) async fn attend(&mut self, office: &Office, stop: &CancellationToken, health: &mut Health) -> Halt {
         loop {
             match self.read(office).await {
-                Ok(_) => health.good(),
+                Ok(_) => health.good(office).await,
                 Err(error) => return Halt::Failed(error),
             }
             let pause = tokio::time::sleep(LOOK_EVERY);

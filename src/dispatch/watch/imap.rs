@@ -13,7 +13,7 @@ use crate::dispatch::login;
 use crate::dispatch::office::Office;
 use crate::mail::imap::{Account, Fetched, Folder, ImapError, Session, Timeouts, Woken};
 use crate::model::Time;
-use crate::store::Mark;
+use crate::store::ReadMark;
 
 /// How long one IDLE lasts; then the folder is searched all the same, for servers that forget to say what came, and so
 /// that nothing on the way forgets a quiet connection. RFC 2177 §3 asks for less than 29 minutes.
@@ -86,7 +86,7 @@ impl ImapReader {
             if self.read_new(&mut session, folder, office, stop).await? > 0 {
                 idle = IDLE_FIRST;
             }
-            health.good();
+            health.good(office).await;
             if session.can_idle() {
                 let woken = unless(stop, async { Ok(session.idle(idle).await?) }).await?;
                 idle = match woken {
@@ -208,7 +208,7 @@ impl ImapReader {
     }
 
     async fn move_mark(&self, office: &Office, folder: Folder, last_uid: u32) -> Result<(), WatchError> {
-        let mark = Mark {
+        let mark = ReadMark {
             uid_validity: folder.uid_validity,
             last_uid,
         };

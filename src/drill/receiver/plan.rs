@@ -85,7 +85,7 @@ pub enum CertificateKind {
 #[derive(Debug, Clone)]
 pub struct Account {
     pub user: String,
-    /// An invented one: this is a rehearsal.
+    /// An invented one: this is a rehearsal. For XOAUTH2, the token.
     pub password: String,
     /// Offered in EHLO.
     pub mechanisms: Vec<String>,

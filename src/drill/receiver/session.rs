@@ -183,7 +183,18 @@ impl Session {
                 self.say("504 5.5.4 mechanism was not offered");
                 return Ok(());
             }
-            "PLAIN" => decode(words.next().unwrap_or_default()),
+            "PLAIN" => self.first_answer(words.next()).await?,
+            "XOAUTH2" => {
+                let answer = self.first_answer(words.next()).await?;
+                if answer != format!("user={}\x01auth=Bearer {}\x01\x01", account.user, account.password) {
+                    // As the large providers do it: the reason first, and the reply after one more line.
+                    self.ask(r#"{"status":"401","schemes":"bearer","scope":"mail"}"#)
+                        .await?;
+                    self.say("535 5.7.8 the token is not good");
+                    return Ok(());
+                }
+                format!("\0{}\0{}", account.user, account.password)
+            }
             _ => {
                 let user = self.ask("Username:").await?;
                 let password = self.ask("Password:").await?;
@@ -198,6 +209,14 @@ impl Session {
             self.say("535 5.7.8 user or password is wrong");
         }
         Ok(())
+    }
+
+    /// The answer that came with AUTH, else the one asked for.
+    async fn first_answer(&mut self, given: Option<&str>) -> Result<String, Ended> {
+        match given {
+            Some(answer) => Ok(decode(answer)),
+            None => self.ask("").await,
+        }
     }
 
     async fn ask(&mut self, question: &str) -> Result<String, Ended> {

@@ -44,10 +44,9 @@ pub(super) async fn open(account: &Account) -> Result<Dialogue, ImapError> {
             dialogue
                 .run("protect the connection", "STARTTLS", RESPONSE_BYTES, reply, |_| Ok(()))
                 .await?;
-            Ok(Dialogue::new(
-                protect(dialogue.into_wire(), &tls, account).await?,
-                reply,
-            ))
+            let wire = dialogue.into_wire();
+            wire.insist_on_silence()?;
+            Ok(Dialogue::new(protect(wire, &tls, account).await?, reply))
         }
         _ => {
             let mut dialogue = Dialogue::new(wire, reply);

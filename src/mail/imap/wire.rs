@@ -59,15 +59,20 @@ impl Wire {
         }
     }
 
-    /// Protects the stream. Whatever came in clear text and was not read before is an attack or a broken server: answers
-    /// injected there would be believed inside TLS (RFC 3501 §6.2.1, CVE-2011-0411).
+    /// To be asked between STARTTLS and the handshake: whatever came in clear text and was not read before is an attack or
+    /// a broken server. Answers injected there would be believed inside TLS (RFC 3501 §6.2.1, CVE-2011-0411).
+    pub(super) fn insist_on_silence(&self) -> Result<(), ImapError> {
+        match &self.socket {
+            Socket::Clear(socket) if !self.unread.is_empty() || holds_more(socket) => Err(ImapError::Injected),
+            _ => Ok(()),
+        }
+    }
+
+    /// The TLS handshake.
     pub(super) async fn protect(self, tls: &Tls, host: &str) -> Result<Self, ImapError> {
         let Socket::Clear(socket) = self.socket else {
             return Err(ImapError::Garbage("STARTTLS on a connection that is protected already"));
         };
-        if !self.unread.is_empty() || holds_more(&socket) {
-            return Err(ImapError::Injected);
-        }
         let (stream, _) = tls
             .handshake(socket)
             .await

@@ -2,12 +2,9 @@
 //! encoded for the DSN parameters. Does not ask whether anybody reads mail there.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// RFC 5321 §4.5.3.1.1.
-const LOCAL_PART_MOST_BYTES: usize = 64;
-/// RFC 5321 §4.5.3.1.3 allows a path of 256 with its angle brackets.
-const ADDRESS_MOST_BYTES: usize = 254;
+use crate::model::address;
+
 /// RFC 3461 §4.2.
 const ORCPT_MOST_CHARS: usize = 500;
 
@@ -21,19 +18,7 @@ impl EnvelopeAddress {
     /// Checks the address and turns its domain into A-labels (UTS 46, RFC 5890). The text of an error says what is
     /// wrong without repeating the address.
     pub(super) fn parse(address: &str) -> Result<Self, String> {
-        if address
-            .chars()
-            .any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>'))
-        {
-            return Err("the address has a space, a control character or an angle bracket in it".to_owned());
-        }
-        let (local, domain) = address.rsplit_once('@').ok_or("the address has no @")?;
-        check_local_part(local)?;
-        let domain = wire_domain(domain)?;
-        let text = format!("{local}@{domain}");
-        if text.len() > ADDRESS_MOST_BYTES {
-            return Err(format!("the address is longer than {ADDRESS_MOST_BYTES} bytes"));
-        }
+        let text = address::on_the_wire(address).map_err(|flaw| flaw.to_string())?;
         Ok(Self { text })
     }
 
@@ -77,71 +62,9 @@ pub(super) fn xtext(text: &str) -> String {
     out
 }
 
-/// Quoted or plain; a plain one may hold no character that has a meaning in the grammar (RFC 5321 §4.1.2). Dots are not
-/// judged: addresses with two in a row exist, and their servers take them.
-fn check_local_part(local: &str) -> Result<(), String> {
-    if local.is_empty() {
-        return Err("the address has nothing before its @".to_owned());
-    }
-    if local.len() > LOCAL_PART_MOST_BYTES {
-        return Err(format!(
-            "the part before the @ is longer than {LOCAL_PART_MOST_BYTES} bytes"
-        ));
-    }
-    let sound = match local.strip_prefix('"') {
-        Some(rest) => rest.strip_suffix('"').is_some_and(is_quoted_content),
-        None => !local.contains(['"', '(', ')', ',', ':', ';', '@', '[', ']', '\\']),
-    };
-    if sound {
-        Ok(())
-    } else {
-        Err("the part before the @ has a character that only quotes would allow".to_owned())
-    }
-}
-
-/// Inside quotes: every `"` and `\` is escaped.
-fn is_quoted_content(content: &str) -> bool {
-    let mut chars = content.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => return false,
-            '\\' if chars.next().is_none() => return false,
-            _ => {}
-        }
-    }
-    true
-}
-
 /// The domain in A-labels, or a bracketed address literal.
 pub(super) fn wire_domain(domain: &str) -> Result<String, String> {
-    if let Some(literal) = domain.strip_prefix('[').and_then(|d| d.strip_suffix(']')) {
-        let known = match literal.strip_prefix("IPv6:") {
-            Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),
-            None => literal.parse::<Ipv4Addr>().is_ok(),
-        };
-        return if known {
-            Ok(domain.to_owned())
-        } else {
-            Err("the address literal is not an IP address".to_owned())
-        };
-    }
-    let ascii = if domain.is_ascii() {
-        domain.to_owned()
-    } else {
-        idna::domain_to_ascii_strict(domain).map_err(|_| "the domain is not a valid internationalised name")?
-    };
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            // The underscore is no host name, but is used in some mail domains.
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    if ascii.len() <= 253 && ascii.split('.').all(is_label) {
-        Ok(ascii)
-    } else {
-        Err("the domain is not a valid name".to_owned())
-    }
+    address::wire_domain(domain).map_err(|flaw| flaw.to_string())
 }
 
 #[cfg(test)]

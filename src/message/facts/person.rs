@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::write::Writer;
 use super::{ContactFacts, ControllerFacts};
 use crate::message::template::labels::{Labels, fill};
-use crate::model::breach::{Contact, Record, When};
+use crate::model::breach::{Contact, DataCategory, Dated, Harm, Record, When};
 
 /// What surrounds a message to one person.
 #[derive(Debug, Clone)]
@@ -31,6 +31,10 @@ pub struct PersonContext<'a> {
     pub what_happened: Option<String>,
     /// What it may mean for this group of persons; `None` takes the record's text.
     pub consequences: Option<String>,
+    /// What was and will be done, in plain words; `None` takes the record's measures.
+    pub measures: Option<String>,
+    /// For a sender whose name alone would tell something about the person; `None` names the controller.
+    pub discreet: Option<Discreet>,
     /// Who writes.
     pub organisation: String,
     /// The organisation's contact, used where the record has none.
@@ -42,6 +46,53 @@ pub struct PersonContext<'a> {
     pub authority_address: Option<String>,
 }
 
+/// What stands in a discreet message in the place of the controller. Neither may tell who the controller is, nor what
+/// kind of organisation.
+#[derive(Debug, Clone)]
+pub struct Discreet {
+    /// A neutral name: "Data protection office, Luxembourg".
+    pub sender: String,
+    /// Where the person learns the rest; a telephone number at least.
+    pub contact: Contact,
+}
+
+impl<'a> PersonContext<'a> {
+    /// Only what must be given; the rest is taken from the record or left out.
+    pub fn new(labels: &'a Labels, timezone: Tz, reference: String, organisation: String) -> Self {
+        Self {
+            labels,
+            timezone,
+            reference,
+            person_name: None,
+            data: None,
+            not_affected: Vec::new(),
+            what_happened: None,
+            consequences: None,
+            measures: None,
+            discreet: None,
+            organisation,
+            contact: None,
+            updates_at: None,
+            authority_name: None,
+            authority_address: None,
+        }
+    }
+
+    /// The parts of a message that would be taken from the record as they are, whatever language that is in.
+    pub fn parts_of_the_record(&self) -> Vec<&'static str> {
+        if self.discreet.is_some() {
+            return Vec::new();
+        }
+        let parts = [
+            ("what happened", self.what_happened.is_none()),
+            ("the consequences", self.consequences.is_none()),
+            ("the measures", self.measures.is_none()),
+        ];
+        let taken = parts.into_iter().filter(|(_, taken)| *taken);
+        taken.map(|(part, _)| part).collect()
+    }
+}
+
 /// All that a message to one affected person may say.
 #[derive(Debug, Clone, Serialize)]
 pub struct PersonFacts {
@@ -50,6 +101,8 @@ pub struct PersonFacts {
     /// The words for what is not known.
     pub unknown: String,
     pub reference: String,
+    /// Whether the controller is not to be named.
+    pub discreet: bool,
     pub person: PersonName,
     pub controller: ControllerFacts,
     pub contact: ContactFacts,
@@ -64,6 +117,8 @@ pub struct PersonFacts {
     pub consequences: Option<String>,
     /// One sentence for each harm.
     pub harms: Vec<String>,
+    /// What was and will be done, told in plain words; then the lists below are empty.
+    pub measures: Option<String>,
     pub measures_taken: Vec<String>,
     pub measures_planned: Vec<String>,
     pub mitigation: Option<String>,
@@ -87,45 +142,72 @@ pub struct ComplaintFacts {
 }
 
 impl PersonFacts {
-    /// The facts of a message about `record`, in the language of `context.labels`.
+    /// The facts of a message about `record`, in the language of `context.labels`. A discreet message takes no free text
+    /// of the record, and names no special category of data: any of them might tell who the controller is.
     pub fn new(record: &Record, context: &PersonContext) -> Self {
         let labels = context.labels;
         let write = Writer::new(labels, context.timezone);
+        let discreet = context.discreet.as_ref();
+        let told = |own: &Option<String>, recorded: &Option<String>| {
+            let recorded = recorded.clone().filter(|_| discreet.is_none());
+            own.clone().or(recorded)
+        };
         let data = context.data.clone().unwrap_or_else(|| affected(record));
+        let data: Vec<String> = match discreet {
+            Some(_) => data.into_iter().filter(|name| is_ordinary(name)).collect(),
+            None => data,
+        };
         let named = |names: &[String]| write.set(&labels.your_data, names.iter().map(String::as_str));
         let detected = record.timeline.detected_at;
         let aware = record.timeline.aware_at.map(When::At);
-        let texts = |measures: &[crate::model::breach::Dated]| measures.iter().map(|m| m.text.clone()).collect();
+        // Professional secrecy tells of a physician, a lawyer or a bank.
+        let harms = record.consequences.harms.iter();
+        let harms = harms.filter(|h| discreet.is_none() || **h != Harm::ProfessionalSecrecy);
+        let recorded = discreet.is_none() && context.measures.is_none();
+        let texts = |measures: &[Dated]| match recorded {
+            true => measures.iter().map(|m| m.text.clone()).collect(),
+            false => Vec::new(),
+        };
         Self {
             language: labels.code.clone(),
             unknown: labels.words.not_known.clone(),
             reference: context.reference.clone(),
+            discreet: discreet.is_some(),
             person: PersonName {
                 name: context.person_name.clone(),
             },
-            controller: ControllerFacts::new(record, &context.organisation, labels),
-            contact: ContactFacts::new(record.contact.as_ref().or(context.contact.as_ref()), labels),
-            what_happened: context.what_happened.clone().or_else(|| record.summary.clone()),
+            controller: match discreet {
+                None => ControllerFacts::new(record, &context.organisation, labels),
+                Some(discreet) => ControllerFacts::unnamed(&discreet.sender, labels),
+            },
+            contact: match discreet {
+                None => ContactFacts::new(record.contact.as_ref().or(context.contact.as_ref()), labels),
+                Some(discreet) => ContactFacts::new(Some(&discreet.contact), labels),
+            },
+            what_happened: told(&context.what_happened, &record.summary),
             happened_at: happened(record, &write),
             found_at: detected.or(aware).map(|at| write.day(at)),
             your_data: named(&data),
             not_affected: named(&context.not_affected),
-            consequences: context
-                .consequences
-                .clone()
-                .or_else(|| record.consequences.text.clone()),
-            harms: write.set(&labels.your_harm, record.consequences.harms.iter().map(|h| h.name())),
+            consequences: told(&context.consequences, &record.consequences.text),
+            harms: write.set(&labels.your_harm, harms.map(|h| h.name())),
+            measures: context.measures.clone(),
             measures_taken: texts(&record.measures.taken),
             measures_planned: texts(&record.measures.planned),
-            mitigation: record.measures.mitigation.clone(),
+            mitigation: record.measures.mitigation.clone().filter(|_| recorded),
             advice: advice(labels, &data),
-            updates_at: context.updates_at.clone(),
+            updates_at: context.updates_at.clone().filter(|_| discreet.is_none()),
             authority: ComplaintFacts {
                 name: context.authority_name.clone(),
                 address: context.authority_address.clone(),
             },
         }
     }
+}
+
+/// Is it no special category of GDPR Art. 9 and 10?
+fn is_ordinary(name: &str) -> bool {
+    DataCategory::ALL.iter().any(|category| category.name() == name)
 }
 
 /// The categories of the record, ordinary ones first.

@@ -5,9 +5,9 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use serde_json::Value;
 
-use super::{NoticeContext, NoticeFacts, PersonContext, PersonFacts, PriorNotice};
+use super::{Discreet, NoticeContext, NoticeFacts, PersonContext, PersonFacts, PriorNotice};
 use crate::message::template::labels::Labels;
-use crate::model::breach::Record;
+use crate::model::breach::{Contact, ContactKind, Record};
 use crate::model::id::Reference;
 use crate::model::notice::NoticeKind;
 
@@ -57,25 +57,49 @@ pub fn notice(kind: NoticeKind, labels: &Labels) -> NoticeFacts {
 
 /// The facts of a message to one person of the sample breach. Nothing in them is missing.
 pub fn person(labels: &Labels) -> PersonFacts {
+    PersonFacts::new(&record(), &person_context(labels))
+}
+
+/// The same for a sender that is not to be named: only the contact and what may be said of the matter.
+pub fn discreet(labels: &Labels) -> PersonFacts {
+    let contact = Contact {
+        kind: ContactKind::Other,
+        name: Some("Jo Exemple".to_owned()),
+        email: Some("contact@neutral.example".to_owned()),
+        phone: Some("+352 20 00 02".to_owned()),
+        postal: Some("P.O. Box 1, L-1111 Luxembourg".to_owned()),
+    };
     let context = PersonContext {
-        labels,
-        timezone: Tz::Europe__Luxembourg,
-        reference: "K7QX".to_owned(),
-        person_name: Some("Alex Exemple".to_owned()),
-        data: None,
-        not_affected: vec!["credentials".to_owned()],
-        what_happened: None,
-        consequences: None,
-        organisation: "Exemple S.A.".to_owned(),
-        contact: None,
-        updates_at: Some("www.exemple.example".to_owned()),
-        authority_name: Some("Example Data Protection Authority".to_owned()),
-        authority_address: Some("2, rue de l'Exemple, L-1111 Luxembourg".to_owned()),
+        what_happened: Some("A notebook with data about you was stolen.".to_owned()),
+        consequences: Some("Somebody could misuse your name and your address.".to_owned()),
+        measures: Some("The access of the notebook was revoked.".to_owned()),
+        discreet: Some(Discreet {
+            sender: "Data protection office".to_owned(),
+            contact,
+        }),
+        ..person_context(labels)
     };
     PersonFacts::new(&record(), &context)
 }
 
-/// What the facts of a notice, and of a message to a person, look like.
+fn person_context(labels: &Labels) -> PersonContext<'_> {
+    PersonContext {
+        person_name: Some("Alex Exemple".to_owned()),
+        not_affected: vec!["credentials".to_owned()],
+        updates_at: Some("www.exemple.example".to_owned()),
+        authority_name: Some("Example Data Protection Authority".to_owned()),
+        authority_address: Some("2, rue de l'Exemple, L-1111 Luxembourg".to_owned()),
+        ..PersonContext::new(
+            labels,
+            Tz::Europe__Luxembourg,
+            "K7QX".to_owned(),
+            "Exemple S.A.".to_owned(),
+        )
+    }
+}
+
+/// What the facts of a notice, and of a message to a person, look like. Nothing in them is empty: what excludes each other
+/// in a true message stands side by side here.
 pub(crate) fn shapes() -> [Value; 2] {
     let mut labels: Labels =
         crate::reading::yaml("templates/labels/en.yaml", LABELS.as_bytes()).expect("the built-in labels are tested");
@@ -83,7 +107,11 @@ pub(crate) fn shapes() -> [Value; 2] {
     let complete = "the facts are plain data";
     [
         serde_json::to_value(notice(NoticeKind::Supplementary, &labels)).expect(complete),
-        serde_json::to_value(person(&labels)).expect(complete),
+        serde_json::to_value(PersonFacts {
+            measures: discreet(&labels).measures,
+            ..person(&labels)
+        })
+        .expect(complete),
     ]
 }
 

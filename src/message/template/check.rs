@@ -101,12 +101,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn find(&mut self, problem: String) {
-        self.found.push(Finding {
-            file: self.file.to_owned(),
-            line: self.at.0,
-            column: self.at.1,
-            problem,
-        });
+        self.found.push(Finding::at(self.file, self.at.0, self.at.1, problem));
     }
 
     fn template(&mut self, template: &Template) {

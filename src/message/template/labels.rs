@@ -33,6 +33,16 @@ const GAPS: [&str; 15] = [
     "communication.decision",
 ];
 
+/// The categories of data for which a person can do something that the general advice does not say.
+const NEEDS_ADVICE: [&str; 6] = [
+    "contact",
+    "credentials",
+    "financial",
+    "health",
+    "national_id",
+    "official_document",
+];
+
 /// The labels of one language. Every map goes from a value's name, as written in a breach record, to its words.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +54,8 @@ pub struct Labels {
     pub language: String,
     pub formats: Formats,
     pub words: Words,
+    /// For one message in several languages.
+    pub stacked: Stacked,
     /// What may travel in clear, so it says nothing of the matter.
     pub in_clear: InClear,
     /// Titles of notices, by kind.
@@ -131,6 +143,16 @@ pub struct Words {
     pub not_known: String,
     /// Said in the row "notified within 72 hours" when it was not; `{duration}` is by how much.
     pub exceeded: String,
+}
+
+/// What a language adds to a message in several languages.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stacked {
+    /// Its part of the subject: "data breach affecting you".
+    pub subject: String,
+    /// Where the message in this language stands: under `{n}`.
+    pub follows: String,
 }
 
 /// Texts that everybody on the way may read. `{organisation}`, `{reference}`, `{phone}` are filled in.
@@ -318,6 +340,9 @@ impl Labels {
                 .find(|d| !categories.contains(&d.as_str()) && !special.contains(&d.as_str()));
             flaws.extend(odd.map(|d| format!("`advice` is given for `{d}`, which is no category of data")));
         }
+        let advised = |category: &&str| self.advice.iter().any(|a| a.for_data.iter().any(|d| d == category));
+        let unadvised = NEEDS_ADVICE.iter().filter(|category| !advised(category));
+        flaws.extend(unadvised.map(|c| format!("`advice` says nothing for `{c}`")));
         flaws
     }
 
@@ -390,6 +415,7 @@ impl Labels {
             ("formats.until", &f.until, &["date"]),
             ("formats.period", &f.period, &["from", "to"]),
             ("words.exceeded", &self.words.exceeded, &["duration"]),
+            ("stacked.follows", &self.stacked.follows, &["n"]),
         ]
     }
 }

@@ -2,8 +2,6 @@
 //! hanging lines, no stray blank lines. The helpers and the template reader leave the marks below; values never contain
 //! one, so that only a template can start a heading or a row. Knows nothing of templates or facts.
 
-use std::borrow::Cow;
-
 /// The widest line. RFC 5322 §2.1.1 advises 78; two are left for the `> ` of a reply.
 pub const WIDTH: usize = 76;
 /// Where the value of a row begins.
@@ -22,15 +20,14 @@ pub(super) const NEXT_VALUE: char = '\u{1e}';
 /// Stands for a line break within a value of a row.
 pub(super) const VALUE_BREAK: char = '\u{1d}';
 
-/// Lays out `marked`, with `unknown` in the place of values that are not known. Ends with one line break.
-pub(super) fn lay_out(marked: &str, unknown: &str) -> String {
+/// Lays out `marked`. Ends with one line break.
+pub(super) fn lay_out(marked: &str) -> String {
     let mut page = String::with_capacity(marked.len() + marked.len() / 2);
     let mut blank = true;
     for line in marked.lines() {
         if line.contains(NO_LINE) {
             continue;
         }
-        let line = known(line, unknown);
         let line = line.trim_end();
         if line.is_empty() {
             if !blank {
@@ -53,17 +50,9 @@ pub(super) fn lay_out(marked: &str, unknown: &str) -> String {
     page
 }
 
-/// A line with `unknown` in the place of what is not known.
-fn known<'a>(line: &'a str, unknown: &str) -> Cow<'a, str> {
-    match line.contains(UNKNOWN) {
-        true => line.replace(UNKNOWN, unknown).into(),
-        false => line.into(),
-    }
-}
-
 /// One line for a mail header: no line breaks, single spaces.
-pub(super) fn one_line(marked: &str, unknown: &str) -> String {
-    let text = marked.replace(UNKNOWN, unknown).replace(char::is_control, " ");
+pub(super) fn one_line(marked: &str) -> String {
+    let text = marked.replace(char::is_control, " ");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -221,10 +210,6 @@ fn width(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn laid_out(marked: &str) -> String {
-        lay_out(marked, "not yet known")
-    }
-
     #[test]
     fn pages() {
         for (marked, page) in [
@@ -235,7 +220,6 @@ mod tests {
             ),
             ("# no heading", "# no heading\n"),
             ("a\n\u{18}\nb", "a\nb\n"),
-            ("it is \u{1a}.", "it is not yet known.\n"),
             ("Name\u{1f}Anna", "Name                        Anna\n"),
             (
                 "Data\u{1f}names\u{1e}salaries",
@@ -247,7 +231,7 @@ mod tests {
             ),
             ("", "\n"),
         ] {
-            assert_eq!(laid_out(marked), page, "{marked:?}");
+            assert_eq!(lay_out(marked), page, "{marked:?}");
         }
     }
 
@@ -255,19 +239,19 @@ mod tests {
     fn long_lines_are_wrapped_and_hang() {
         let words = "word ".repeat(40);
         for lead in ["", "  ", "- ", "    - "] {
-            let page = laid_out(&format!("{lead}{words}"));
+            let page = lay_out(&format!("{lead}{words}"));
             assert!(page.lines().all(|l| width(l) <= WIDTH && l.trim_end() == l), "{page}");
             let hang = " ".repeat(lead.len());
             assert!(page.lines().skip(1).all(|l| l.starts_with(&hang)), "{page}");
             assert_eq!(page.split_whitespace().filter(|w| *w == "word").count(), 40);
         }
         let long = "x".repeat(200);
-        assert_eq!(laid_out(&format!("see {long} there")), format!("see\n{long}\nthere\n"));
+        assert_eq!(lay_out(&format!("see {long} there")), format!("see\n{long}\nthere\n"));
     }
 
     #[test]
     fn long_labels_wrap_beside_their_values() {
-        let page = laid_out(&format!(
+        let page = lay_out(&format!(
             "Special categories (Art. 9) and criminal data (Art. 10)\u{1f}{}",
             "word ".repeat(30)
         ));
@@ -279,7 +263,7 @@ mod tests {
     #[test]
     fn french_punctuation_does_not_start_a_line() {
         for n in 60..80 {
-            let page = laid_out(&format!(
+            let page = lay_out(&format!(
                 "{} mot : « autre » ; fin de la ligne qui est bien trop longue",
                 "x".repeat(n)
             ));
@@ -292,13 +276,13 @@ mod tests {
     #[test]
     fn article_and_number_stay_together() {
         for n in 60..80 {
-            let page = laid_out(&format!("{} gemäß (Art. 33 Abs. 3 Buchst. b DSGVO)", "x".repeat(n)));
+            let page = lay_out(&format!("{} gemäß (Art. 33 Abs. 3 Buchst. b DSGVO)", "x".repeat(n)));
             assert!(page.lines().all(|l| !l.ends_with('.')), "{page}");
         }
     }
 
     #[test]
     fn a_subject_is_one_line() {
-        assert_eq!(one_line("a\r\n b\n\u{1a}", "?"), "a b ?");
+        assert_eq!(one_line("a\r\n b\n"), "a b");
     }
 }

@@ -1,40 +1,17 @@
-//! Campaigns and their persons. The deliveries are the queue: starting a campaign changes one row, not a million.
+//! Campaigns; how their persons come in is `lists`' business. The deliveries are the queue: starting a campaign changes one row, not a million.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::rows::{Json, Micros, Text, all, failed, json as json_text, one, run};
-use super::{Sqlite, Tx, journal, ledger, register};
+use super::rows::{Json, Micros, Text, all, one};
+use super::{Sqlite, Tx, journal, register};
 use crate::model::Time;
 use crate::model::id::{Actor, BreachId, CampaignId};
-use crate::store::{Campaigns, NewPerson, StoreError, StoredCampaign, Tally, chain};
+use crate::store::{Campaigns, StoreError, StoredCampaign, Tally};
 
 #[async_trait]
 impl Campaigns for Sqlite {
-    async fn add_campaign(
-        &self,
-        breach: BreachId,
-        content: Value,
-        by: &Actor,
-        now: Time,
-    ) -> Result<CampaignId, StoreError> {
-        let by = by.clone();
-        self.write(move |tx| add_campaign(tx, breach, &content, &by, now)).await
-    }
-
-    async fn add_persons(
-        &self,
-        campaign: CampaignId,
-        persons: Vec<NewPerson>,
-        by: &Actor,
-        now: Time,
-    ) -> Result<u64, StoreError> {
-        let by = by.clone();
-        self.write(move |tx| add_persons(tx, campaign, &persons, &by, now))
-            .await
-    }
-
     async fn start(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError> {
         let by = by.clone();
         self.write(move |tx| start(tx, campaign, &by, now)).await
@@ -75,7 +52,7 @@ fn find(conn: &Connection, campaign: CampaignId) -> Result<Option<StoredCampaign
 }
 
 /// The state of a campaign that must be there.
-fn state(conn: &Connection, campaign: CampaignId) -> Result<String, StoreError> {
+pub(super) fn state(conn: &Connection, campaign: CampaignId) -> Result<String, StoreError> {
     let found = find(conn, campaign)?.ok_or_else(|| StoreError::NotFound {
         what: "campaign",
         id: campaign.to_string(),
@@ -83,81 +60,13 @@ fn state(conn: &Connection, campaign: CampaignId) -> Result<String, StoreError> 
     Ok(found.state)
 }
 
-fn conflict(campaign: CampaignId, found: String, wanted: &'static str) -> StoreError {
+pub(super) fn conflict(campaign: CampaignId, found: String, wanted: &'static str) -> StoreError {
     StoreError::Conflict {
         what: "campaign",
         id: campaign.to_string(),
         found,
         wanted,
     }
-}
-
-fn add_campaign(
-    tx: &mut Tx<'_>,
-    breach: BreachId,
-    content: &Value,
-    by: &Actor,
-    now: Time,
-) -> Result<CampaignId, StoreError> {
-    register::must_exist(tx.conn, breach)?;
-    let content = chain::canonical(content);
-    run(
-        tx.conn,
-        "add the campaign",
-        "INSERT INTO campaigns (breach, state, content, created_at) VALUES (?1, 'draft', ?2, ?3)",
-        params![Text(breach), content, Micros(now)],
-    )?;
-    let id = CampaignId::new(tx.conn.last_insert_rowid());
-    register::add_line(tx, breach, "campaign_created", &id.to_string(), by, now)?;
-    let facts = json!({ "campaign": id, "breach": breach, "content_sha256": chain::sha256(content) });
-    journal::append(tx, "campaign.created", &facts, by, now)?;
-    Ok(id)
-}
-
-fn add_persons(
-    tx: &mut Tx<'_>,
-    campaign: CampaignId,
-    persons: &[NewPerson],
-    by: &Actor,
-    now: Time,
-) -> Result<u64, StoreError> {
-    let found = state(tx.conn, campaign)?;
-    if found != "draft" {
-        return Err(conflict(campaign, found, "more persons"));
-    }
-    let step = failed("add the person");
-    let mut known = tx
-        .conn
-        .prepare_cached("SELECT 1 FROM persons WHERE campaign = ?1 AND person = ?2")
-        .map_err(&step)?;
-    let mut insert = tx
-        .conn
-        .prepare_cached(
-            "INSERT INTO persons (delivery, campaign, person, address, language, fields) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )
-        .map_err(&step)?;
-    let mut added: u64 = 0;
-    for person in persons {
-        if known.exists(params![campaign.row(), person.key]).map_err(&step)? {
-            continue;
-        }
-        let delivery = ledger::add(tx.conn, None, Some(campaign), None, now)?;
-        insert
-            .execute(params![
-                delivery.row(),
-                campaign.row(),
-                person.key,
-                person.address,
-                person.language,
-                json_text(&person.fields)
-            ])
-            .map_err(&step)?;
-        added += 1;
-    }
-    drop((known, insert));
-    let facts = json!({ "campaign": campaign, "added": added, "known": persons.len() as u64 - added });
-    journal::append(tx, "campaign.persons_added", &facts, by, now)?;
-    Ok(added)
 }
 
 fn start(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError> {

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::ledger::{self, Current};
-use super::{Tx, journal};
+use super::ledger::{self, Current, Owner};
+use super::{Tx, conversation, journal};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, FaultCause, HoldReason};
 use crate::model::id::{Actor, DeliveryId};
@@ -81,6 +81,9 @@ pub(super) fn bounce(tx: &mut Tx<'_>, id: DeliveryId, fault: Fault, by: &Actor, 
     let event = DeliveryEvent::Bounce { now, fault };
     ledger::move_on(tx, &current, event, "a bounce")?;
     ledger::tell(tx, &current, "notice_bounced", &words, by, now)?;
+    if let Owner::Notice { reference, .. } = &current.owner {
+        conversation::answer_came_back(tx, reference, by, now)?;
+    }
     note(tx, "delivery.bounced", &current, json!({ "code": code }), by, now)
 }
 
@@ -97,6 +100,9 @@ pub(super) fn confirm(tx: &mut Tx<'_>, id: DeliveryId, proof: &Proof, by: &Actor
     ledger::move_on(tx, &current, event, "a confirmation")?;
     if matches!(proof, Proof::DsnDelivered { .. }) {
         ledger::tell(tx, &current, "notice_delivered", "", by, now)?;
+    }
+    if let Owner::Notice { reference, .. } = &current.owner {
+        conversation::answered(tx, reference, by, now)?;
     }
     note(tx, "delivery.confirmed", &current, proof_facts(proof), by, now)
 }

@@ -5,13 +5,10 @@ use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
 use super::rows::{Json, Micros, all, one, only, run};
-use super::{Sqlite, Tx, decisions, journal, notices};
+use super::{Sqlite, Tx, conversation, journal};
 use crate::model::Time;
 use crate::model::id::{Actor, MailId};
-use crate::model::notice::Acknowledgement;
-use crate::model::proof::Proof;
-use crate::model::receipt::ReceiptKind;
-use crate::store::{Intake, StoreError, StoredMail, Understanding, chain};
+use crate::store::{Consequences, Intake, StoreError, StoredMail, Understanding, chain};
 
 #[async_trait]
 impl Intake for Sqlite {
@@ -48,12 +45,12 @@ impl Intake for Sqlite {
         &self,
         id: MailId,
         understanding: Understanding,
-        acknowledgement: Option<Acknowledgement>,
+        consequences: Consequences,
         by: &Actor,
         now: Time,
     ) -> Result<(), StoreError> {
         let by = by.clone();
-        self.write(move |tx| understood(tx, id, &understanding, acknowledgement.as_ref(), &by, now))
+        self.write(move |tx| conversation::understood(tx, id, &understanding, &consequences, &by, now))
             .await
     }
 
@@ -113,9 +110,9 @@ fn add_mail(tx: &mut Tx<'_>, raw: &[u8], source: &str, now: Time) -> Result<(Mai
 }
 
 /// A mail without its bytes.
-const MAIL: &str = "SELECT id, received_at, source, sha256, understanding FROM mails";
+pub(super) const MAIL: &str = "SELECT id, received_at, source, sha256, understanding, in_tray, settled FROM mails";
 
-fn read_mail(row: &Row<'_>, raw: Vec<u8>) -> rusqlite::Result<StoredMail> {
+pub(super) fn read_mail(row: &Row<'_>, raw: Vec<u8>) -> rusqlite::Result<StoredMail> {
     Ok(StoredMail {
         id: MailId::new(row.get(0)?),
         received_at: row.get::<_, Micros>(1)?.0,
@@ -123,6 +120,8 @@ fn read_mail(row: &Row<'_>, raw: Vec<u8>) -> rusqlite::Result<StoredMail> {
         sha256: row.get(3)?,
         raw,
         understanding: row.get::<_, Option<Json<_>>>(4)?.map(|json| json.0),
+        in_tray: row.get(5)?,
+        settled: row.get::<_, Option<Json<_>>>(6)?.map(|json| json.0),
     })
 }
 
@@ -134,50 +133,4 @@ fn find_mail(conn: &Connection, id: MailId) -> Result<Option<StoredMail>, StoreE
     one(conn, step, &sql, [id.row()], |row| {
         read_mail(row, raw.unwrap_or_default())
     })
-}
-
-fn understood(
-    tx: &mut Tx<'_>,
-    id: MailId,
-    understanding: &Understanding,
-    acknowledgement: Option<&Acknowledgement>,
-    by: &Actor,
-    now: Time,
-) -> Result<(), StoreError> {
-    let changed = run(
-        tx.conn,
-        "keep what was understood",
-        "UPDATE mails SET understanding = ?2, in_tray = ?3 WHERE id = ?1",
-        params![id.row(), Json(understanding), understanding.in_tray],
-    )?;
-    if changed == 0 {
-        return Err(StoreError::NotFound {
-            what: "mail",
-            id: id.to_string(),
-        });
-    }
-    let facts = json!({
-        "mail": id, "kind": understanding.kind.name(), "notice": understanding.notice,
-        "in_tray": understanding.in_tray, "encrypted": understanding.encrypted, "signed_by": understanding.signed_by,
-    });
-    journal::append(tx, "mail.understood", &facts, by, now)?;
-    match (acknowledgement, &understanding.notice) {
-        (Some(acknowledgement), Some(reference)) => notices::acknowledge(tx, reference, acknowledgement, None, by, now),
-        (Some(_), None) => Err(StoreError::Conflict {
-            what: "mail",
-            id: id.to_string(),
-            found: "not matched to a notice".to_owned(),
-            wanted: "an acknowledgement",
-        }),
-        (None, Some(reference)) if understanding.kind == ReceiptKind::Delivered && !understanding.in_tray => {
-            let (_, notice) = notices::get(tx.conn, reference)?;
-            match notice.delivery {
-                Some(delivery) => {
-                    decisions::confirm_where_allowed(tx, delivery, &Proof::DsnDelivered { mail: id }, by, now)
-                }
-                None => Ok(()),
-            }
-        }
-        (None, _) => Ok(()),
-    }
 }

@@ -6,11 +6,11 @@ use rusqlite::params;
 use super::Sqlite;
 use super::rows::{Micros, one, run};
 use crate::model::Time;
-use crate::store::{Mailboxes, Mark, StoreError};
+use crate::store::{Mailboxes, ReadMark, StoreError};
 
 #[async_trait]
 impl Mailboxes for Sqlite {
-    async fn find_mark(&self, account: &str, folder: &str) -> Result<Option<Mark>, StoreError> {
+    async fn find_mark(&self, account: &str, folder: &str) -> Result<Option<ReadMark>, StoreError> {
         let (account, folder) = (account.to_owned(), folder.to_owned());
         self.read(move |conn| {
             let sql = "SELECT uid_validity, last_uid FROM mailbox_marks WHERE account = ?1 AND folder = ?2";
@@ -20,7 +20,7 @@ impl Mailboxes for Sqlite {
                 sql,
                 [account, folder],
                 |row| {
-                    Ok(Mark {
+                    Ok(ReadMark {
                         uid_validity: row.get(0)?,
                         last_uid: row.get(1)?,
                     })
@@ -30,7 +30,7 @@ impl Mailboxes for Sqlite {
         .await
     }
 
-    async fn move_mark(&self, account: &str, folder: &str, mark: Mark, now: Time) -> Result<(), StoreError> {
+    async fn move_mark(&self, account: &str, folder: &str, mark: ReadMark, now: Time) -> Result<(), StoreError> {
         let (account, folder) = (account.to_owned(), folder.to_owned());
         self.write(move |tx| {
             // Another process may have read further in the meantime: a mark goes back only with another UIDVALIDITY.

@@ -4,12 +4,14 @@
 
 mod alarms;
 mod campaigns;
+mod conversation;
 mod custody;
 mod decisions;
 mod health;
 mod intake;
 mod journal;
 mod ledger;
+mod lists;
 mod mailbox;
 mod notices;
 mod outbox;
@@ -17,6 +19,7 @@ mod people;
 mod pins;
 #[cfg(test)]
 mod plans;
+mod proposals;
 mod register;
 mod rows;
 mod tellings;
@@ -26,7 +29,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
@@ -37,7 +42,10 @@ use writer::{Threads, Tx};
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_mailbox.sql"),
+    include_str!("migrations/0003_conversation.sql"),
     include_str!("migrations/0004_alarms.sql"),
+    include_str!("migrations/0005_fetched.sql"),
+    include_str!("migrations/0006_lists.sql"),
     include_str!("migrations/0007_people.sql"),
     include_str!("migrations/0009_identity.sql"),
 ];
@@ -70,6 +78,13 @@ impl StoreKey {
         chain::unhex(text.expose().trim())
             .map(Self::from_bytes)
             .ok_or(BadStoreKey)
+    }
+    /// A key for another purpose: HMAC-SHA-256 of the purpose under this key. Whoever knows it learns nothing of this key
+    /// or of one for another purpose, and it lasts as long as the store does.
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
+        mac.update(purpose.as_bytes());
+        Zeroizing::new(mac.finalize().into_bytes().into())
     }
     /// 64 lower-case hex digits: the content of the key file.
     pub fn to_hex(&self) -> Secret {

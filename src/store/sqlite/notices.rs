@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
 use super::rows::{Json, Micros, Text, Word, all, one, only, run};
-use super::{Sqlite, Tx, decisions, journal, ledger, register};
+use super::{Sqlite, Tx, conversation, decisions, journal, ledger, register};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState};
 use crate::model::id::{Actor, BreachId, DeliveryId, MailId, Reference};
@@ -112,6 +112,7 @@ fn read_notice(row: &Row<'_>) -> rusqlite::Result<Notice> {
         outside_reference: row.get("outside_reference")?,
         withdrawn_at: row.get::<_, Option<Micros>>("withdrawn_at")?.map(|m| m.0),
         draft_reason: row.get("draft_reason")?,
+        answers: row.get::<_, Option<i64>>("answers")?.map(MailId::new),
     })
 }
 
@@ -170,6 +171,9 @@ fn file(tx: &mut Tx<'_>, new: &NewNotice, by: &Actor, now: Time) -> Result<Optio
     if let Some(file) = &new.proof_file {
         add_file(tx, row, file, by, now)?;
     }
+    if delivery.is_none() {
+        conversation::answered(tx, &new.reference, by, at)?;
+    }
     let (kind, channel) = (new.kind.name(), new.channel.name());
     let text = format!("{} to {} ({kind}, {channel})", new.reference, new.authority);
     register::add_line(tx, new.breach, "notice_filed", &text, by, at)?;
@@ -180,6 +184,7 @@ fn file(tx: &mut Tx<'_>, new: &NewNotice, by: &Actor, now: Time) -> Result<Optio
     let facts = json!({
         "notice": new.reference, "breach": new.breach, "authority": new.authority, "sequence": sequence,
         "kind": kind, "channel": channel, "prior": new.prior, "delivery": delivery, "handed_at": new.handed_at,
+        "answers": new.answers,
         "protection": new.protection, "content_sha256": new.content_sha256,
         "sealed_sha256": new.mail.as_ref().map(|mail| chain::sha256(&mail.sealed)),
         "file_sha256": new.proof_file.as_ref().map(|(_, bytes)| chain::sha256(bytes)),
@@ -232,14 +237,15 @@ fn put(
         tx.conn,
         "store the notice",
         "INSERT INTO notices (id, reference, breach, authority, sequence, kind, channel, language, prior, message_id,
-                              protection, content_sha256, filed_at, filed_by, outside_reference, decision, draft_reason)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+                              protection, content_sha256, filed_at, filed_by, outside_reference, decision, draft_reason,
+                              answers)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
          ON CONFLICT (id) DO UPDATE SET
              kind = excluded.kind, channel = excluded.channel, language = excluded.language, prior = excluded.prior,
              message_id = excluded.message_id, protection = excluded.protection,
              content_sha256 = excluded.content_sha256, filed_at = excluded.filed_at, filed_by = excluded.filed_by,
              outside_reference = excluded.outside_reference, decision = excluded.decision,
-             draft_reason = excluded.draft_reason
+             draft_reason = excluded.draft_reason, answers = excluded.answers
          RETURNING id",
         params![
             row,
@@ -260,6 +266,7 @@ fn put(
             new.outside_reference,
             new.decision,
             draft_reason,
+            new.answers.map(|mail| mail.row()),
         ],
         |row| row.get(0),
     )?;

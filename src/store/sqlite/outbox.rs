@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::ledger::{self, Beside};
 use super::rows::{Json, Micros, Text, all, one, only, run};
-use super::{Sqlite, Tx, decisions, journal};
+use super::{Sqlite, Tx, conversation, decisions, journal};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, HoldReason, Outcome, RetryPolicy};
 use crate::model::id::{Actor, CampaignId, DeliveryId, WorkerId};
@@ -263,6 +263,9 @@ fn finish(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<LeaseLost>, 
         _ => return Ok(None),
     };
     ledger::tell(tx, &current, kind, &done.outcome.words(), &courier, now)?;
+    if let (DeliveryState::Handed { .. }, ledger::Owner::Notice { reference, .. }) = (&to, &current.owner) {
+        conversation::answered(tx, reference, &courier, now)?;
+    }
     Ok(None)
 }
 

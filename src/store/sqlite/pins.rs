@@ -49,7 +49,18 @@ fn find(conn: &Connection, authority: &str) -> Result<Option<Pin>, StoreError> {
     one(conn, "read the pin", &sql, [authority], read_pin)
 }
 
-fn add(tx: &mut Tx<'_>, pin: &Pin, now: Time) -> Result<(), StoreError> {
+/// Makes it the pin, with the journal entry of the person who imported it.
+pub(super) fn add(tx: &mut Tx<'_>, pin: &Pin, now: Time) -> Result<(), StoreError> {
+    let before = replace(tx, pin)?;
+    let facts = json!({
+        "authority": pin.authority, "fingerprint": pin.fingerprint, "verified": pin.verified,
+        "certificate_sha256": chain::sha256(&pin.certificate), "fingerprint_before": before,
+    });
+    journal::append(tx, "certificate.pinned", &facts, &pin.imported_by, now).map(drop)
+}
+
+/// Makes it the pin, without a journal entry; returns the fingerprint of the one before.
+pub(super) fn replace(tx: &mut Tx<'_>, pin: &Pin) -> Result<Option<String>, StoreError> {
     let before: Option<String> = one(
         tx.conn,
         "replace the pin",
@@ -73,9 +84,5 @@ fn add(tx: &mut Tx<'_>, pin: &Pin, now: Time) -> Result<(), StoreError> {
             pin.accepted_user_id
         ],
     )?;
-    let facts = json!({
-        "authority": pin.authority, "fingerprint": pin.fingerprint, "verified": pin.verified,
-        "certificate_sha256": chain::sha256(&pin.certificate), "fingerprint_before": before,
-    });
-    journal::append(tx, "certificate.pinned", &facts, &pin.imported_by, now).map(drop)
+    Ok(before)
 }

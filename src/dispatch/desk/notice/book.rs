@@ -71,6 +71,7 @@ pub async fn record(office: &Office, record: Record, by: &Actor) -> Result<Notic
         decision: None,
         hold: None,
         passphrase: None,
+        answers: None,
     };
     office.store.file_notice(notice, by, now).await?;
     show(office, &reference).await

@@ -19,24 +19,26 @@ use crate::message::token;
 use crate::model::Time;
 use crate::model::breach::Gap;
 use crate::model::delivery::HoldReason;
-use crate::model::id::{Actor, BreachId, Reference};
+use crate::model::id::{Actor, BreachId, MailId, Reference};
 use crate::model::notice::{Decision, Notice, NoticeChannel, NoticeKind, Protection, Rung};
 use crate::secret::Secret;
 use crate::store::{NewMailOut, NewNotice};
 
 use super::breach::{self, Breach, Clock};
 use super::ladder::Ladder;
-use super::{CertificateTrouble, DeskError};
+use super::{CertificateTrouble, DeskError, conversation};
 use crate::dispatch::office::{Office, OfficeError};
 
 pub use own::{ourselves, seal_to_ourselves};
 pub use book::{Record, approve, attest, record, retry, withdraw};
 pub use protect::{InClear, LooseFiles, Plan, Protected};
-pub use view::{CallSheet, NoticeView, call_sheet, content, find, list, show};
+pub use view::{CallSheet, MailLine, NoticeView, call_sheet, content, find, list, show};
 
 /// Base64, armor and headers make a sealed mail about this much larger than what it carries (4/3 for the attachment
 /// inside, 4/3 for the armor outside, line ends).
 const SEALED_GROWTH: f64 = 1.85;
+/// Message-IDs of a thread that an answer refers to.
+const MOST_IN_THREAD: usize = 20;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -51,6 +53,8 @@ pub struct NoticeRequest {
     pub explanation: Option<String>,
     /// A rung of the ladder that a person chose, with the reason.
     pub decision: Option<Decision>,
+    /// The authority's mail that this answers: it goes into that thread, and closes its question when handed over.
+    pub in_reply_to: Option<MailId>,
 }
 
 /// A notice ready to be filed: exactly what will be sent, to whom, and how it is protected.
@@ -69,10 +73,13 @@ pub struct Prepared {
     pub warnings: Vec<String>,
     pub gaps: Vec<Gap>,
     pub decision: Option<Decision>,
+    pub answers: Option<MailId>,
     /// How it will be protected, or why the certificate cannot be used.
     pub plan: Result<Arc<Plan>, CertificateTrouble>,
     /// What stands in clear beside it, where the plan has that.
     clear: Arc<InClear>,
+    /// Whether a fetched certificate waits to be approved.
+    proposal_waits: bool,
 }
 
 /// Renders a notice and looks up everything it needs. Changes nothing.
@@ -102,17 +109,27 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
         return Err(DeskError::Blocked(blockers));
     }
     check_attachments(office, &profile, &request.attachments)?;
+    let answered = match request.in_reply_to {
+        Some(mail) => Some(answered_mail(office, mail, request.breach, &profile, request.kind).await?),
+        None => None,
+    };
 
     let earlier = earlier_notices(office, request.breach, &profile.id).await?;
     let reference = reference_for(office, &earlier).await?;
     let gaps = record.gaps(now, earlier.first_at());
-    let kind = request
-        .kind
-        .unwrap_or(match (earlier.filed.is_empty(), record.is_complete()) {
-            (true, true) => NoticeKind::Complete,
-            (true, false) => NoticeKind::Preliminary,
-            (false, _) => NoticeKind::Supplementary,
-        });
+    let usual = match (answered.is_some(), earlier.filed.is_empty(), record.is_complete()) {
+        (true, ..) => NoticeKind::Answer,
+        (false, true, true) => NoticeKind::Complete,
+        (false, true, false) => NoticeKind::Preliminary,
+        (false, false, _) => NoticeKind::Supplementary,
+    };
+    let kind = request.kind.unwrap_or(usual);
+    if kind == NoticeKind::Answer && request.explanation.is_none() && request.attachments.is_empty() {
+        return Err(DeskError::Refused(
+            "an answer needs your words or a file: --text-file FILE (or - for standard input), --text TEXT, --attach FILE"
+                .to_owned(),
+        ));
+    }
     let mut warnings = kind_warnings(kind, earlier.filed.is_empty(), request.explanation.is_some());
     let language = choose_language(office, &profile, request.language.as_deref(), &mut warnings)?;
     let our = office.our_key().await?;
@@ -152,11 +169,14 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
             .and_then(|plan| plan_warning(plan, request.decision.as_ref(), now)),
     );
     let rendered = office.templates.render_notice(&facts).map_err(OfficeError::from)?;
-    let thread: Vec<String> = earlier
-        .filed
-        .iter()
-        .filter_map(|notice| notice.message_id.clone())
-        .collect();
+    let thread: Vec<String> = match &answered {
+        Some(thread) => thread.clone(),
+        None => earlier
+            .filed
+            .iter()
+            .filter_map(|notice| notice.message_id.clone())
+            .collect(),
+    };
     let sender = office.sender();
     let phone = phone_of(office, &record);
     let clear = InClear::new(labels, office.config.organisation.name.as_str(), &reference, &phone);
@@ -181,8 +201,10 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
             language: language.clone(),
         },
         plan: plan.map(Arc::new),
+        proposal_waits: office.store.find_proposal(&profile.id).await?.is_some(),
         clear: Arc::new(clear),
         decision: request.decision,
+        answers: request.in_reply_to,
         breach: request.breach,
         reference,
         profile,
@@ -205,6 +227,7 @@ impl Prepared {
             &self.profile,
             self.breach,
             trouble,
+            self.proposal_waits,
             deadline,
             now,
         ))
@@ -237,7 +260,7 @@ pub async fn file(office: &Office, prepared: Prepared, by: &Actor) -> Result<Not
     notice.passphrase = protected.passphrase;
     notice.message_id = Some(prepared.headers.message_id.clone());
     notice.mail = Some(NewMailOut {
-        envelope_from: prepared.headers.from.address.clone(),
+        envelope_from: office.return_path(&office.config.sender, &office.tokens.for_notice(&prepared.reference)),
         recipient: prepared.headers.to.address.clone(),
         sealed: protected.mail,
     });
@@ -338,7 +361,69 @@ fn new_notice(prepared: &Prepared, content: Vec<u8>) -> NewNotice {
             .map(|decision| format!("{}: {}", decision.rung.name(), decision.reason)),
         hold: None,
         passphrase: None,
+        answers: prepared.answers,
     }
+}
+
+/// The thread of the mail that is answered: the Message-IDs it refers to, and its own last (RFC 5322 §3.6.4).
+async fn answered_mail(
+    office: &Office,
+    mail: MailId,
+    breach: BreachId,
+    profile: &Profile,
+    kind: Option<NoticeKind>,
+) -> Result<Vec<String>, DeskError> {
+    let refused = |why: String| Err(DeskError::Refused(why));
+    if let Some(kind) = kind.filter(|kind| *kind != NoticeKind::Answer) {
+        return refused(format!(
+            "--in-reply-to is for a notice of kind answer, not {}",
+            kind.name()
+        ));
+    }
+    let (stored, opened) = conversation::reopen(office, mail).await?;
+    let notice = match stored.understanding.and_then(|understanding| understanding.notice) {
+        Some(reference) => find(office, &reference).await?,
+        None => {
+            return refused(format!(
+                "{mail} is not tied to a notice yet; read it, then: breachpost mailbox match {mail} REFERENCE --as reply"
+            ));
+        }
+    };
+    if notice.breach != breach || notice.authority != profile.id {
+        return refused(format!(
+            "{mail} belongs to {} about {} to {}; answer it there: breachpost notice send {} --to {} --kind answer --in-reply-to {mail}",
+            notice.reference, notice.breach, notice.authority, notice.breach, notice.authority
+        ));
+    }
+    let Some(own) = opened.message_id.clone() else {
+        // Nothing to refer to: our own notice carries the thread.
+        return Ok(notice.message_id.into_iter().collect());
+    };
+    let mut thread: Vec<String> = opened
+        .references
+        .into_iter()
+        .filter(|id| is_plain_id(id) && *id != own)
+        .collect();
+    // The first names the thread's start, the last what was said last; a longer list would not fit a header.
+    if thread.len() > MOST_IN_THREAD {
+        thread.drain(1..thread.len() - (MOST_IN_THREAD - 1));
+    }
+    thread.extend(Some(own).filter(|id| is_plain_id(id)));
+    Ok(thread)
+}
+
+/// A Message-ID that may stand in a header of ours: a stranger wrote it.
+fn is_plain_id(id: &str) -> bool {
+    let inner = id.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
+    inner.is_some_and(|inner| {
+        inner.len() <= 250
+            && inner.matches('@').count() == 1
+            && !inner.starts_with('@')
+            && !inner.ends_with('@')
+            && inner
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && !b"<>()[]\\,;:\"".contains(&b))
+    })
 }
 
 struct Earlier {

@@ -15,7 +15,7 @@ use crate::model::Time;
 use crate::model::id::Reference;
 use crate::model::notice::{Decision, Protection, Rung};
 use crate::secret::Secret;
-use crate::store::Pin;
+use crate::store::{Pin, Proposal};
 
 /// How a notice will be protected.
 pub enum Plan {
@@ -100,23 +100,58 @@ pub async fn plan(
             ))),
         },
         None | Some(Rung::Expired | Rung::Unverified) => {
-            let Some(pin) = office.store.find_pin(&profile.id).await? else {
-                return Ok(Err(CertificateTrouble::Absent(profile.name("en").to_owned())));
+            let rung = decision.map(|decision| decision.rung);
+            let authority = || profile.name("en").to_owned();
+            let pin = office.store.find_pin(&profile.id).await?;
+            let trouble = match &pin {
+                None => CertificateTrouble::Absent(authority()),
+                Some(pin) => match sealed_to(profile, pin.clone(), rung == Some(Rung::Expired), now) {
+                    Ok(plan) => return Ok(Ok(plan)),
+                    Err(source) => CertificateTrouble::Unusable {
+                        authority: authority(),
+                        source,
+                    },
+                },
             };
-            let despite_expiry = decision.is_some_and(|decision| decision.rung == Rung::Expired);
-            Ok(match judge(profile, &pin, despite_expiry, now) {
-                Ok(to) => Ok(Plan::Sealed {
-                    pin,
-                    to,
-                    layout: profile.layout,
-                }),
-                Err(source) => {
-                    let authority = profile.name("en").to_owned();
-                    Err(CertificateTrouble::Unusable { authority, source })
-                }
-            })
+            if rung != Some(Rung::Unverified) {
+                return Ok(Err(trouble));
+            }
+            // A person's decision: the certificate that was fetched and that nobody has approved yet.
+            let Some(proposal) = office.store.find_proposal(&profile.id).await? else {
+                return Ok(Err(trouble));
+            };
+            let plan = sealed_to(profile, unverified(proposal, pin, now), false, now);
+            Ok(plan.map_err(|source| CertificateTrouble::Unusable {
+                authority: authority(),
+                source,
+            }))
         }
     }
+}
+
+/// A fetched certificate in the place of a pin: verified no better than the pin whose newer state it is, else not at all.
+fn unverified(proposal: Proposal, pin: Option<Pin>, now: Time) -> Pin {
+    let same = pin.filter(|pin| pin.fingerprint == proposal.fingerprint);
+    let (verified, accepted_user_id) =
+        same.map_or_else(|| ("none".to_owned(), None), |pin| (pin.verified, pin.accepted_user_id));
+    Pin {
+        verified,
+        accepted_user_id,
+        authority: proposal.authority,
+        fingerprint: proposal.fingerprint,
+        certificate: proposal.certificate,
+        imported_by: Office::as_loop("certificates"),
+        imported_at: now,
+    }
+}
+
+fn sealed_to(profile: &Profile, pin: Pin, despite_expiry: bool, now: Time) -> Result<Plan, CertificateError> {
+    let to = judge(profile, &pin, despite_expiry, now)?;
+    Ok(Plan::Sealed {
+        pin,
+        to,
+        layout: profile.layout,
+    })
 }
 
 fn judge(profile: &Profile, pin: &Pin, despite_expiry: bool, now: Time) -> Result<Usable, CertificateError> {

@@ -2,14 +2,16 @@
 
 use serde::Serialize;
 
-use crate::dispatch::desk::DeskError;
-use crate::dispatch::desk::breach;
+use crate::dispatch::desk::conversation::{self, InquiryView};
+use crate::dispatch::desk::ladder::Ladder;
+use crate::dispatch::desk::{DeskError, breach};
 use crate::dispatch::office::Office;
 use crate::model::Time;
 use crate::model::delivery::{DeliveryState, HoldReason};
-use crate::model::id::{Actor, BreachId, DeliveryId, Reference};
+use crate::model::id::{Actor, BreachId, DeliveryId, MailId, Reference};
 use crate::model::notice::{Acknowledgement, Notice, NoticeChannel, NoticeKind, NoticeState, Protection};
-use crate::store::{Attempt, StoredDelivery};
+use crate::model::receipt::ReceiptKind;
+use crate::store::{Attempt, DeliveryReport, StoredDelivery};
 
 /// A notice as shown: what is stored, how far it has got, every attempt.
 #[derive(Debug, Clone, Serialize)]
@@ -39,6 +41,25 @@ pub struct NoticeView {
     pub draft_reason: Option<String>,
     /// What it waits for, where it is held.
     pub held: Option<HoldReason>,
+    /// The authority's mail that it answers.
+    pub answers: Option<MailId>,
+    /// What was reported after it had left.
+    pub reports: Vec<DeliveryReport>,
+    /// The mails tied to it.
+    pub mails: Vec<MailLine>,
+    /// The authority's questions about it, open and closed.
+    pub inquiries: Vec<InquiryView>,
+    /// What to do now, where it came back or was refused.
+    pub ladder: Option<Ladder>,
+}
+
+/// A mail tied to a notice.
+#[derive(Debug, Clone, Serialize)]
+pub struct MailLine {
+    pub mail: MailId,
+    pub received_at: Time,
+    pub kind: Option<ReceiptKind>,
+    pub in_tray: bool,
 }
 
 impl NoticeView {
@@ -103,7 +124,23 @@ async fn view(office: &Office, notice: Notice) -> Result<NoticeView, DeskError> 
         _ => None,
     });
     let state = notice.state(delivery.as_ref().map(|delivery| &delivery.state));
+    let reports = match notice.delivery {
+        Some(id) => office.store.list_reports(id).await?,
+        None => Vec::new(),
+    };
+    let mails = office.store.list_mails_of(&notice.reference).await?;
+    let mails = mails.into_iter().map(|mail| MailLine {
+        mail: mail.id,
+        received_at: mail.received_at,
+        kind: mail.understanding.map(|understanding| understanding.kind),
+        in_tray: mail.in_tray,
+    });
     Ok(NoticeView {
+        reports,
+        mails: mails.collect(),
+        inquiries: conversation::inquiries_of(office, &notice.reference).await?,
+        ladder: way_on(office, &notice, state).await?,
+        answers: notice.answers,
         state,
         meaning: meaning(state, &notice, held.as_ref()),
         held,
@@ -132,6 +169,22 @@ async fn view(office: &Office, notice: Notice) -> Result<NoticeView, DeskError> 
         acknowledgement: notice.acknowledgement,
         draft_reason: notice.draft_reason,
     })
+}
+
+/// What to do with a notice that was refused or came back.
+async fn way_on(office: &Office, notice: &Notice, state: NoticeState) -> Result<Option<Ladder>, DeskError> {
+    let Some(profile) = office
+        .directory
+        .find(&notice.authority)
+        .ok()
+        .filter(|_| state == NoticeState::Failed)
+    else {
+        return Ok(None);
+    };
+    let (record, now) = (breach::find(office, notice.breach).await?.record, office.now());
+    let deadline = breach::clock(&record, profile.timezone(), now).map(|clock| clock.strict);
+    let ladder = Ladder::for_returned(&profile, notice.breach, &notice.reference, deadline, now);
+    Ok(Some(ladder))
 }
 
 /// A stub that was handed over is not the notice, and of another channel we know what a person says.
@@ -202,6 +255,11 @@ pub async fn call_sheet(office: &Office, reference: &Reference) -> Result<CallSh
         }
         (Some(Protection::Stub), _) | (None, _) => {
             say.push("We cannot encrypt to you. How may we hand over the notice now?".to_owned());
+        }
+        (_, NoticeState::Failed) => {
+            say.push(
+                "Our encrypted e-mail to you came back. Which address takes it, or how may we hand it over?".to_owned(),
+            );
         }
         (_, NoticeState::Acknowledged) => say.push("You have confirmed receipt; we call about a question.".to_owned()),
         _ => say.push("Has our encrypted e-mail arrived, and can you open it?".to_owned()),

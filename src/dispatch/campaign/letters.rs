@@ -1,5 +1,4 @@
-//! Messages to individuals (GDPR Art. 34): importing persons as deliveries, and writing each one's letter when its
-//! delivery is claimed.
+//! One person's letter, written when its delivery is claimed. Knows nothing of lists or of sending.
 
 use std::sync::Arc;
 
@@ -11,14 +10,12 @@ use crate::message::mime::{self, Content, Headers, Mailbox, MimeError};
 use crate::message::template::{Audience, TemplateError, Templates};
 use crate::model::Time;
 use crate::model::breach::{Contact, Record};
-use crate::model::id::{Actor, BreachId, CampaignId};
-use crate::store::{NewPerson, StoreError};
+use crate::model::id::CampaignId;
+use crate::model::recipient::Fields;
+use crate::store::StoreError;
 
-use super::desk::breach;
-use super::office::{Office, OfficeError};
-
-/// Rows of one transaction while a list is imported.
-const CHUNK: usize = 5_000;
+use crate::dispatch::desk::breach;
+use crate::dispatch::office::{Office, OfficeError};
 
 /// What the messages of a campaign are made from; fixed when the campaign is made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,22 +26,6 @@ pub struct CampaignContent {
     /// The authority people may complain to.
     pub authority: Option<String>,
     pub fallback_language: String,
-}
-
-/// One person of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
-    pub address: String,
-    pub name: String,
-    pub language: String,
-    /// Which of this person's data was concerned: names of data categories. Empty takes the record's.
-    pub data: Vec<String>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Fields {
-    name: String,
-    data: Vec<String>,
 }
 
 /// A letter could not be written.
@@ -65,45 +46,6 @@ pub fn why(error: &LetterError) -> String {
         LetterError::Render(_) => "the text could not be rendered; see `templates`".to_owned(),
         LetterError::Mime(_) => "a field of this person cannot stand in a mail".to_owned(),
     }
-}
-
-/// Adds a campaign and its persons, a chunk at a time. Nothing leaves before the campaign is started.
-///
-/// # Errors
-/// The store fails; the chunks before stay, and nothing has been sent.
-pub async fn import(
-    office: &Office,
-    breach: BreachId,
-    content: &CampaignContent,
-    persons: impl Iterator<Item = Person> + Send,
-    by: &Actor,
-) -> Result<CampaignId, OfficeError> {
-    let value = serde_json::to_value(content).expect("a campaign's content is plain data");
-    let id = office.store.add_campaign(breach, value, by, office.now()).await?;
-    let mut chunk = Vec::with_capacity(CHUNK);
-    for person in persons {
-        let key = format!("{}\n{}", person.address, person.name);
-        let fields = Fields {
-            name: person.name,
-            data: person.data,
-        };
-        chunk.push(NewPerson {
-            key,
-            address: person.address,
-            language: person.language,
-            fields: serde_json::to_value(fields).expect("plain data"),
-        });
-        if chunk.len() == CHUNK {
-            office
-                .store
-                .add_persons(id, std::mem::take(&mut chunk), by, office.now())
-                .await?;
-        }
-    }
-    if !chunk.is_empty() {
-        office.store.add_persons(id, chunk, by, office.now()).await?;
-    }
-    Ok(id)
 }
 
 /// What every letter of one campaign shares.
@@ -155,6 +97,10 @@ impl Letter {
         now: Time,
     ) -> Result<Vec<u8>, LetterError> {
         let fields: Fields = serde::Deserialize::deserialize(fields).map_err(LetterError::Fields)?;
+        let name = fields.first("name").map(str::to_owned);
+        // Where the list says more than we understand, naming only a part would mislead: then the record's own categories
+        // stand, which cover everybody.
+        let understood = fields.all("data_other").is_empty() && !fields.all("data").is_empty();
         let language = if self.templates.languages(Audience::Individual).contains(&language) {
             language
         } else {
@@ -166,11 +112,13 @@ impl Letter {
                 labels: self.templates.labels(language)?,
                 timezone: self.zone,
                 reference: self.content.reference.clone(),
-                person_name: Some(fields.name.clone()).filter(|name| !name.is_empty()),
-                data: Some(fields.data).filter(|data| !data.is_empty()),
+                person_name: name.clone(),
+                data: understood.then(|| fields.all("data").to_vec()),
                 not_affected: Vec::new(),
                 what_happened: None,
                 consequences: None,
+                measures: None,
+                discreet: None,
                 organisation: self.organisation.clone(),
                 contact: self.contact.clone(),
                 updates_at: None,
@@ -190,7 +138,7 @@ impl Letter {
             from: self.sender.clone(),
             reply_to: None,
             to: Mailbox {
-                name: Some(fields.name).filter(|n| !n.is_empty()),
+                name,
                 address: address.to_owned(),
             },
             outer_subject: rendered.subject,

@@ -1,0 +1,208 @@
+//! What is known about a campaign's persons before anything is sent: counts that always add up, and what is worth a look.
+//! Changes nothing.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::dispatch::office::{Office, OfficeError};
+use crate::message::template::Audience;
+use crate::model::Time;
+use crate::model::id::{BreachId, CampaignId};
+use crate::model::recipient::{Flags, Reason};
+use crate::store::{BadRow, PersonCounts, RowCounts, StoreError, StoredCampaign, StoredList, Tally};
+
+use super::CampaignContent;
+
+/// Bad rows that are listed; all of them are in the export.
+const BAD_ROWS_SHOWN: u32 = 20;
+
+/// How far the persons of a campaign are reached. Their sum is `total`, always:
+/// `informed + in_doubt + unreached + pending`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// Persons: rows without the duplicates.
+    pub total: u64,
+    /// Handed over or confirmed.
+    pub informed: u64,
+    pub confirmed: u64,
+    pub in_doubt: u64,
+    /// Failed, cancelled, and those without a usable row.
+    pub unreached: u64,
+    pub pending: u64,
+    pub possibly_twice: u64,
+    pub duplicates: u64,
+    pub invalid: u64,
+}
+impl Coverage {
+    pub fn of(counts: &RowCounts, tally: &Tally) -> Self {
+        Self {
+            total: counts.rows - counts.duplicates,
+            informed: tally.handed + tally.confirmed,
+            confirmed: tally.confirmed,
+            in_doubt: tally.in_doubt,
+            unreached: tally.failed + tally.cancelled + counts.invalid,
+            pending: tally.ready + tally.leased + tally.on_wire + tally.held,
+            possibly_twice: tally.possibly_twice,
+            duplicates: counts.duplicates,
+            invalid: counts.invalid,
+        }
+    }
+}
+
+/// A campaign in a list of campaigns.
+#[derive(Debug, Clone, Serialize)]
+pub struct CampaignLine {
+    pub id: CampaignId,
+    pub breach: BreachId,
+    pub state: String,
+    pub created_at: Time,
+    #[serde(flatten)]
+    pub counts: RowCounts,
+    pub coverage: Coverage,
+}
+
+/// All that is known about a campaign's list.
+#[derive(Debug, Clone, Serialize)]
+pub struct CampaignCheck {
+    #[serde(flatten)]
+    pub line: CampaignLine,
+    pub lists: Vec<StoredList>,
+    /// Why rows cannot be used, most frequent first.
+    pub reasons: Vec<ReasonCount>,
+    /// The first twenty.
+    pub bad_rows: Vec<BadRow>,
+    pub languages: BTreeMap<String, u64>,
+    pub fallback_language: String,
+    /// Persons who get the fallback language: theirs is not known, or there is no message in it.
+    pub in_fallback_language: u64,
+    pub countries: BTreeMap<String, u64>,
+    /// The domains with the most persons, most first.
+    pub domains: Vec<DomainCount>,
+    /// What is worth a look, by name; only what occurs.
+    pub flags: BTreeMap<&'static str, u64>,
+}
+/// A reason and how often it occurs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReasonCount {
+    pub reason: Reason,
+    pub text: &'static str,
+    pub rows: u64,
+}
+/// A domain and its persons.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DomainCount {
+    pub domain: String,
+    pub persons: u64,
+}
+
+impl CampaignCheck {
+    /// Whether a person must do something before the list is as good as it can be.
+    pub fn needs_person(&self) -> bool {
+        self.line.counts.invalid > 0 || self.line.state == "importing"
+    }
+    /// The lines about what is worth a look, with their numbers.
+    pub fn remarks(&self) -> Vec<(u64, &'static str)> {
+        let named = Flags::ALL.iter().map(|(_, name, text)| (*name, *text));
+        let known = named.chain([SHARED_ADDRESS]);
+        known
+            .filter_map(|(name, text)| Some((*self.flags.get(name)?, text)))
+            .collect()
+    }
+}
+
+/// Not a person's flag but an address's.
+const SHARED_ADDRESS: (&str, &str) = (
+    "shared_address",
+    "addresses with persons of different names: each person gets a message",
+);
+
+/// Every campaign, oldest first.
+///
+/// # Errors
+/// The store fails.
+pub async fn list(office: &Office) -> Result<Vec<CampaignLine>, OfficeError> {
+    let mut lines = Vec::new();
+    for campaign in office.store.list_campaigns().await? {
+        lines.push(line(office, &campaign).await?);
+    }
+    Ok(lines)
+}
+
+/// What is known about one campaign.
+///
+/// # Errors
+/// No such campaign, one that another version wrote, or the store fails.
+pub async fn check(office: &Office, id: CampaignId) -> Result<CampaignCheck, OfficeError> {
+    let missing = || StoreError::NotFound {
+        what: "campaign",
+        id: id.to_string(),
+    };
+    let campaign = office.store.find_campaign(id).await?.ok_or_else(missing)?;
+    let line = line(office, &campaign).await?;
+    let content: CampaignContent = serde_json::from_value(campaign.content).map_err(|error| StoreError::Corrupt {
+        what: "campaign",
+        why: error.to_string(),
+    })?;
+    let persons = office.store.person_counts(id).await?;
+    let written = office.templates.languages(Audience::Individual);
+    let fallback = persons
+        .languages
+        .iter()
+        .filter(|(language, _)| !written.contains(&language.as_str()));
+    Ok(CampaignCheck {
+        lists: office.store.lists(id).await?,
+        reasons: reasons(office.store.bad_row_reasons(id).await?)?,
+        bad_rows: office.store.list_bad_rows(id, None, BAD_ROWS_SHOWN).await?,
+        in_fallback_language: fallback.map(|(_, persons)| persons).sum(),
+        fallback_language: content.fallback_language,
+        flags: flags(&persons),
+        languages: persons.languages,
+        countries: persons.countries,
+        domains: persons
+            .domains
+            .into_iter()
+            .map(|(domain, persons)| DomainCount { domain, persons })
+            .collect(),
+        line,
+    })
+}
+
+async fn line(office: &Office, campaign: &StoredCampaign) -> Result<CampaignLine, OfficeError> {
+    let counts = office.store.row_counts(campaign.id).await?;
+    let tally = office.store.tally(campaign.id).await?;
+    Ok(CampaignLine {
+        id: campaign.id,
+        breach: campaign.breach,
+        state: campaign.state.clone(),
+        created_at: campaign.created_at,
+        counts,
+        coverage: Coverage::of(&counts, &tally),
+    })
+}
+
+fn reasons(counted: BTreeMap<String, u64>) -> Result<Vec<ReasonCount>, StoreError> {
+    let mut reasons = Vec::new();
+    for (word, rows) in counted {
+        let reason: Reason = word.parse().map_err(|_| StoreError::Corrupt {
+            what: "bad row",
+            why: "its reason is not known".to_owned(),
+        })?;
+        reasons.push(ReasonCount {
+            reason,
+            text: reason.text(),
+            rows,
+        });
+    }
+    reasons.sort_by(|a, b| b.rows.cmp(&a.rows));
+    Ok(reasons)
+}
+
+fn flags(persons: &PersonCounts) -> BTreeMap<&'static str, u64> {
+    let named = Flags::ALL
+        .iter()
+        .zip(&persons.flags)
+        .map(|((_, name, _), times)| (*name, *times));
+    let all = named.chain([(SHARED_ADDRESS.0, persons.shared_addresses)]);
+    all.filter(|(_, times)| *times > 0).collect()
+}

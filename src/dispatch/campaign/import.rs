@@ -1,0 +1,340 @@
+//! From a list to the persons of a campaign. A thread reads and judges the rows, the store takes them in chunks; how far
+//! the list is in moves with each chunk, so that the same command goes on where a crash or a full disk cut it off, and
+//! nobody is in twice. Memory depends on the chunk, never on the list.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::dispatch::desk::DeskError;
+use crate::dispatch::desk::breach;
+use crate::dispatch::office::{Office, OfficeError};
+use crate::message::template::Audience;
+use crate::message::token::{hex, sha256_hex};
+use crate::model::id::{Actor, BreachId, CampaignId};
+use crate::model::recipient::{self, Columns, ColumnsError, Fields, Mapping, Meaning, Understood};
+use crate::reading::table::{Options, Row, Table, TableError};
+use crate::store::{ListTarget, NewBadRow, NewList, NewPerson, NewRow, OpenList, RowContent, RowCounts, StoreError};
+
+use super::CampaignContent;
+
+/// Rows of one transaction: enough that committing costs little, few enough that others wait less than a second.
+const CHUNK_ROWS: usize = 5_000;
+/// A chunk of long rows ends earlier, so that memory stays bounded whatever the cells hold.
+const CHUNK_BYTES: usize = 4 << 20;
+/// Chunks that wait for the store while the next is read.
+const CHUNKS_WAITING: usize = 2;
+/// The most rows of one list; a campaign may have several lists.
+pub const MAX_ROWS: u64 = 10_000_000;
+
+/// A list and where it goes.
+#[derive(Debug, Clone)]
+pub struct ImportRequest {
+    pub file: PathBuf,
+    pub reading: Options,
+    /// What a person says about columns whose names do not tell.
+    pub mappings: Vec<Mapping>,
+    pub target: Target,
+}
+impl ImportRequest {
+    /// A list that says itself all that must be known.
+    pub fn new(file: PathBuf, target: Target) -> Self {
+        Self {
+            file,
+            reading: Options::default(),
+            mappings: Vec::new(),
+            target,
+        }
+    }
+}
+/// Where a list goes.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// A campaign of its own.
+    Fresh { breach: BreachId, content: CampaignContent },
+    /// A campaign that has not been started.
+    Draft(CampaignId),
+}
+
+/// A list that is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Imported {
+    pub campaign: CampaignId,
+    /// Rows that an earlier run of the same command had brought in.
+    pub resumed_after: u64,
+    pub counts: RowCounts,
+}
+
+/// How far an import is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    pub done: u64,
+    pub total: u64,
+    pub counts: RowCounts,
+}
+
+/// A list was not imported, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// Nothing has been stored.
+    #[error("the list cannot be used")]
+    Table(#[from] TableError),
+    /// Nothing has been stored.
+    #[error(transparent)]
+    Columns(#[from] ColumnsError),
+    /// Nothing has been stored.
+    #[error("{file} has a header and no rows")]
+    NoRows { file: String },
+    /// Nothing has been stored.
+    #[error("{file} has {rows} rows, and one list may have {MAX_ROWS}; divide it, and add the parts one by one")]
+    TooManyRows { file: String, rows: u64 },
+    /// Nothing has been stored.
+    #[error("there is no message to individuals in `{language}`; there is: {}", known.join(", "))]
+    Language { language: String, known: Vec<String> },
+    /// The campaign is cancelled: it holds rows of two different files.
+    #[error(
+        "{file} was changed while it was read, so {campaign} was given up; run the command again with a file that stays as it is"
+    )]
+    Replaced { file: String, campaign: CampaignId },
+    /// What is in stays in; the same command goes on.
+    #[error(
+        "the import of {file} into {campaign} was cut off after {done} of {total} rows; run the same command again, and it goes on from there"
+    )]
+    CutOff {
+        file: String,
+        campaign: CampaignId,
+        done: u64,
+        total: u64,
+        #[source]
+        source: Box<ImportError>,
+    },
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+    #[error("the store cannot do it")]
+    Store(#[from] StoreError),
+}
+impl From<OfficeError> for ImportError {
+    fn from(error: OfficeError) -> Self {
+        DeskError::from(error).into()
+    }
+}
+
+/// What the messages of a new campaign are made from.
+///
+/// # Errors
+/// No such breach, or no message in the language that was asked for.
+pub async fn content(
+    office: &Office,
+    breach: BreachId,
+    fallback_language: Option<&str>,
+) -> Result<CampaignContent, ImportError> {
+    let record = breach::find(office, breach).await?.record;
+    let known = office.templates.languages(Audience::Individual);
+    let fallback_language = fallback_language.unwrap_or_else(|| office.config.fallback_language().as_str());
+    if !known.contains(&fallback_language) {
+        return Err(ImportError::Language {
+            language: crate::reading::shown(fallback_language),
+            known: known.into_iter().map(str::to_owned).collect(),
+        });
+    }
+    let authority = office.own_authority().and_then(|id| office.directory.find(&id).ok());
+    Ok(CampaignContent {
+        record,
+        reference: breach.to_string(),
+        authority: authority.map(|profile| profile.name(fallback_language).to_owned()),
+        fallback_language: fallback_language.to_owned(),
+    })
+}
+
+/// Brings a list in. `progress` is told after each chunk.
+///
+/// # Errors
+/// [`ImportError`] says for each case what has been stored.
+pub async fn import(
+    office: &Office,
+    request: ImportRequest,
+    by: &Actor,
+    mut progress: impl FnMut(Progress) + Send,
+) -> Result<Imported, ImportError> {
+    let file = request.file.display().to_string();
+    let (path, options) = (request.file.clone(), request.reading.clone());
+    let table = tokio::task::spawn_blocking(move || Table::open(&path, &options))
+        .await
+        .expect("looking through a list does not panic")?;
+    let columns = Columns::of(table.columns(), &request.mappings)?;
+    match table.row_count() {
+        0 => return Err(ImportError::NoRows { file }),
+        rows if rows > MAX_ROWS => return Err(ImportError::TooManyRows { file, rows }),
+        _ => {}
+    }
+    let list = new_list(&table, &columns, request.target);
+    let open = office.store.begin_list(list, by, office.now()).await?;
+    let mut done = open.done;
+    let counts = match bring_in(office, &table, columns, &open, by, &mut done, &mut progress).await {
+        Ok(counts) => counts,
+        Err(Stopped::Replaced) => {
+            office.store.abandon_list(open.list, by, office.now()).await?;
+            return Err(ImportError::Replaced {
+                file,
+                campaign: open.campaign,
+            });
+        }
+        Err(Stopped::Failed(source)) => {
+            return Err(ImportError::CutOff {
+                file,
+                campaign: open.campaign,
+                done,
+                total: table.row_count(),
+                source: Box::new(source),
+            });
+        }
+    };
+    Ok(Imported {
+        campaign: open.campaign,
+        resumed_after: open.done,
+        counts,
+    })
+}
+
+fn new_list(table: &Table, columns: &Columns, target: Target) -> NewList {
+    let sha256 = hex(&table.sha256());
+    let named = columns.names().iter().zip(columns.meanings());
+    let facts = json!({
+        "format": table.format(),
+        "columns": named.map(|(name, meaning)| json!({ "name": name, "meaning": meaning.name() })).collect::<Vec<_>>(),
+    });
+    let name = table.path().file_name().unwrap_or_default();
+    NewList {
+        into: match target {
+            Target::Fresh { breach, content } => ListTarget::Fresh {
+                breach,
+                content: serde_json::to_value(content).expect("a campaign's content is plain data"),
+            },
+            Target::Draft(campaign) => ListTarget::Draft(campaign),
+        },
+        fingerprint: sha256_hex(format!("{sha256}\n{facts}").as_bytes()),
+        file: crate::reading::shown(&name.to_string_lossy()),
+        sha256,
+        facts,
+        rows: table.row_count(),
+    }
+}
+
+/// Why rows stopped coming in.
+enum Stopped {
+    /// What is read now is not what was looked through before.
+    Replaced,
+    Failed(ImportError),
+}
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Stopped::Failed(error.into())
+    }
+}
+
+/// Reads on one thread and stores on another, a chunk at a time, and ends the list.
+async fn bring_in(
+    office: &Office,
+    table: &Table,
+    columns: Columns,
+    open: &OpenList,
+    by: &Actor,
+    done: &mut u64,
+    progress: &mut (impl FnMut(Progress) + Send),
+) -> Result<RowCounts, Stopped> {
+    let total = table.row_count();
+    let (chunks, mut waiting) = mpsc::channel::<Vec<NewRow>>(CHUNKS_WAITING);
+    let reader = {
+        let table = table.clone();
+        let begin = open.done;
+        tokio::task::spawn_blocking(move || read_chunks(&table, &columns, begin, &chunks))
+    };
+    let mut counts = office.store.row_counts(open.campaign).await?;
+    while let Some(rows) = waiting.recv().await {
+        let added = rows.len() as u64;
+        if *done + added > total {
+            return Err(Stopped::Replaced);
+        }
+        counts = office.store.add_rows(open.list, *done, rows, by, office.now()).await?;
+        *done += added;
+        progress(Progress {
+            done: *done,
+            total,
+            counts,
+        });
+    }
+    match reader.await.expect("reading a list does not panic") {
+        Ok(sha256) if sha256 == table.sha256() && *done == total => {}
+        Err(error @ TableError::Read { .. }) => return Err(Stopped::Failed(error.into())),
+        // It could be read before.
+        Ok(_) | Err(_) => return Err(Stopped::Replaced),
+    }
+    office.store.end_list(open.list, by, office.now()).await?;
+    Ok(counts)
+}
+
+/// Reads the rows after the first `begin` and sends them on; returns the digest of what was read.
+fn read_chunks(
+    table: &Table,
+    columns: &Columns,
+    begin: u64,
+    chunks: &mpsc::Sender<Vec<NewRow>>,
+) -> Result<[u8; 32], TableError> {
+    let mut rows = table.rows()?;
+    let mut passed = 0;
+    let mut chunk = Vec::with_capacity(CHUNK_ROWS);
+    let mut bytes = 0;
+    for row in &mut rows {
+        let row = row?;
+        if passed < begin {
+            passed += 1;
+            continue;
+        }
+        bytes += row.cells.iter().map(String::len).sum::<usize>();
+        chunk.push(judge(columns, row));
+        if chunk.len() == CHUNK_ROWS || bytes > CHUNK_BYTES {
+            bytes = 0;
+            let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK_ROWS));
+            if chunks.blocking_send(full).is_err() {
+                // Storing has failed, and says so itself.
+                return Ok(rows.sha256());
+            }
+        }
+    }
+    if !chunk.is_empty() {
+        let _ = chunks.blocking_send(chunk);
+    }
+    Ok(rows.sha256())
+}
+
+/// What one row comes to, as the store takes it.
+fn judge(columns: &Columns, row: Row) -> NewRow {
+    let corrects = columns
+        .place(&Meaning::BadRow)
+        .and_then(|place| row.cells.get(place)?.trim().parse().ok());
+    let bad = |reason, column: Option<usize>, key, fields: Fields, row: Row| {
+        RowContent::Bad(Box::new(NewBadRow {
+            key,
+            row: row.number,
+            line: row.line,
+            column: column.and_then(|place| columns.names().get(place).cloned()),
+            reason,
+            cells: row.cells,
+            fields,
+        }))
+    };
+    let content = match recipient::understand(columns, &row) {
+        Understood::Usable(person) => RowContent::Person(Box::new(NewPerson {
+            key: person.key,
+            address: person.address,
+            domain: person.domain,
+            language: person.language.unwrap_or_default(),
+            country: person.country,
+            flags: person.flags,
+            fields: person.fields,
+        })),
+        Understood::Unusable { why, key, fields } => bad(why.reason, why.column, key, fields, row),
+    };
+    NewRow { corrects, content }
+}

@@ -1,0 +1,9 @@
+//! Messages to individuals (GDPR Art. 34): how a list becomes the persons of a campaign, what is known about them, and
+//! the letter that each of them gets. Sending is the courier's.
+
+pub mod bad_rows;
+pub mod check;
+pub mod import;
+mod letters;
+
+pub use letters::{CampaignContent, Letter, LetterError, why};
