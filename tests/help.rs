@@ -77,6 +77,7 @@ impl Scene {
                 b"email,Kontakt,Name\nx@example.lu,anna@example.lu,Anna\ny@example.lu,nowhere,Bob\n",
             ),
             ("corrected.csv", b"email,name\nbob@example.lu,Bob\n"),
+            ("customers.csv", b"email,Kontakt,Name\nx@example.lu,anna@example.lu,Anna\ny@example.lu,nowhere,Bob\n"),
             ("report.pdf", b"%PDF-1.7"),
             ("confirmation.pdf", b"%PDF-1.7"),
             ("letter.pdf", b"%PDF-1.7"),

@@ -6,8 +6,14 @@
 mod world;
 
 use std::fs;
-use std::sync::LazyLock;
+use std::io::Write;
+use std::sync::{Arc, LazyLock};
 
+use breachpost::config::Home;
+use breachpost::dispatch::campaign::import::{self, ImportError, ImportRequest, Target};
+use breachpost::dispatch::office::Office;
+use breachpost::model::SystemClock;
+use breachpost::model::id::Actor;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -271,6 +277,31 @@ fn another_list_does_not_go_on_where_the_first_was_cut_off() {
         .run(&["campaign", "check", "cmp_1"])
         .exits(2)
         .says(&["Run the same command again"]);
+}
+
+/// The list is changed while it is read: by a program that goes on writing it, or a person who saves it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_replaced_while_it_is_read_is_given_up() {
+    let world = world();
+    let file = world.file("list.csv", long_list(60_000).as_bytes());
+    let office = Office::open(Home::find(Some(&world.home())).unwrap(), Arc::new(SystemClock)).unwrap();
+    let breach = world.breach().parse().unwrap();
+    let content = Box::new(import::content(&office, breach, None).await.unwrap());
+    let request = ImportRequest::new(file.clone().into(), Target::Fresh { breach, content });
+    let by = Actor::Os("tester".to_owned());
+    let outcome = import::import(&office, request, &by, |progress| {
+        if progress.done == 5_000 {
+            let mut file = fs::OpenOptions::new().append(true).open(&file).unwrap();
+            file.write_all(b"late@example.org,Late\n").unwrap();
+        }
+    });
+    let error = outcome.await.unwrap_err();
+    assert!(matches!(error, ImportError::Replaced { .. }), "{error}");
+    let all = world.json(&["campaign", "list"]);
+    assert_eq!(all[0]["state"], "cancelled");
+    counts(&all[0]);
+    let again = world.run(&["campaign", "create", world.breach(), "--recipients", &file, "--json"]);
+    assert_eq!(counts(&again.exits(0).json()), [60_001, 60_001, 0, 0]);
 }
 
 #[test]

@@ -109,7 +109,7 @@ pub async fn run(command: CampaignCommand, context: &Context) -> Result<Exit, Fa
             list,
             fallback_language,
         } => {
-            let content = import::content(&office, breach, fallback_language.as_deref()).await?;
+            let content = Box::new(import::content(&office, breach, fallback_language.as_deref()).await?);
             let again = format!("breachpost campaign create {breach}");
             bring_in(&office, context, Target::Fresh { breach, content }, list, &again).await
         }

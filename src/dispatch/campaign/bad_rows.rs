@@ -47,7 +47,7 @@ pub async fn export(office: &Office, campaign: CampaignId, to: impl Write + Send
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         for row in &page {
-            writer.write_record(&record(row, &lists, &names))?;
+            writer.write_record(record(row, &lists, &names))?;
             written += 1;
         }
     }

@@ -194,7 +194,7 @@ fn reasons(counted: BTreeMap<String, u64>) -> Result<Vec<ReasonCount>, StoreErro
             rows,
         });
     }
-    reasons.sort_by(|a, b| b.rows.cmp(&a.rows));
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.rows));
     Ok(reasons)
 }
 

@@ -52,7 +52,10 @@ impl ImportRequest {
 #[derive(Debug, Clone)]
 pub enum Target {
     /// A campaign of its own.
-    Fresh { breach: BreachId, content: CampaignContent },
+    Fresh {
+        breach: BreachId,
+        content: Box<CampaignContent>,
+    },
     /// A campaign that has not been started.
     Draft(CampaignId),
 }

@@ -39,7 +39,7 @@ pub(super) fn open(path: &Path, survey: &Survey) -> Result<Table, TableError> {
         let Some(header) = header(&mut records)? else {
             return Err(TableError::NoHeader { path: path.into() });
         };
-        let wanted = records.declared.map_or(true, |declared| declared == delimiter);
+        let wanted = records.declared.is_none_or(|declared| declared == delimiter);
         let columns = header.cells.len();
         if !wanted || columns < 2 {
             continue;
