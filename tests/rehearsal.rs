@@ -382,15 +382,16 @@ fn a_person_reads_what_happened_and_what_to_do() {
         "RISKY: a text, such as a disclaimer, was added inside multipart/encrypted",
         "ask whoever runs the mail server to add no footer",
     ]);
+    let without_yes = &line[..line.len() - 1];
     // Without --yes it says what leaves, and where to, before it asks.
-    let typed = world.at_terminal(world.command(&line[..6]), "n\n").exits(2);
+    let typed = world.at_terminal(world.command(without_yes), "n\n").exits(2);
     typed.says(&[
         "encrypted to your own key alone",
         SENDER,
         "No authority gets it",
         "nothing was sent, as you wished",
     ]);
-    world.run(&line[..6]).exits(64).says(&["add --yes"]);
+    world.run(without_yes).exits(64).says(&["add --yes"]);
     assert_eq!(relay.mails().len(), 2);
 }
 
@@ -458,16 +459,8 @@ fn a_daemon_or_a_pipe_brings_it_in_as_well() {
     assert_eq!(behind.run(&test).exits(0).json()["verdict"], "unchanged");
     assert_eq!(daemon.stop(), 0);
 
-    let config = std::fs::read_to_string(world.home().join("config.yaml")).unwrap();
-    let url = config.lines().find(|line| line.contains("maildir:")).unwrap();
-    let at = config.find("\nmailbox:").unwrap();
-    let end = config[at + 1..].find("\n\n").map_or(config.len(), |end| at + 1 + end);
-    assert!(config[at..end].contains(url));
-    std::fs::write(
-        world.home().join("config.yaml"),
-        format!("{}{}", &config[..at], &config[end..]),
-    )
-    .unwrap();
+    let mailbox = setting(&world, "maildir:");
+    world.settle(&mailbox, "");
     world
         .run(&["notice", "test", world.breach(), "--yes", "--timeout", "1"])
         .exits(2)
@@ -515,13 +508,11 @@ fn a_stranger_cannot_pass_mail_off_as_a_rehearsal() {
     );
 }
 
-/// Adds a line to config.yaml below the one that holds this.
-fn add_below(world: &World, held: &str, line: &str) {
-    let path = world.home().join("config.yaml");
-    let config = std::fs::read_to_string(&path).unwrap();
+/// The line of config.yaml that holds this.
+fn setting(world: &World, held: &str) -> String {
+    let config = std::fs::read_to_string(world.home().join("config.yaml")).unwrap();
     let is_setting = |text: &&str| text.contains(held) && !text.trim_start().starts_with('#');
-    let above = config.lines().find(is_setting).unwrap();
-    std::fs::write(&path, config.replacen(above, &format!("{above}\n{line}"), 1)).unwrap();
+    config.lines().find(is_setting).unwrap().to_owned()
 }
 
 /// One finding of `doctor`.
@@ -541,7 +532,8 @@ fn doctor_looks_at_the_whole_path() {
     let done = AtomicUsize::new(0);
     world.settle("#verp: none", "verp: plus");
     let deep = ["doctor", "--deep", "--json", "--timeout", "3"];
-    add_below(&world, "maildir:", "  trusted_authserv_id: mx.example");
+    let mailbox = setting(&world, "maildir:");
+    world.settle(&mailbox, &mailbox.replace(" }", ", trusted_authserv_id: mx.example }"));
     let table: [(&str, Server, &[(&str, &str, &str)]); 7] = [
         (
             "all is well",
@@ -552,6 +544,23 @@ fn doctor_looks_at_the_whole_path() {
                 ("reports", "good", "came back"),
                 ("clock", "good", "agree"),
             ],
+        ),
+        (
+            "sender proven",
+            vouched,
+            &[
+                ("path", "good", "as it was sent"),
+                ("sender", "good", "DMARC says pass"),
+            ],
+        ),
+        (
+            "sender not aligned",
+            unvouched,
+            &[(
+                "sender",
+                "bad",
+                "DKIM says pass of provider.example, which does not speak for the From address",
+            )],
         ),
         (
             "no report",

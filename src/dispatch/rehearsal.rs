@@ -226,7 +226,7 @@ fn conclude(office: &Office, letter: &Letter, about: About, trip: &Trip, passage
         line_ends: passage.as_ref().map(|passage| passage.line_ends),
         server_time: passage.as_ref().and_then(|passage| passage.server_time),
         hops: passage.as_ref().map(|passage| passage.hops),
-        content: passage.as_ref().map(|passage| passage.content.clone()),
+        content: passage.as_ref().map(|passage| passage.content),
         changes: passage.map(|passage| passage.changes).unwrap_or_default(),
         delivery_report: trip.delivered,
         auto_reply: trip.auto_reply,

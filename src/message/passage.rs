@@ -91,15 +91,15 @@ impl Change {
 }
 
 /// Whether what was sealed came out again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
     /// Byte for byte what was sealed.
     Identical,
     /// It opens, but holds something else.
     Different,
-    /// It does not open, for this reason.
-    Unreadable(String),
+    /// It does not open; the changes say why.
+    Unreadable,
     /// There is no ciphertext in what arrived.
     Missing,
 }
@@ -141,9 +141,9 @@ pub fn compare(sent: &[u8], arrived: &[u8], our: &OurKey, now: Time) -> Passage 
         layout::changes(&before, &after, &mut changes);
     }
     let content = content_of(&before, &after);
-    match &content {
+    match content {
         Content::Missing => changes.push(removed()),
-        Content::Unreadable(why) => changes.push(damaged(why)),
+        Content::Unreadable => changes.push(damaged(after.closed().unwrap_or("it does not open"))),
         Content::Different => changes.push(damaged("it holds something else than what was sealed")),
         Content::Identical => {}
     }
@@ -233,6 +233,14 @@ impl<'a> Half<'a> {
         }
     }
 
+    /// Why one of its ciphertexts does not open.
+    fn closed(&self) -> Option<&str> {
+        self.plains
+            .iter()
+            .find_map(|plain| plain.as_ref().err())
+            .map(String::as_str)
+    }
+
     fn is_signed_by(&self, our: &OurKey) -> bool {
         let mut opened = self.plains.iter().flatten().peekable();
         opened.peek().is_some() && opened.all(|plain| plain.signer.as_deref() == Some(our.fingerprint()))
@@ -246,8 +254,10 @@ fn content_of(before: &Half<'_>, after: &Half<'_>) -> Content {
     for wanted in before.plains.iter().flatten() {
         let found = after.plains.iter().flatten().any(|plain| plain.bytes == wanted.bytes);
         if !found {
-            let closed = after.plains.iter().find_map(|plain| plain.as_ref().err());
-            return closed.map_or(Content::Different, |why| Content::Unreadable(why.clone()));
+            return match after.closed() {
+                Some(_) => Content::Unreadable,
+                None => Content::Different,
+            };
         }
     }
     Content::Identical

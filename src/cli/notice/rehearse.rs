@@ -140,7 +140,7 @@ fn human(rehearsal: &Rehearsal) -> String {
         let content = match content {
             Content::Identical => "byte for byte what was sealed",
             Content::Different => "NOT what was sealed",
-            Content::Unreadable(_) => "cannot be opened",
+            Content::Unreadable => "cannot be opened",
             Content::Missing => "missing",
         };
         let signature = if rehearsal.signature_good { "good" } else { "NOT good" };

@@ -59,6 +59,7 @@ async fn path(office: &Office, wait: Duration, by: &Actor) -> Vec<Finding> {
     let mut findings = vec![round_trip(first)];
     if !trip.arrived.is_empty() {
         findings.extend(done.get(1).map(|(second, trip)| plus_address(second, trip)));
+        findings.push(sender(office, &trip.arrived[0]).await);
         findings.push(report(first));
         findings.extend(
             first

@@ -24,9 +24,13 @@ pub(super) fn changes(before: &Half<'_>, after: &Half<'_>, changes: &mut Vec<Cha
             part(before, after, ciphertext, found, changes);
         }
     }
-    changes.extend(added(before, after));
+    // What stands in the place of a ciphertext that is gone is no addition.
+    if after.ciphertexts.len() >= before.ciphertexts.len() {
+        changes.extend(added(before, after));
+    }
     changes.extend(behind_the_end(after));
-    if changes.len() == first && after.ciphertexts.len() >= before.ciphertexts.len() {
+    let all_found = (0..before.ciphertexts.len()).all(|at| counterpart(before, after, at).is_some());
+    if changes.len() == first && all_found {
         let text = "the parts were put together anew: their boundaries or headers differ";
         changes.push(Change::new(ChangeKind::Rewritten, Harm::Harmless, text));
     }
