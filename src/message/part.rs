@@ -11,7 +11,7 @@ use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::decoders::html::html_to_text;
-use mail_parser::{ContentType, HeaderName, HeaderValue, Message, MessageParser, MimeHeaders};
+use mail_parser::{ContentType, HeaderName, Message, MessageParser, MimeHeaders};
 
 /// Foreign base64 comes with and without padding, and with stray bits at its end.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -93,14 +93,16 @@ impl<'a> Entity<'a> {
         }
     }
 
-    /// The body without its transfer encoding (RFC 2045 §6).
+    /// How the body is encoded for its way (RFC 2045 §6), in lower case; `None` where nothing is said.
+    pub(super) fn transfer_encoding(&self) -> Option<String> {
+        let head = self.head.as_ref()?;
+        let value = head.header(HeaderName::ContentTransferEncoding)?;
+        Some(value.as_text()?.trim().to_ascii_lowercase())
+    }
+
+    /// The body without its transfer encoding.
     pub(super) fn decoded(&self) -> Cow<'a, [u8]> {
-        let encoding = self
-            .head
-            .as_ref()
-            .and_then(|head| head.header(HeaderName::ContentTransferEncoding))
-            .and_then(HeaderValue::as_text)
-            .map(|text| text.trim().to_ascii_lowercase());
+        let encoding = self.transfer_encoding();
         match encoding.as_deref() {
             Some("base64") => Cow::Owned(decode_base64(self.body)),
             Some("quoted-printable") => Cow::Owned(decode_quoted_printable(self.body)),
