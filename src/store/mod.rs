@@ -915,6 +915,8 @@ pub trait Intake: Send + Sync {
     /// Stores the raw bytes, unique by digest; returns the id and whether it is new.
     async fn add_mail(&self, raw: &[u8], source: &str, now: Time) -> Result<(MailId, bool), StoreError>;
     async fn find_mail(&self, id: MailId) -> Result<Option<StoredMail>, StoreError>;
+    /// The last mail that came in; ids count up in the order in which mails were stored.
+    async fn newest_mail(&self) -> Result<Option<MailId>, StoreError>;
     /// Mails stored but not understood yet (a crash in between), oldest first, without their bytes.
     async fn list_unread(&self) -> Result<Vec<MailId>, StoreError>;
     /// Records what was understood, books what follows, and journals, in one transaction. Of the reports, `failed` moves
