@@ -184,7 +184,10 @@ impl Courier {
                 fields,
             } => (*campaign, language.clone(), fields.clone()),
         };
-        let letter = self.letter(campaign).await?;
+        let Some(letter) = self.letter(campaign).await? else {
+            self.office.store.release(vec![claim], self.office.now()).await?;
+            return Ok(None);
+        };
         let now = self.office.now();
         let token = self.office.tokens.for_delivery(claim.delivery);
         let message_id = claim
@@ -222,15 +225,18 @@ impl Courier {
         }
     }
 
-    /// One campaign's letter, compiled once.
-    async fn letter(&self, id: CampaignId) -> Result<Arc<Letter>, OfficeError> {
+    /// One campaign's letter, compiled once; `None` when it is not what was approved.
+    async fn letter(&self, id: CampaignId) -> Result<Option<Arc<Letter>>, OfficeError> {
         let mut letters = self.letters.lock().await;
         if let Some(letter) = letters.get(&id) {
-            return Ok(Arc::clone(letter));
+            return Ok(Some(Arc::clone(letter)));
         }
-        let letter = Arc::new(Letter::of(&self.office, id).await?);
+        let Some(letter) = Letter::approved(&self.office, id).await? else {
+            return Ok(None);
+        };
+        let letter = Arc::new(letter);
         letters.insert(id, Arc::clone(&letter));
-        Ok(letter)
+        Ok(Some(letter))
     }
 
     /// One connection's life: outcomes of the last message are committed together with the mark of the next.
