@@ -1,5 +1,6 @@
 //! From a draft to the end: what was approved is what is sent, and nothing starts without a decision about the persons.
 
+use chrono::TimeDelta;
 use serde::Serialize;
 
 use super::{get, refused};
@@ -11,7 +12,7 @@ use crate::model::Time;
 use crate::model::breach::Decision;
 use crate::model::campaign::CampaignState;
 use crate::model::id::{Actor, CampaignId};
-use crate::store::StoredCampaign;
+use crate::store::{StoreError, StoredCampaign};
 
 /// What came of an approval.
 #[derive(Debug, Clone, Serialize)]
@@ -107,6 +108,26 @@ pub async fn start_due(office: &Office, by: &Actor) -> Result<u32, OfficeError> 
     Ok(started)
 }
 
+/// Lets a campaign settle whose every message has been tried: late bounces are awaited for `campaign.settle_days`. Says
+/// whether it does.
+///
+/// # Errors
+/// The store fails.
+pub async fn settle_if_done(office: &Office, id: CampaignId) -> Result<bool, DeskError> {
+    let (stored, _) = get(office, id).await?;
+    if stored.state != CampaignState::Running {
+        return Ok(false);
+    }
+    let now = office.now();
+    let until = now + TimeDelta::days(i64::from(office.config.campaign.settle_days));
+    match office.store.settle_campaign(id, until, &Office::as_loop("courier"), now).await {
+        Ok(()) => Ok(true),
+        // Something waits still.
+        Err(StoreError::Conflict { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Nothing more is sent until it is resumed; what is on the wire ends.
 ///
 /// # Errors
@@ -151,6 +172,15 @@ pub async fn update(office: &Office, id: CampaignId, wording: Option<Wording>, b
     }
     let content = serde_json::to_value(content).expect("a campaign's content is plain data");
     office.store.set_content(id, content, by, office.now()).await.map_err(refused)
+}
+
+/// Keeps that a campaign follows up an earlier one.
+///
+/// # Errors
+/// No such campaign, or the store fails.
+pub async fn follow_up(office: &Office, id: CampaignId, earlier: CampaignId, by: &Actor) -> Result<(), DeskError> {
+    get(office, earlier).await?;
+    Ok(office.store.link(id, earlier, by, office.now()).await?)
 }
 
 /// All that must hold before the first message leaves.

@@ -6,7 +6,7 @@ mod preview;
 mod ready;
 mod report;
 
-pub use life::{Approved, Started, approve, cancel, pause, resume, start, start_due, update};
+pub use life::{Approved, Started, approve, cancel, follow_up, pause, resume, settle_if_done, start, start_due, update};
 pub use preview::{Preview, Tested, Whose, preview, public_notice, test};
 pub use ready::{Estimate, POINTS, Point, Ready, check_off, ready};
 pub use report::{
