@@ -16,7 +16,7 @@ use crate::model::id::{BreachId, CampaignId};
 pub enum LookCommand {
     /// Show the message of one person, in their language or in another.
     #[command(
-        after_help = "Examples:\n  breachpost campaign preview cmp_1\n  breachpost campaign preview cmp_1 --row 1 --lang fr --html > message.html"
+        after_help = "Examples:\n  breachpost campaign preview cmp_1\n  breachpost campaign preview cmp_1 --row 1 --lang fr \\\n      --html > message.html"
     )]
     Preview {
         id: CampaignId,
@@ -48,7 +48,7 @@ pub enum LookCommand {
     },
     /// What makes such a mail credible, and who has seen to it.
     #[command(
-        after_help = "Examples:\n  breachpost campaign checklist cmp_1\n  breachpost campaign checklist cmp_1 --done telephone --note 'ten colleagues until Friday'"
+        after_help = "Examples:\n  breachpost campaign checklist cmp_1\n  breachpost campaign checklist cmp_1 --done telephone \\\n      --note 'ten colleagues until Friday'"
     )]
     Checklist {
         id: CampaignId,
@@ -137,7 +137,11 @@ fn checklist(ready: &Ready) -> String {
             Some(done) => format!("done, {} by {}", done.at.format("%Y-%m-%d %H:%M UTC"), done.by),
             None => "open".to_owned(),
         };
-        let note = point.done.as_ref().and_then(|done| done.note.clone()).unwrap_or_default();
+        let note = point
+            .done
+            .as_ref()
+            .and_then(|done| done.note.clone())
+            .unwrap_or_default();
         rows.push(vec![format!("  {}", point.name), done, point.text.to_owned(), note]);
     }
     table(&rows)
@@ -158,7 +162,11 @@ pub fn readiness(id: CampaignId, ready: &Ready) -> String {
             "\nThe breach record has changed since; to take it in: breachpost campaign update {id}\n"
         ));
     }
-    let worth: Vec<_> = ready.findings.iter().filter(|finding| finding.severity != Severity::Note).collect();
+    let worth: Vec<_> = ready
+        .findings
+        .iter()
+        .filter(|finding| finding.severity != Severity::Note)
+        .collect();
     if !worth.is_empty() {
         text.push_str("\nIn the messages:\n");
         for finding in worth {

@@ -32,7 +32,7 @@ pub enum CampaignCommand {
     /// Make a campaign from a list of persons: CSV, JSON lines, XLSX or ODS. Sends nothing. Cut off, the same command
     /// goes on where it was. Status 2 when there are rows that cannot be used.
     #[command(
-        after_help = "Examples:\n  breachpost campaign create B-2026-001 --recipients customers.csv\n  breachpost campaign create B-2026-001 --recipients customers.csv \\\n      --map email=Kontakt --bad-rows to-correct.csv\n  breachpost campaign create B-2026-001 --recipients patients.csv \\\n      --discreet --html --texts texts.yaml\n  breachpost campaign create B-2026-001 --recipients unreached.csv --follow-up cmp_1"
+        after_help = "Examples:\n  breachpost campaign create B-2026-001 --recipients customers.csv\n  breachpost campaign create B-2026-001 --recipients customers.csv \\\n      --map email=Kontakt --bad-rows to-correct.csv\n  breachpost campaign create B-2026-001 --recipients patients.csv \\\n      --discreet --html --texts texts.yaml\n  breachpost campaign create B-2026-001 --recipients unreached.csv \\\n      --follow-up cmp_1"
     )]
     Create {
         breach: BreachId,
@@ -136,7 +136,15 @@ pub async fn run(command: CampaignCommand, context: &Context) -> Result<Exit, Fa
                 // Before anything is stored.
                 desk::campaign::get(&office, earlier).await?;
             }
-            bring_in(&office, context, Target::Fresh { breach, content }, list, &again, follow_up).await
+            bring_in(
+                &office,
+                context,
+                Target::Fresh { breach, content },
+                list,
+                &again,
+                follow_up,
+            )
+            .await
         }
         CampaignCommand::Add { id, list } => {
             let again = format!("breachpost campaign add {id}");
@@ -154,8 +162,14 @@ pub async fn run(command: CampaignCommand, context: &Context) -> Result<Exit, Fa
                 check: &found,
                 ready: &ready,
             };
-            context.out.data(&checked, || told(&found) + &look::readiness(id, &ready))?;
-            Ok(if ready.needs_person() { Exit::Person } else { exit_of(&found) })
+            context
+                .out
+                .data(&checked, || told(&found) + &look::readiness(id, &ready))?;
+            Ok(if ready.needs_person() {
+                Exit::Person
+            } else {
+                exit_of(&found)
+            })
         }
         CampaignCommand::Look(command) => look::run(command, &office, context).await,
         CampaignCommand::Run(command) => run::run(command, &office, context).await,

@@ -170,7 +170,10 @@ impl Letter {
     /// The store fails.
     pub async fn digest(&self, office: &Office, id: CampaignId) -> Result<String, OfficeError> {
         let lists = office.store.lists(id).await?;
-        let lists: Vec<_> = lists.iter().map(|list| (&list.sha256, &list.facts, list.rows)).collect();
+        let lists: Vec<_> = lists
+            .iter()
+            .map(|list| (&list.sha256, &list.facts, list.rows))
+            .collect();
         let facts = serde_json::json!({
             "content": self.content,
             "templates": self.templates.digest(Audience::Individual),
@@ -198,11 +201,22 @@ impl Letter {
             ("the consequences", typed.consequences.is_none()),
             ("the measures", typed.measures.is_none()),
         ];
-        let taken: Vec<&'static str> = taken.into_iter().filter(|(_, taken)| *taken && named).map(|(part, _)| part).collect();
-        let written_in = self.content.record.language.clone().filter(|written| written != language);
+        let taken: Vec<&'static str> = taken
+            .into_iter()
+            .filter(|(_, taken)| *taken && named)
+            .map(|(part, _)| part)
+            .collect();
+        let written_in = self
+            .content
+            .record
+            .language
+            .clone()
+            .filter(|written| written != language);
         let matter = Matter {
             risk: self.content.record.risk.level,
-            foreign: written_in.filter(|_| !taken.is_empty()).map(|language| (taken, language)),
+            foreign: written_in
+                .filter(|_| !taken.is_empty())
+                .map(|language| (taken, language)),
         };
         Ok(lint::lint(&said, &facts, &matter, &format!("message/{language}")))
     }
@@ -217,7 +231,9 @@ impl Letter {
 
     /// The language in which somebody of this one is written to.
     pub fn language_for<'a>(&'a self, language: &'a str) -> &'a str {
-        let known = self.templates.languages_of(Audience::Individual, self.content.wording.variant());
+        let known = self
+            .templates
+            .languages_of(Audience::Individual, self.content.wording.variant());
         match known.contains(&language) {
             true => language,
             false => &self.content.fallback_language,
