@@ -35,7 +35,7 @@ impl Postfix {
         Self::start_with("")
     }
 
-    /// With more settings, which take the place of those above them.
+    /// With more settings, which take the place of those of the same name.
     fn start_with(settings: &str) -> Self {
         let home = tempfile::Builder::new().prefix("breachpost-postfix").tempdir().unwrap();
         // Postfix's own users must be able to pass through.
@@ -50,8 +50,8 @@ impl Postfix {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let ca_pem = write_certificate(home.path());
         write_accounts(home.path(), owner);
-        let main_cf =
-            main_cf(home.path(), owner, group) + &settings.replace("HOME", &home.path().display().to_string());
+        let settings = settings.replace("HOME", &home.path().display().to_string());
+        let main_cf = replaced(&main_cf(home.path(), owner, group), &settings);
         fs::write(home.path().join("main.cf"), main_cf).unwrap();
         fs::write(home.path().join("transport"), "").unwrap();
         fs::write(home.path().join("master.cf"), master_cf(port)).unwrap();
@@ -102,12 +102,7 @@ impl Postfix {
     }
 
     fn log(&self) -> String {
-        let log = fs::read_to_string(self.home.path().join("postfix.log")).unwrap_or_default();
-        // Postfix complains of the folder's owner, and of each setting that takes the place of another.
-        let telling = log
-            .lines()
-            .filter(|line| !line.contains("warning: ") || line.contains("fatal"));
-        telling.collect::<Vec<_>>().join("\n")
+        fs::read_to_string(self.home.path().join("postfix.log")).unwrap_or_default()
     }
 }
 impl Drop for Postfix {
@@ -171,6 +166,15 @@ fn write_accounts(home: &Path, owner: u32) {
         database.display()
     );
     fs::write(home.join("sasl/smtpd.conf"), settings).unwrap();
+}
+
+/// Settings with others in the place of those of the same name. Given twice, Postfix would warn of each, and its logger,
+/// which waits for itself then, would never begin.
+fn replaced(settings: &str, others: &str) -> String {
+    let name = |line: &str| line.split(" =").next().unwrap_or_default().to_owned();
+    let new: Vec<String> = others.lines().filter(|line| !line.is_empty()).map(name).collect();
+    let kept = settings.lines().filter(|line| !new.contains(&name(line)));
+    kept.chain(others.lines()).map(|line| format!("{line}\n")).collect()
 }
 
 fn main_cf(home: &Path, owner: u32, group: u32) -> String {
