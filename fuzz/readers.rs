@@ -151,3 +151,32 @@ pub fn incoming_mail(bytes: &[u8]) {
         assert!(!classify::judge(&opened, &marks, profile).why.is_empty());
     }
 }
+
+/// The report in a mail: what is kept of it is bounded, clean, and the same when read again.
+pub fn classify(bytes: &[u8]) {
+    let opened = open::open(bytes, None, &[], now());
+    let marks = classify::marks(&opened);
+    let (verdict, authority) = classify::judge_alone(&opened, &marks, std::slice::from_ref(&*AUTHORITY));
+    assert!(!verdict.why.is_empty());
+    assert!(authority.is_some() || verdict.authority_reference.is_none());
+    let Some(report) = &marks.report else { return };
+    assert_eq!(verdict.kind, report.kind.receipt());
+    assert!(report.recipients.len() <= 1000);
+    for recipient in &report.recipients {
+        let one_line = |text: &str| !text.chars().any(char::is_control);
+        assert!(!recipient.address.is_empty() && one_line(&recipient.address));
+        assert!(
+            recipient
+                .diagnostic
+                .as_deref()
+                .is_none_or(|said| one_line(said) && said.len() <= 1000)
+        );
+        let status: Vec<&str> = recipient.status.split('.').collect();
+        assert!(
+            status.len() == 3 && status.iter().all(|part| part.len() <= 3),
+            "{}",
+            recipient.status
+        );
+    }
+    assert_eq!(classify::marks(&opened), marks);
+}

@@ -7,7 +7,7 @@ mod readers;
 use std::path::Path;
 
 type Reader = fn(&[u8]);
-const READERS: [(&str, Reader); 8] = [
+const READERS: [(&str, Reader); 9] = [
     ("profile_yaml", readers::profile_yaml),
     ("breach_yaml", readers::breach_yaml),
     ("breach_json", readers::breach_json),
@@ -16,6 +16,7 @@ const READERS: [(&str, Reader); 8] = [
     ("certificate", readers::certificate),
     ("config_yaml", readers::config_yaml),
     ("incoming_mail", readers::incoming_mail),
+    ("classify", readers::classify),
 ];
 
 #[test]

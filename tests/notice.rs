@@ -214,7 +214,7 @@ fn what_only_looks_like_an_acknowledgement_waits_for_a_person() {
                 "{}{PLAIN}Pardon ?\r\n\r\n> Nous accusons bonne réception\r\n> {reference}\r\n",
                 from(AUTHORITY_ADDRESS, "Re quoted")
             ),
-            "a person at the authority wrote",
+            "a person wrote",
         ),
         (
             "reply",
@@ -222,7 +222,7 @@ fn what_only_looks_like_an_acknowledgement_waits_for_a_person() {
                 "{}{PLAIN}Combien de personnes habitent en France ?\r\n",
                 from("anna@cnpd.lu", "Question")
             ),
-            "a person at the authority wrote",
+            "a person wrote",
         ),
         (
             "other",

@@ -2,6 +2,9 @@
 //! Maildirs in a temporary folder. Needs the packages that tests/setup installs, and root, which Postfix asks for.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
+mod world;
+
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -14,6 +17,7 @@ use breachpost::model::delivery::{Fault, FaultCause, Outcome, SmtpStep};
 use breachpost::secret::Secret;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
+use world::{AUTHORITY_ADDRESS, World, text};
 
 const USER: &str = "breach@example.lu";
 const PASSWORD: &str = "correct horse é";
@@ -28,6 +32,11 @@ struct Postfix {
 
 impl Postfix {
     fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With more settings, which take the place of those above them.
+    fn start_with(settings: &str) -> Self {
         let home = tempfile::Builder::new().prefix("breachpost-postfix").tempdir().unwrap();
         // Postfix's own users must be able to pass through.
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -41,7 +50,10 @@ impl Postfix {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let ca_pem = write_certificate(home.path());
         write_accounts(home.path(), owner);
-        fs::write(home.path().join("main.cf"), main_cf(home.path(), owner, group)).unwrap();
+        let main_cf =
+            main_cf(home.path(), owner, group) + &settings.replace("HOME", &home.path().display().to_string());
+        fs::write(home.path().join("main.cf"), main_cf).unwrap();
+        fs::write(home.path().join("transport"), "").unwrap();
         fs::write(home.path().join("master.cf"), master_cf(port)).unwrap();
         let instance = Self { home, port, ca_pem };
         run(Command::new("postfix").arg("-c").arg(instance.home.path()).arg("start"));
@@ -83,8 +95,19 @@ impl Postfix {
         }
     }
 
+    /// Sends what goes to an address another way from now on.
+    fn route(&self, line: &str) {
+        fs::write(self.home.path().join("transport"), format!("{line}\n")).unwrap();
+        run(Command::new("postfix").arg("-c").arg(self.home.path()).arg("reload"));
+    }
+
     fn log(&self) -> String {
-        fs::read_to_string(self.home.path().join("postfix.log")).unwrap_or_default()
+        let log = fs::read_to_string(self.home.path().join("postfix.log")).unwrap_or_default();
+        // Postfix complains of the folder's owner, and of each setting that takes the place of another.
+        let telling = log
+            .lines()
+            .filter(|line| !line.contains("warning: ") || line.contains("fatal"));
+        telling.collect::<Vec<_>>().join("\n")
     }
 }
 impl Drop for Postfix {
@@ -196,6 +219,7 @@ trace unix - - n - 0 bounce
 verify unix - - n - 1 verify
 proxymap unix - - n - - proxymap
 error unix - - n - - error
+failing unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
 virtual unix - n n - - virtual
@@ -290,4 +314,88 @@ async fn a_real_relay_takes_delivers_refuses_and_reports() {
         matches!(&fault, Fault { step: SmtpStep::Auth, cause: FaultCause::Reply(r) } if r.code == 535),
         "{fault}"
     );
+}
+
+/// Clear text for those on this machine, both ends of the conversation, and a delay that is told of after a second.
+const BOTH_ENDS: &str = "
+smtpd_tls_security_level = may
+smtpd_recipient_restrictions = permit_mynetworks, reject
+smtpd_relay_restrictions = permit_mynetworks, reject
+mynetworks = 127.0.0.0/8
+virtual_mailbox_domains = cnpd.lu, brasserie-kirchberg.example
+virtual_mailbox_maps = inline:{ databreach@cnpd.lu=dpo/, breach@brasserie-kirchberg.example=breach/ }
+recipient_delimiter = +
+transport_maps = texthash:HOME/transport
+queue_run_delay = 1s
+minimal_backoff_time = 1s
+maximal_backoff_time = 1s
+delay_warning_time = 1s
+";
+
+#[tokio::test]
+async fn the_reports_of_a_real_server_move_our_notices() {
+    let postfix = Postfix::start_with(BOTH_ENDS);
+    // Only to make the home; its place is taken by Postfix.
+    let (world, unused) = tokio::task::spawn_blocking(|| {
+        let unused = world::relay::Relay::sound();
+        (World::ready(&unused), unused)
+    })
+    .await
+    .unwrap();
+    world.settle(&unused.url(), &format!("smtp://127.0.0.1:{}?tls=none", postfix.port));
+    let phases = [
+        ("", "delivered", "delivered", "2.0.0", "envelope_id"),
+        (
+            "failing:5.1.1 nobody of that name",
+            "failed",
+            "failed",
+            "5.1.1",
+            "return_path",
+        ),
+        (
+            "retry:4.4.1 their server does not answer",
+            "handed",
+            "delayed",
+            "4.4.1",
+            "return_path",
+        ),
+    ];
+    let mut seen: Vec<String> = Vec::new();
+    for (way, state, action, status, mark) in phases {
+        if !way.is_empty() {
+            postfix.route(&format!("{AUTHORITY_ADDRESS} {way}"));
+        }
+        let sent = world.send(&[]).exits(0).json();
+        assert_eq!(sent["state"], "handed", "{}", postfix.log());
+        let reference = text(&sent["reference"]);
+        let mails = postfix.mails_of("breach", seen.len() + 1).await;
+        let report = mails.into_iter().find(|mail| !seen.contains(mail)).unwrap();
+        for line in [
+            &format!("Action: {action}"),
+            &format!("Original-Recipient: rfc822;{AUTHORITY_ADDRESS}"),
+        ] {
+            assert!(report.contains(line), "{report}");
+        }
+        let ingested = world
+            .run_with(&["mailbox", "ingest", "-", "--json"], report.as_bytes())
+            .json();
+        assert_eq!(ingested["notice"], reference, "{ingested}");
+        assert_eq!(
+            (&ingested["matched_by"], &ingested["in_tray"]),
+            (&mark.into(), &false.into()),
+            "{report}"
+        );
+        let shown = world.notice(&reference);
+        assert_eq!(shown["state"], state, "{shown}");
+        assert_eq!(
+            (&shown["reports"][0]["action"], &shown["reports"][0]["status"]),
+            (&action.into(), &status.into())
+        );
+        seen.push(report);
+        if way.is_empty() {
+            world.settle("#verp: none", "verp: plus");
+        }
+    }
+    world.is_intact();
+    tokio::task::spawn_blocking(move || drop(unused)).await.unwrap();
 }

@@ -1,5 +1,6 @@
 //! `mailbox`: mail that came in, what waits for a person, and what a person decides about it.
 
+mod classify;
 mod show;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub enum MailboxCommand {
         #[arg(default_value = "-")]
         file: PathBuf,
     },
+    Classify(classify::ClassifyArgs),
     /// Show a mail, decrypted, with what is proven about its sender; save its attachments, or print it as it came.
     #[command(
         after_help = "Examples:\n  breachpost mailbox show mail_1\n  breachpost mailbox show mail_1 --save attachments\n  breachpost mailbox show mail_1 --raw > mail.eml"
@@ -131,9 +133,10 @@ fn target(text: &str) -> Result<Target, String> {
 }
 
 pub async fn run(command: MailboxCommand, context: &Context) -> Result<Exit, Failure> {
-    let office = context.office()?;
     match command {
+        MailboxCommand::Classify(args) => classify::run(&args, context),
         MailboxCommand::Ingest { file } => {
+            let office = context.office()?;
             let raw = files::read(&file, MAX_MAIL_BYTES as u64)?;
             let by = context.actor();
             intake::catch_up(&office, &by).await?;
@@ -149,6 +152,7 @@ pub async fn run(command: MailboxCommand, context: &Context) -> Result<Exit, Fai
             })
         }
         MailboxCommand::Show { mail, raw: true, .. } => {
+            let office = context.office()?;
             let (stored, _) = conversation::reopen(&office, mail).await?;
             context.out.bytes(
                 &stored.raw,
@@ -157,6 +161,7 @@ pub async fn run(command: MailboxCommand, context: &Context) -> Result<Exit, Fai
             Ok(Exit::Done)
         }
         MailboxCommand::Show { mail, save: folder, .. } => {
+            let office = context.office()?;
             let (stored, opened) = conversation::reopen(&office, mail).await?;
             let saved = match folder {
                 Some(folder) => save(&folder, &opened.attachments)?,
@@ -168,6 +173,7 @@ pub async fn run(command: MailboxCommand, context: &Context) -> Result<Exit, Fai
             Ok(Exit::Done)
         }
         MailboxCommand::Tray => {
+            let office = context.office()?;
             let tray = conversation::tray(&office).await?;
             context.out.data(&tray, || {
                 if tray.is_empty() {
@@ -178,12 +184,14 @@ pub async fn run(command: MailboxCommand, context: &Context) -> Result<Exit, Fai
             Ok(if tray.is_empty() { Exit::Done } else { Exit::Person })
         }
         MailboxCommand::Match(given) => {
+            let office = context.office()?;
             let attach = attach_of(&office, given).await?;
             let attached = conversation::attach(&office, attach, &context.actor()).await?;
             context.out.data(&attached, || attached_as(&attached))?;
             Ok(Exit::Done)
         }
         MailboxCommand::Done { mail, reason } => {
+            let office = context.office()?;
             let stored = conversation::done(&office, mail, &reason, &context.actor()).await?;
             context
                 .out

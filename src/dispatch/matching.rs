@@ -75,8 +75,8 @@ pub async fn find(office: &Office, mail: &Opened, marks: &Marks, now: Time) -> R
         };
         match &mut best {
             None => best = Some((hit, Tie { by, certainty })),
-            // A later mark of the same thing makes the tie surer; one of another thing is a quotation.
-            Some((first, tie)) if is_same(first, &hit) => tie.certainty = tie.certainty.max(certainty),
+            // A surer mark of the same thing; one of another thing is a quotation.
+            Some((first, tie)) if is_same(first, &hit) && certainty > tie.certainty => *tie = Tie { by, certainty },
             Some(_) => {}
         }
         if best

@@ -344,7 +344,13 @@ impl Stage<'_> {
         };
         let file = self.office.home.root().join("individuals.csv");
         std::fs::write(&file, list(individuals))?;
-        let request = ImportRequest::new(file, Target::Fresh { breach, content: Box::new(content) });
+        let request = ImportRequest::new(
+            file,
+            Target::Fresh {
+                breach,
+                content: Box::new(content),
+            },
+        );
         let id = import::import(&self.office, request, &self.by, |_| ()).await?.campaign;
         self.office.store.start(id, &self.by, self.office.now()).await?;
         self.say(

@@ -9,7 +9,7 @@ use sequoia_openpgp::Cert;
 
 use super::key::OurKey;
 use super::mime::{Attachment, Mailbox};
-use super::part::{Entity, MAX_HEAD_BYTES, text_of_unknown_charset};
+use super::part::{Entity, MAX_HEAD_BYTES, text_of_html, text_of_unknown_charset};
 use super::pgp::{Plain, decrypt, verify, verify_cleartext};
 use crate::model::Time;
 
@@ -354,7 +354,7 @@ impl Reader<'_> {
             _ if is_ciphertext => self.read_file(&entity, depth, true),
             "text/plain" if !entity.is_attachment() => self.read_text(&entity.text(), depth),
             "text/html" if !entity.is_attachment() => {
-                Found::text(mail_parser::decoders::html::html_to_text(&entity.text()), false)
+                Found::text(text_of_html(&entity.text()), false)
             }
             multipart if multipart.starts_with("multipart/") => Found::text(entity.text(), true),
             _ => self.read_file(&entity, depth, false),

@@ -192,7 +192,7 @@ pub async fn a_corrected_row_takes_the_place_of_the_bad_one(bed: &impl Bed) {
     assert_eq!((first.row, first.line, first.cells.len()), (2, Some(3), 1));
     assert_eq!(
         store.list_bad_rows(campaign, Some(first.id), 9).await.unwrap(),
-        [second.clone()]
+        std::slice::from_ref(&second)
     );
     assert_eq!(store.bad_row_reasons(campaign).await.unwrap()["address_without_at"], 2);
 

@@ -23,8 +23,8 @@ use super::CampaignContent;
 const CHUNK_ROWS: usize = 5_000;
 /// A chunk of long rows ends earlier, so that memory stays bounded whatever the cells hold.
 const CHUNK_BYTES: usize = 4 << 20;
-/// Chunks that wait for the store while the next is read.
-const CHUNKS_WAITING: usize = 2;
+/// Chunks that wait for the store while the next is read. A chunk has some 8 MiB.
+const CHUNKS_WAITING: usize = 1;
 /// The most rows of one list; a campaign may have several lists.
 pub const MAX_ROWS: u64 = 10_000_000;
 

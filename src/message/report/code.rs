@@ -46,7 +46,7 @@ fn code_length(bytes: &[u8]) -> Option<usize> {
             .take(4)
             .take_while(|b| b.is_ascii_digit())
             .count();
-        let plain = digits == 1 || bytes[from] != b'0';
+        let plain = digits == 1 || bytes.get(from) != Some(&b'0');
         ((1..=3).contains(&digits) && plain).then_some(digits)
     };
     (bytes.get(1) == Some(&b'.')).then_some(())?;
@@ -132,7 +132,8 @@ impl Meanings {
     /// Of several meanings in a text, the first listed in the file: it goes from the sure to the vague.
     fn meaning(&self, words: &str) -> Option<&'static str> {
         let folded = phrases::fold(words);
-        let best = self.automaton.found(&folded).map(|(phrase, ..)| phrase).min()?;
+        let found = self.automaton.found(&folded);
+        let best = found.iter().map(|(phrase, ..)| *phrase).min()?;
         Some(self.of_phrase[best])
     }
 }
