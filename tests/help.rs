@@ -76,6 +76,11 @@ impl Scene {
                 "customers.csv",
                 b"email,Kontakt,Name\nx@example.lu,anna@example.lu,Anna\ny@example.lu,nowhere,Bob\n",
             ),
+            ("patients.csv", b"email,name\npaul@example.lu,Paul\n"),
+            (
+                "texts.yaml",
+                b"discreet: { sender: Data protection office, contact: { phone: '+352 1' } }\nstacked: [de, fr]\n",
+            ),
             ("corrected.csv", b"email,name\nbob@example.lu,Bob\n"),
             ("report.pdf", b"%PDF-1.7"),
             ("confirmation.pdf", b"%PDF-1.7"),
