@@ -6,6 +6,7 @@
 
 mod alarms;
 pub mod chain;
+mod erasure;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::model::recipient::{Fields, Flags, PersonKey, Reason};
 use crate::secret::Secret;
 
 pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
+pub use erasure::{Erased, Erasure};
 
 /// Our side could not do its job.
 #[derive(Debug, thiserror::Error)]
@@ -959,6 +961,7 @@ pub trait Store:
     + Health
     + Alarms
     + Custody
+    + Erasure
     + Journal
 {
 }
@@ -977,6 +980,7 @@ impl<T> Store for T where
         + Health
         + Alarms
         + Custody
+        + Erasure
         + Journal
 {
 }
