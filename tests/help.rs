@@ -303,7 +303,7 @@ fn json_is_one_document_for_every_command() {
         "drill --individuals 1",
         "init --home again --organisation E --country LU --contact-name D --contact-email d@example.lu \
          --sender b@example.lu --relay smtp://127.0.0.1:25?tls=none",
-        "doctor",
+        "doctor --deep --timeout 1",
         "status",
         "clock 2026-11-18T10:20:00Z --authority lu-cnpd",
         "authority list",
@@ -327,6 +327,7 @@ fn json_is_one_document_for_every_command() {
         "breach template",
         "notice preview B-2026-001 --to lu-cnpd",
         "notice send B-2026-001 --to lu-cnpd --yes",
+        "notice test B-2026-001 --yes --timeout 1",
         "notice seal B-2026-001 --to lu-cnpd -o sealed",
         "notice record B-2026-001 --to lu-cnpd --channel phone",
         "notice ack BP-7K3M-Q2XR --attested",

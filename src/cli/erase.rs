@@ -51,7 +51,12 @@ pub async fn erase(args: EraseArgs, office: &Office, context: &Context) -> Resul
         None => format!("breachpost campaign erase {id} --yes"),
         Some(_) => format!("breachpost campaign erase {id} --person ADDRESS --yes"),
     };
-    sure(context, yes, &format!("Erase {whose} {id}? This cannot be undone."), &again)?;
+    sure(
+        context,
+        yes,
+        &format!("Erase {whose} {id}? This cannot be undone."),
+        &again,
+    )?;
     let erased = retention::erase(office, id, person.as_deref(), &context.actor())
         .await
         .map_err(refused)?;
@@ -76,7 +81,12 @@ struct Forgotten {
 pub async fn forget_hashes(args: ForgetArgs, office: &Office, context: &Context) -> Result<Exit, Failure> {
     let ForgetArgs { id, yes } = args;
     let question = format!("Delete the hashes of {id}? Then nobody can ask any more whether an address was told.");
-    sure(context, yes, &question, &format!("breachpost campaign forget-hashes {id} --yes"))?;
+    sure(
+        context,
+        yes,
+        &question,
+        &format!("breachpost campaign forget-hashes {id} --yes"),
+    )?;
     let forgotten = office.store.forget_hashes(id, &context.actor(), office.now()).await;
     let forgotten = forgotten.map_err(|error| refused(error.into()))?;
     context.out.data(&Forgotten { id, forgotten }, || match forgotten {
@@ -94,7 +104,9 @@ fn sure(context: &Context, yes: bool, question: &str, again: &str) -> Result<(),
     let terminal = Terminal::find().filter(|_| context.out.interactive());
     let agreed = match terminal {
         None => false,
-        Some(mut terminal) => terminal.confirm(question, false).map_err(|e| Failure::new(Exit::Person, e))?,
+        Some(mut terminal) => terminal
+            .confirm(question, false)
+            .map_err(|e| Failure::new(Exit::Person, e))?,
     };
     match agreed {
         true => Ok(()),

@@ -14,6 +14,7 @@ pub mod intake;
 mod login;
 pub mod matching;
 pub mod office;
+pub mod rehearsal;
 pub mod retention;
 pub mod watch;
 pub mod worker;

@@ -10,7 +10,7 @@ use crate::store::{Erased, StoreError};
 
 use super::office::{Office, OfficeError};
 
-/// Erases the persons of every campaign that has ended and been quiet for `retention.recipients_days`. Returns how many
+/// Erases the persons of every campaign that ended more than `retention.recipients_days` ago. Returns how many
 /// campaigns were erased.
 ///
 /// # Errors
@@ -23,7 +23,11 @@ pub async fn round(office: &Office) -> Result<u32, OfficeError> {
     };
     let mut campaigns = 0;
     for campaign in office.store.list_erasable(before).await? {
-        match office.store.erase_campaign(campaign, &Office::as_loop("clerk"), now).await {
+        match office
+            .store
+            .erase_campaign(campaign, &Office::as_loop("clerk"), now)
+            .await
+        {
             Ok(erased) => {
                 tracing::info!(%campaign, persons = erased.persons, "erased the persons of a campaign after the retention time");
                 campaigns += 1;

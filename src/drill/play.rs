@@ -354,7 +354,9 @@ impl Stage<'_> {
             },
         );
         let id = import::import(&self.office, request, &self.by, |_| ()).await?.campaign;
-        self.office.store.start(id, &self.by, self.office.now()).await?;
+        let (store, now) = (&self.office.store, self.office.now());
+        store.approve_campaign(id, &"0".repeat(64), 1, &self.by, now).await?;
+        store.start(id, &self.by, now).await?;
         self.say(
             "persons",
             &format!("{individuals} individual letters started, one message and one recipient each"),

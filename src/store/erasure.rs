@@ -22,7 +22,7 @@ pub struct Erased {
 /// and `journal verify` still holds.
 #[async_trait]
 pub trait Erasure: Send + Sync {
-    /// Ended campaigns to which nothing has happened since `before` and whose persons are not erased, oldest first.
+    /// Campaigns that ended before this and whose persons are not erased, oldest first.
     async fn list_erasable(&self, before: Time) -> Result<Vec<CampaignId>, StoreError>;
     /// Erases all persons of an ended campaign, in several transactions; cut off, the same call goes on. A keyed hash of
     /// each address stays.

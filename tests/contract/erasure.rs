@@ -7,12 +7,12 @@ use breachpost::model::receipt::{ReceiptKind, ReportAction};
 use breachpost::model::recipient::Reason;
 use breachpost::store::{
     Campaigns, Consequences, Conversation, Erased, Erasure, Intake, ListTarget, NewBadRow, NewReport, NewRow,
-    RowContent, Store, StoreError,
-    Understanding,
+    RowContent, Store, StoreError, Understanding,
 };
 
 use crate::bed::{
-    Bed, accepted, add_breach, add_campaign, anna, at, claim, done, intact, list, person, run_campaign, state, worker,
+    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, done, intact, list, person, run_campaign, state,
+    worker,
 };
 
 /// A server's answer that repeats the recipient's address.
@@ -50,6 +50,7 @@ pub async fn told_and_bounced(store: &impl Store) -> CampaignId {
     let open = store.begin_list(more, &anna(), at(0)).await.unwrap();
     store.add_rows(open.list, 0, vec![bad], &anna(), at(0)).await.unwrap();
     store.end_list(open.list, &anna(), at(0)).await.unwrap();
+    approve(store, campaign).await;
     store.start(campaign, &anna(), at(0)).await.unwrap();
     let claims = claim(store, worker(1), 3, at(1)).await;
     store.step(vec![], claims.clone(), at(1)).await.unwrap();
@@ -86,7 +87,10 @@ pub async fn told_and_bounced(store: &impl Store) -> CampaignId {
         reports: vec![report],
         ..Consequences::default()
     };
-    store.understood(mail, known, consequences, &anna(), at(4)).await.unwrap();
+    store
+        .understood(mail, known, consequences, &anna(), at(4))
+        .await
+        .unwrap();
     campaign
 }
 
@@ -95,7 +99,9 @@ pub async fn nobody_is_erased_who_may_still_be_written_to(bed: &impl Bed) {
     let campaign = run_campaign(&store, 2).await;
     let all = store.erase_campaign(campaign, &anna(), at(1)).await;
     assert!(matches!(all, Err(StoreError::Conflict { .. })), "{all:?}");
-    let one = store.erase_person(campaign, "person1@example.org", &anna(), at(1)).await;
+    let one = store
+        .erase_person(campaign, "person1@example.org", &anna(), at(1))
+        .await;
     assert!(matches!(one, Err(StoreError::Conflict { .. })), "{one:?}");
     assert_eq!(store.list_erasable(at(1_000_000)).await.unwrap(), []);
     let unknown = store.erase_campaign(CampaignId::new(99), &anna(), at(1)).await;
@@ -129,9 +135,18 @@ pub async fn one_person_is_erased_in_whatever_spelling(bed: &impl Bed) {
         (Some("5.1.1"), None)
     );
     let mail = store.find_mail(reports[0].mail).await.unwrap().unwrap();
-    assert_eq!((mail.raw.len(), mail.understanding.unwrap().why.as_str()), (0, "erased"));
-    assert_eq!(store.find_erased("person1@example.org").await.unwrap(), [], "others stay");
-    let nobody = store.erase_person(campaign, "person2@example.org", &anna(), at(6)).await;
+    assert_eq!(
+        (mail.raw.len(), mail.understanding.unwrap().why.as_str()),
+        (0, "erased")
+    );
+    assert_eq!(
+        store.find_erased("person1@example.org").await.unwrap(),
+        [],
+        "others stay"
+    );
+    let nobody = store
+        .erase_person(campaign, "person2@example.org", &anna(), at(6))
+        .await;
     assert!(matches!(nobody, Err(StoreError::NotFound { .. })), "{nobody:?}");
     intact(&store).await;
 }

@@ -454,9 +454,8 @@ async fn erased_persons_are_nowhere_in_the_store() {
         assert!(holds(&dumped, word), "{word} is not there to be erased");
     }
     let conn = home.raw();
-    conn.execute("UPDATE campaigns SET state = 'cancelled' WHERE id = ?1", [campaign.row()])
-        .unwrap();
-    assert_eq!(store.list_erasable(at(3)).await.unwrap(), [], "something happened since");
+    store.cancel(campaign, &anna(), at(9)).await.unwrap();
+    assert_eq!(store.list_erasable(at(9)).await.unwrap(), [], "it has only just ended");
     assert_eq!(store.list_erasable(at(1_000)).await.unwrap(), [campaign]);
     let erased = store.erase_campaign(campaign, &anna(), at(1_000)).await.unwrap();
     let all = Erased {

@@ -6,10 +6,11 @@ use rusqlite::{Connection, params};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::campaigns::{conflict, state};
+use super::campaigns::{self, conflict};
 use super::rows::{Json, Micros, all, json as json_text, one, only, run};
 use super::{Sqlite, Tx, journal, ledger};
 use crate::model::Time;
+use crate::model::campaign::CampaignState;
 use crate::model::delivery::{DeliveryState, Fault, FaultCause, SmtpReply};
 use crate::model::id::{Actor, CampaignId, DeliveryId};
 use crate::model::recipient::fold_address;
@@ -25,12 +26,9 @@ impl Erasure for Sqlite {
             all(
                 conn,
                 "look for campaigns to erase",
-                // One that is younger cannot be due, so the deliveries of few are looked at.
-                "SELECT id FROM campaigns c
-                 WHERE state IN ('finished', 'cancelled') AND erased_at IS NULL AND created_at < ?1
-                   AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.campaign = c.id AND d.since >= ?1)
-                   AND NOT EXISTS (SELECT 1 FROM lists l WHERE l.campaign = c.id AND l.ended_at >= ?1)
-                 ORDER BY id",
+                // A list that was given up has no end of its own.
+                "SELECT id FROM campaigns WHERE state IN ('finished', 'cancelled') AND erased_at IS NULL
+                   AND coalesce(ended_at, created_at) < ?1 ORDER BY id",
                 [Micros(before)],
                 |row| row.get(0).map(CampaignId::new),
             )
@@ -70,11 +68,19 @@ impl Erasure for Sqlite {
     }
 }
 
+fn has_ended(state: &CampaignState) -> bool {
+    matches!(state, CampaignState::Finished | CampaignState::Cancelled)
+}
+
 /// A campaign that sends nothing any more and holds persons.
 fn must_be_erasable(conn: &Connection, campaign: CampaignId) -> Result<(), StoreError> {
-    let found = state(conn, campaign)?;
-    if !matches!(found.as_str(), "finished" | "cancelled") {
-        return Err(conflict(campaign, found, "erasing its persons; it must be finished or cancelled first"));
+    let found = campaigns::get(conn, campaign)?.state;
+    if !has_ended(&found) {
+        return Err(conflict(
+            campaign,
+            found.name().to_owned(),
+            "erasing its persons; it must be finished or cancelled first",
+        ));
     }
     let sql = "SELECT erased_at IS NOT NULL FROM campaigns WHERE id = ?1";
     match only(conn, "read the campaign", sql, [campaign.row()], |row| row.get(0))? {
@@ -122,7 +128,7 @@ fn erase_person(
     by: &Actor,
     now: Time,
 ) -> Result<Erased, StoreError> {
-    let ended = matches!(state(tx.conn, campaign)?.as_str(), "finished" | "cancelled");
+    let ended = has_ended(&campaigns::get(tx.conn, campaign)?.state);
     let folded = fold_address(address);
     let domain = folded.rsplit_once('@').map_or("", |(_, domain)| domain);
     let mut persons: Vec<(i64, String)> = all(
@@ -257,7 +263,11 @@ fn erase_detail(conn: &Connection, delivery: i64) -> Result<(), StoreError> {
 
 /// The status (RFC 3463 §2) that a bounce's words begin with.
 fn status(words: &str) -> &str {
-    let first = words.split_whitespace().next().unwrap_or_default().trim_end_matches(':');
+    let first = words
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(':');
     match first.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         true => first,
         false => "",
@@ -291,7 +301,12 @@ fn erase_mails(conn: &Connection, campaign: CampaignId, delivery: Option<i64>) -
          WHERE id IN ({tied})"
     );
     let nothing = Json(crate::model::receipt::Authenticity::default());
-    run(conn, "erase what was understood", &sql, params![campaign.row(), delivery, nothing])?;
+    run(
+        conn,
+        "erase what was understood",
+        &sql,
+        params![campaign.row(), delivery, nothing],
+    )?;
     Ok(changed as u64)
 }
 
@@ -321,13 +336,17 @@ fn find_erased(conn: &Connection, address: &str) -> Result<Vec<(CampaignId, Deli
         let hash = keyed(&key, address);
         let deliveries = all(conn, step, sql, params![campaign, hash], |row| row.get(0))?;
         let campaign = CampaignId::new(campaign);
-        found.extend(deliveries.into_iter().map(|delivery| (campaign, DeliveryId::new(delivery))));
+        found.extend(
+            deliveries
+                .into_iter()
+                .map(|delivery| (campaign, DeliveryId::new(delivery))),
+        );
     }
     Ok(found)
 }
 
 fn forget_hashes(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) -> Result<bool, StoreError> {
-    state(tx.conn, campaign)?;
+    campaigns::get(tx.conn, campaign)?;
     let step = "forget the hashes";
     let sql = "DELETE FROM told_keys WHERE campaign = ?1 RETURNING campaign";
     let had: Option<i64> = one(tx.conn, step, sql, [campaign.row()], |row| row.get(0))?;

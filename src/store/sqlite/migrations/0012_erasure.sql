@@ -14,8 +14,8 @@ CREATE TABLE told_hashes (
 ) STRICT, WITHOUT ROWID;
 
 -- The other side's words may name the person. Their digests stay, and prove with the journal what was erased.
-ALTER TABLE attempts ADD COLUMN reply_sha256 BLOB CHECK (length(reply_sha256) = 32 AND reply IS NULL);
-ALTER TABLE attempts ADD COLUMN fault_sha256 BLOB CHECK (length(fault_sha256) = 32 AND fault IS NULL);
+ALTER TABLE attempts ADD COLUMN reply_sha256 BLOB CHECK (reply_sha256 IS NULL OR (length(reply_sha256) = 32 AND reply IS NULL));
+ALTER TABLE attempts ADD COLUMN fault_sha256 BLOB CHECK (fault_sha256 IS NULL OR (length(fault_sha256) = 32 AND fault IS NULL));
 DROP TRIGGER attempts_are_not_changed;
 CREATE TRIGGER attempts_are_not_changed BEFORE UPDATE ON attempts
 WHEN NOT (NEW.id = OLD.id AND NEW.delivery = OLD.delivery AND NEW.at = OLD.at AND NEW.outcome = OLD.outcome
