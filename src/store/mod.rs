@@ -6,6 +6,7 @@
 
 mod alarms;
 pub mod chain;
+mod erasure;
 mod reach;
 pub mod sqlite;
 
@@ -30,6 +31,7 @@ pub use reach::{
     Breakdown, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, ToldOtherwise, WhoTold, Whom,
 };
 pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
+pub use erasure::{Erased, Erasure};
 
 /// Our side could not do its job.
 #[derive(Debug, thiserror::Error)]
@@ -1031,6 +1033,7 @@ pub trait Store:
     + Health
     + Alarms
     + Custody
+    + Erasure
     + Journal
 {
 }
@@ -1050,6 +1053,7 @@ impl<T> Store for T where
         + Health
         + Alarms
         + Custody
+        + Erasure
         + Journal
 {
 }
