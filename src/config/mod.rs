@@ -314,3 +314,14 @@ impl Retry {
         }
     }
 }
+
+impl Pace {
+    /// The limits, as the store keeps them.
+    pub fn limits(&self) -> crate::model::pace::Pace {
+        crate::model::pace::Pace {
+            per_second: self.per_second,
+            per_domain_per_second: self.per_domain_per_second,
+            per_day: self.per_day,
+        }
+    }
+}

@@ -3,12 +3,14 @@
 
 pub mod address;
 pub mod alert;
+pub mod blame;
 pub mod breach;
 pub mod delivery;
 pub mod holidays;
 pub mod id;
 pub mod inquiry;
 pub mod notice;
+pub mod pace;
 pub mod proof;
 pub mod receipt;
 pub mod recipient;

@@ -75,7 +75,7 @@ impl Letter {
                 why: error.to_string(),
             })?;
         Ok(Self {
-            sender: office.sender(),
+            sender: office.sender_to_individuals(),
             zone: breach::zone_of(office, &content.record),
             organisation: office.config.organisation.name.as_str().to_owned(),
             contact: office.usual_contact(),

@@ -5,5 +5,6 @@ pub mod bad_rows;
 pub mod check;
 pub mod import;
 mod letters;
+pub mod settle;
 
 pub use letters::{CampaignContent, Letter, LetterError, why};

@@ -381,7 +381,7 @@ impl<'c> Adding<'c> {
             self.counts.duplicates += 1;
             return self.unite(delivery, &person.fields, person.flags);
         }
-        let delivery = ledger::add(self.conn, None, Some(self.campaign), None, self.now)?.row();
+        let delivery = ledger::add(self.conn, None, Some((self.campaign, &person.domain)), None, self.now)?.row();
         let values = params![
             delivery,
             self.campaign.row(),

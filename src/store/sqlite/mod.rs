@@ -15,6 +15,7 @@ mod lists;
 mod mailbox;
 mod notices;
 mod outbox;
+mod pace;
 mod people;
 mod pins;
 #[cfg(test)]
@@ -48,6 +49,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_lists.sql"),
     include_str!("migrations/0007_people.sql"),
     include_str!("migrations/0009_identity.sql"),
+    include_str!("migrations/0011_pace.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
