@@ -76,6 +76,11 @@ impl Scene {
                 "customers.csv",
                 b"email,Kontakt,Name\nx@example.lu,anna@example.lu,Anna\ny@example.lu,nowhere,Bob\n",
             ),
+            ("patients.csv", b"email,name\npaul@example.lu,Paul\n"),
+            (
+                "texts.yaml",
+                b"discreet: { sender: Data protection office, contact: { phone: '+352 1' } }\nstacked: [de, fr]\n",
+            ),
             ("corrected.csv", b"email,name\nbob@example.lu,Bob\n"),
             ("report.pdf", b"%PDF-1.7"),
             ("confirmation.pdf", b"%PDF-1.7"),
@@ -298,7 +303,7 @@ fn json_is_one_document_for_every_command() {
         "drill --individuals 1",
         "init --home again --organisation E --country LU --contact-name D --contact-email d@example.lu \
          --sender b@example.lu --relay smtp://127.0.0.1:25?tls=none",
-        "doctor",
+        "doctor --deep --timeout 1",
         "status",
         "clock 2026-11-18T10:20:00Z --authority lu-cnpd",
         "authority list",
@@ -322,6 +327,7 @@ fn json_is_one_document_for_every_command() {
         "breach template",
         "notice preview B-2026-001 --to lu-cnpd",
         "notice send B-2026-001 --to lu-cnpd --yes",
+        "notice test B-2026-001 --yes --timeout 1",
         "notice seal B-2026-001 --to lu-cnpd -o sealed",
         "notice record B-2026-001 --to lu-cnpd --channel phone",
         "notice ack BP-7K3M-Q2XR --attested",

@@ -1,5 +1,7 @@
 //! A look at everything a night depends on: settings, key, store, relay, mailbox, certificates, disk. Every finding
-//! comes with its remedy; nothing is changed and no mail is sent.
+//! comes with its remedy; nothing is changed, and no mail is sent but by [`deep`].
+
+pub mod deep;
 
 use serde::Serialize;
 
@@ -285,21 +287,6 @@ fn alerts(config: &Config) -> Finding {
         "alerts",
         format!("{mails} addresses, {hooks} webhooks; try them: breachpost alert test"),
     )
-}
-
-/// Settings that are read and checked, and that nothing in this version acts upon: better said than assumed.
-fn without_effect(config: &Config) -> Option<Finding> {
-    let set = [
-        ("individuals.sender", config.individuals.sender.is_some()),
-        ("individuals.relay", config.individuals.relay.is_some()),
-        ("relay.pace", config.relay.pace != Default::default()),
-        ("sender.verp", config.sender.verp != Default::default()),
-    ];
-    let named: Vec<&str> = set.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
-    (!named.is_empty()).then(|| {
-        let text = format!("{}: set, but this version does not act upon it yet", named.join(", "));
-        Finding::warning("settings", text, "do not rely on it; CHANGELOG.md says when it works")
-    })
 }
 
 fn disk(home: &Home) -> Finding {

@@ -5,6 +5,7 @@ pub mod address;
 pub mod alert;
 pub mod blame;
 pub mod breach;
+pub mod campaign;
 pub mod delivery;
 pub mod holidays;
 pub mod id;

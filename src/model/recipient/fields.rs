@@ -35,6 +35,11 @@ impl Fields {
         self.0.binary_search_by(|(known, _)| known.as_str().cmp(name))
     }
 
+    /// Takes a field out, with all its values.
+    pub fn take(&mut self, name: &str) -> Vec<String> {
+        self.place(name).map_or_else(|_| Vec::new(), |place| self.0.remove(place).1)
+    }
+
     /// Adds a value, unless it is empty or there already. False when the field is full and the value was left out.
     pub fn add(&mut self, name: &str, value: String) -> bool {
         if value.is_empty() {

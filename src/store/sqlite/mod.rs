@@ -21,6 +21,7 @@ mod pins;
 #[cfg(test)]
 mod plans;
 mod proposals;
+mod reach;
 mod register;
 mod rows;
 mod tellings;
@@ -49,6 +50,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_lists.sql"),
     include_str!("migrations/0007_people.sql"),
     include_str!("migrations/0009_identity.sql"),
+    include_str!("migrations/0010_campaign_runs.sql"),
     include_str!("migrations/0011_pace.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.

@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::outbox::Taken;
 use super::rows::{Json, Micros, Text, all, one, only, run};
-use super::{Tx, journal};
+use super::{Tx, campaigns, journal};
 use crate::model::Time;
 use crate::model::blame::{Blame, blame};
+use crate::model::campaign::CampaignEvent;
 use crate::model::delivery::{Fault, FaultCause, Outcome, RetryPolicy};
 use crate::model::id::{Actor, CampaignId, DeliveryId, WorkerId};
 use crate::model::pace::{Pace, Rate};
@@ -393,8 +394,8 @@ pub(super) fn spend(
         "UPDATE campaigns SET budget_after = (SELECT max(id) FROM attempts) WHERE id = ?1",
         [campaign.row()],
     )?;
-    let sql = "UPDATE campaigns SET state = 'paused' WHERE id = ?1 AND state = 'running'";
-    run(tx.conn, "pause the campaign", sql, [campaign.row()])?;
+    let event = CampaignEvent::Pause { why: why.clone() };
+    campaigns::turn(tx, campaign, event, "pausing it", by, now)?;
     let facts = json!({ "campaign": campaign, "refusals": refusals.len(), "outcomes": faults.len() });
     journal::append(tx, "campaign.budget_reached", &facts, by, now)?;
     Ok(Some(why))
