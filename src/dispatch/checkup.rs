@@ -82,7 +82,6 @@ pub async fn look(home: &Home, opened: Result<&Office, &OfficeError>) -> Vec<Fin
     findings.extend(mailbox(office).await);
     findings.extend(certificates(office).await);
     findings.push(alerts(&office.config));
-    findings.extend(without_effect(&office.config));
     findings.push(disk(home));
     let troubles = office.daemon_troubles();
     findings.push(if !troubles.is_empty() {
