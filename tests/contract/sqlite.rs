@@ -339,7 +339,7 @@ async fn tampering_is_found() {
         ("UPDATE attempts SET delivery = 4 WHERE id = 3", 10, "altered"),
         (
             "UPDATE attempts SET reply = replace(reply, '250', '251') WHERE id = 2",
-            10,
+            11,
             "altered",
         ),
         ("UPDATE attempts SET fault = NULL WHERE id = 4", 11, "altered"),
@@ -356,17 +356,17 @@ async fn tampering_is_found() {
         ),
         (
             "DELETE FROM attempts WHERE id = 5",
-            11,
+            12,
             "covers 2 attempts, and there are 1",
         ),
         (
-            "UPDATE attempts SET journal = 10 WHERE id = 4",
-            10,
+            "UPDATE attempts SET journal = 11 WHERE id = 4",
+            11,
             "covers 2 attempts, and there are 3",
         ),
         (
             "INSERT INTO attempts (delivery, at, outcome, journal) VALUES (1, 1, 'accepted', 1)",
-            11,
+            12,
             "covers 2 attempts, and there are 3",
         ),
         (
@@ -376,7 +376,7 @@ async fn tampering_is_found() {
         ),
         (
             "INSERT INTO attempts (delivery, at, outcome, journal) VALUES (1, 1, 'accepted', 99)",
-            15,
+            16,
             "later attempts",
         ),
     ];
