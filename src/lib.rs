@@ -9,8 +9,8 @@
 //! - [`message`]: bytes in, bytes out: templates, MIME, OpenPGP, understanding what came back.
 //! - [`store`]: what is kept, by noun; SQLite, encrypted at rest.
 //! - [`config`]: settings, the home, the places of secrets.
-//! - [`mail`]: the wires: SMTP, Maildir.
-//! - [`dispatch`]: the only room where mail and store meet: the desk's verbs, courier, intake, daemon.
+//! - [`mail`]: the wires: SMTP, Maildir, webhooks.
+//! - [`dispatch`]: the only room where mail and store meet: the desk's verbs, courier, intake, clerk, daemon.
 //! - [`cli`]: the command line. [`drill`]: the outside world on loopback, to rehearse against.
 //!
 //! # Three journeys

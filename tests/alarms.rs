@@ -573,6 +573,28 @@ fn without_a_channel_it_stands_in_status() {
         .says(&["! alert_1", "told to nobody: no channel is configured"]);
 }
 
+#[test]
+fn a_question_of_an_authority_is_told() {
+    let (relay, hook) = (Relay::sound(), Hook::start(&[]));
+    let world = alarmed(&relay, &hook);
+    world.import_certificate();
+    world.open_breach(BREACH);
+    let reference = text(&world.send(&[]).exits(0).json()["reference"]);
+    let mail = format!("From: <anna@cnpd.lu>\r\nSubject: Re: {reference}\r\n\r\nHow many persons are concerned?\r\n");
+    world.run_with(&["mailbox", "ingest", "-"], mail.as_bytes()).exits(2);
+    world.run(&["serve", "--once"]).exits(0);
+    let question = hook
+        .posts()
+        .into_iter()
+        .find(|post| post.body["condition"] == "inquiry_due");
+    let body = question.expect("the question is told").body;
+    assert_eq!(text(&body["about"]["notice"]), reference);
+    assert_eq!(
+        text(&body["command"]),
+        format!("breachpost mailbox show {}", text(&body["about"]["mail"]))
+    );
+}
+
 /// Whenever the process dies, each alert is told at least once and at most twice, and a repeated one can be recognised.
 #[test]
 fn killed_between_raising_and_sending() {

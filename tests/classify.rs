@@ -6,6 +6,7 @@
 mod world;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -14,9 +15,14 @@ use std::time::Instant;
 use breachpost::directory::Directory;
 use breachpost::directory::profile::Profile;
 use breachpost::message::classify::{self, Marks, Verdict};
-use breachpost::message::open::{self, Opened};
-use breachpost::model::Time;
+use breachpost::message::key::{self, OurKey};
+use breachpost::message::open::{self, Opened, Protection};
 use breachpost::model::receipt::ReceiptKind;
+use breachpost::model::{Clock, SystemClock, Time};
+use breachpost::secret::Secret;
+use sequoia_openpgp::policy::StandardPolicy;
+use sequoia_openpgp::serialize::stream::{Armorer, Compressor, Encryptor, LiteralWriter, Message};
+use sequoia_openpgp::types::CompressionAlgorithm;
 use serde_json::{Value, json};
 
 use world::{Ran, finish};
@@ -310,6 +316,101 @@ fn a_mail_cut_anywhere_is_understood_somehow() {
             assert!(!understand(&raw[..end]).2.why.is_empty());
         }
     }
+}
+
+#[test]
+fn a_mail_damaged_anywhere_is_understood_somehow() {
+    // A fixed sequence, so that what fails fails again.
+    let mut state = 1_u64;
+    let mut next = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    let pieces: [&[u8]; 12] = [
+        b"\n",
+        b"\r\n\r\n",
+        b":",
+        b"--",
+        b"@",
+        b"<",
+        b"\0",
+        b"\xff\xc3",
+        b"=?utf-8?B?",
+        b"550 5.1.1",
+        "\u{e9}".as_bytes(),
+        b"\x1b[2J",
+    ];
+    for path in corpus() {
+        let raw = fs::read(&path).unwrap();
+        for _ in 0..4 {
+            let mut damaged = raw.clone();
+            for _ in 0..8 {
+                let at = next(damaged.len());
+                let end = (at + next(40)).min(damaged.len());
+                damaged.splice(at..end, pieces[next(pieces.len())].iter().copied());
+            }
+            let (_, marks, verdict, _) = understand(&damaged);
+            assert!(!verdict.why.is_empty());
+            for recipient in marks.report.iter().flat_map(|report| &report.recipients) {
+                let said = format!("{} {:?}", recipient.address, recipient.diagnostic);
+                assert!(!said.chars().any(char::is_control), "{}: {said:?}", path.display());
+            }
+        }
+    }
+}
+
+/// 100 MB of nothing in some hundred kilobytes, sealed to us.
+fn bomb(our: &OurKey) -> Vec<u8> {
+    let policy = StandardPolicy::new();
+    let keys = our
+        .certificate()
+        .keys()
+        .with_policy(&policy, None)
+        .for_transport_encryption();
+    let mut armored = Vec::new();
+    let message = Armorer::new(Message::new(&mut armored)).build().unwrap();
+    let message = Encryptor::for_recipients(message, keys).build().unwrap();
+    let message = Compressor::new(message)
+        .algo(CompressionAlgorithm::Zlib)
+        .build()
+        .unwrap();
+    let mut message = LiteralWriter::new(message).build().unwrap();
+    for _ in 0..100 {
+        message.write_all(&[b' '; 1 << 20]).unwrap();
+    }
+    message.finalize().unwrap();
+    armored
+}
+
+#[test]
+fn a_zip_bomb_in_an_encrypted_mail_stays_closed() {
+    let passphrase = Secret::new("bomb");
+    let real = SystemClock.now();
+    let address = "breach@company.example";
+    let made = key::generate(
+        "Us",
+        address,
+        key::Algorithm::Ed25519,
+        key::DEFAULT_VALIDITY,
+        &passphrase,
+        real,
+    )
+    .unwrap();
+    let our = OurKey::load(made.secret_armored.expose().as_bytes(), &passphrase, real).unwrap();
+    let armored = bomb(&our);
+    assert!(armored.len() < 1 << 20, "{}", armored.len());
+    let mut raw = b"From: a@example.org\nSubject: Re: x\nContent-Type: multipart/encrypted; boundary=B;\n protocol=\"application/pgp-encrypted\"\n\n--B\nContent-Type: application/pgp-encrypted\n\nVersion: 1\n\n--B\nContent-Type: application/octet-stream\n\n".to_vec();
+    raw.extend_from_slice(&armored);
+    raw.extend_from_slice(b"\n--B--\n");
+    let mail = open::open(&raw, Some(&our), &[], real);
+    match &mail.protection {
+        Protection::Undecryptable(why) => assert!(why.contains("larger"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    let verdict = classify::judge_alone(&mail, &classify::marks(&mail), &PROFILES).0;
+    assert_eq!(verdict.kind, ReceiptKind::Reply);
 }
 
 /// `mailbox classify` in a folder without a home.

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::output::{Exit, Failure, table};
+use crate::cli::wording::WordingArgs;
 use crate::dispatch::campaign::bad_rows;
 use crate::dispatch::campaign::check::{self, CampaignCheck};
 use crate::dispatch::campaign::import::{self, ImportError, ImportRequest, Progress, Target};
@@ -26,7 +27,7 @@ pub enum CampaignCommand {
     /// Make a campaign from a list of persons: CSV, JSON lines, XLSX or ODS. Sends nothing. Cut off, the same command
     /// goes on where it was. Status 2 when there are rows that cannot be used.
     #[command(
-        after_help = "Examples:\n  breachpost campaign create B-2026-001 --recipients customers.csv\n  breachpost campaign create B-2026-001 --recipients customers.csv \\\n      --map email=Kontakt --bad-rows to-correct.csv"
+        after_help = "Examples:\n  breachpost campaign create B-2026-001 --recipients customers.csv\n  breachpost campaign create B-2026-001 --recipients customers.csv \\\n      --map email=Kontakt --bad-rows to-correct.csv\n  breachpost campaign create B-2026-001 --recipients patients.csv \\\n      --discreet --html --texts texts.yaml"
     )]
     Create {
         breach: BreachId,
@@ -35,6 +36,8 @@ pub enum CampaignCommand {
         /// The language of those whose own is not known; else that of config.yaml.
         #[arg(long, alias = "language-fallback", value_name = "LANG")]
         fallback_language: Option<String>,
+        #[command(flatten)]
+        wording: WordingArgs,
     },
     /// Add another list to a campaign that has not been started, or bad rows that were corrected: a row with a `bad_row`
     /// takes the place of that one.
@@ -108,8 +111,10 @@ pub async fn run(command: CampaignCommand, context: &Context) -> Result<Exit, Fa
             breach,
             list,
             fallback_language,
+            wording,
         } => {
-            let content = Box::new(import::content(&office, breach, fallback_language.as_deref()).await?);
+            let mut content = Box::new(import::content(&office, breach, fallback_language.as_deref()).await?);
+            content.wording = wording.read(&office)?;
             let again = format!("breachpost campaign create {breach}");
             bring_in(&office, context, Target::Fresh { breach, content }, list, &again).await
         }

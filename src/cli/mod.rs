@@ -21,6 +21,7 @@ mod serve;
 mod status;
 mod templates;
 mod user;
+mod wording;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

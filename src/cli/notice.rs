@@ -2,6 +2,7 @@
 
 mod bundle;
 mod preview;
+mod rehearse;
 mod told;
 
 use std::path::{Path, PathBuf};
@@ -61,6 +62,12 @@ pub enum NoticeCommand {
         #[arg(long, value_name = "AUTHORITY")]
         confirm_clear: Option<String>,
     },
+    /// Rehearse on the real path: the same notice sealed to your own key, through the relay to your own mailbox, and
+    /// compared with what arrives. No authority gets anything. Status 2 when something is to be done.
+    #[command(
+        after_help = "Examples:\n  breachpost notice test B-2026-001 --yes --timeout 1\n  breachpost notice test B-2026-001 --to lu-cnpd --attach report.pdf \\\n      --yes --timeout 1 --json"
+    )]
+    Test(rehearse::TestArgs),
     /// Seal a notice into files, to be handed over in another way. Needs no relay.
     #[command(
         after_help = "Examples:\n  breachpost notice seal B-2026-001 --to lu-cnpd -o sealed\n  breachpost notice seal B-2026-001 --to lu-cnpd -o for-the-phone \\\n      --override passphrase --reason 'no certificate to be had'"
@@ -279,6 +286,7 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
             )
             .await
         }
+        NoticeCommand::Test(args) => rehearse::run(&office, context, args).await,
         NoticeCommand::Seal { what, output } => {
             bundle::free_folder(&output)?;
             let prepared = notice::prepare(&office, request(what)?).await?;
@@ -561,21 +569,12 @@ fn status(view: &NoticeView, daemon_has_it: bool) -> Exit {
 }
 
 fn request(what: WhatArgs) -> Result<NoticeRequest, Failure> {
-    let mut attachments = Vec::new();
-    for path in &what.attach {
-        let name = files::file_name(path)?;
-        attachments.push(Attachment {
-            media_type: media_type(&name).to_owned(),
-            bytes: files::read(path, MAX_FILE_BYTES)?,
-            name,
-        });
-    }
     Ok(NoticeRequest {
         breach: what.breach,
         authority: what.authority,
         kind: what.kind.map(Into::into),
         language: what.lang,
-        attachments,
+        attachments: attachments(&what.attach)?,
         explanation: match what.text_file {
             Some(path) => Some(words(&path)?),
             None => what.text,
@@ -586,6 +585,18 @@ fn request(what: WhatArgs) -> Result<NoticeRequest, Failure> {
             reason,
         }),
     })
+}
+
+fn attachments(paths: &[PathBuf]) -> Result<Vec<Attachment>, Failure> {
+    let read = |path: &PathBuf| {
+        let name = files::file_name(path)?;
+        Ok(Attachment {
+            media_type: media_type(&name).to_owned(),
+            bytes: files::read(path, MAX_FILE_BYTES)?,
+            name,
+        })
+    };
+    paths.iter().map(read).collect()
 }
 
 /// The operator's words; empty ones are a mistake.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::reader::{Section, section, section_if_any};
 use super::secret_source::SecretSource;
@@ -361,6 +361,19 @@ pub enum Persons {
     TwoPersons,
 }
 
+/// See [`Campaign::encrypt`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encrypt {
+    /// Every message is clear.
+    Never,
+    /// Persons with a usable certificate get an encrypted message, others a clear one.
+    #[default]
+    WhenKnown,
+    /// Persons without a usable certificate are not written to.
+    Required,
+}
+
 /// How campaigns run.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -373,6 +386,8 @@ pub struct Campaign {
     pub settle_days: u32,
     /// Whether a delivery status notification is asked for success too (RFC 3461 §4.1).
     pub dsn_success: bool,
+    /// Whether messages are encrypted for persons whose certificate came with the list.
+    pub encrypt: Encrypt,
 }
 impl Default for Campaign {
     fn default() -> Self {
@@ -381,6 +396,7 @@ impl Default for Campaign {
             fallback_language: None,
             settle_days: 7,
             dsn_success: false,
+            encrypt: Encrypt::WhenKnown,
         }
     }
 }

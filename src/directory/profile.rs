@@ -371,12 +371,15 @@ impl Profile {
     }
 
     /// Addresses or domains from which an acknowledgement may come: the profile's own, else the domain of
-    /// [`Profile::breach_email`]; empty when nothing is known.
+    /// [`Profile::breach_email`], else that of an address for breaches which is merely recalled: good enough to know an
+    /// answer by. Empty when nothing is known.
     pub fn ack_senders(&self) -> Vec<&str> {
         if !self.acknowledgement.senders.is_empty() {
             return self.acknowledgement.senders.iter().map(String::as_str).collect();
         }
-        let domain = self.breach_email().and_then(|c| validate::split_address(&c.value));
+        let recalled = |c: &&Channel| c.kind == ChannelKind::Email && c.purpose == Purpose::Breach;
+        let known = self.breach_email().or_else(|| self.channels.iter().find(recalled));
+        let domain = known.and_then(|c| validate::split_address(&c.value));
         domain.map(|(_, domain)| domain).into_iter().collect()
     }
 
@@ -467,6 +470,9 @@ channels:
         assert_eq!(p.breach_email().unwrap().value, "breach@cnpd.lu");
         p.channels.retain(|c| c.value != "breach@cnpd.lu");
         assert_eq!(p.breach_email(), None);
+        // An answer may be known by the recalled one.
+        assert_eq!(p.ack_senders(), ["cnpd.lu"]);
+        p.channels.retain(|c| c.purpose == Purpose::General);
         assert!(p.ack_senders().is_empty());
     }
 

@@ -1,5 +1,7 @@
 //! A look at everything a night depends on: settings, key, store, relay, mailbox, certificates, disk. Every finding
-//! comes with its remedy; nothing is changed and no mail is sent.
+//! comes with its remedy; nothing is changed, and no mail is sent but by [`deep`].
+
+pub mod deep;
 
 use serde::Serialize;
 

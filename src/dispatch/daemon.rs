@@ -160,7 +160,7 @@ pub async fn once(office: &Office) -> Result<(), DaemonError> {
     let courier = Arc::new(Courier::new(office, &worker)?);
     courier.run(Scope::UntilIdle, CancellationToken::new()).await?;
     let read = watch::once(office).await;
-    // What the mailbox did not give is for the clerk to tell, too.
+    // Last: what was just read is no longer missing, and what the mailbox did not give is for the clerk to tell, too.
     clerk::round(office, worker.id()).await?;
     office.store.end_lead(worker.id()).await.map_err(OfficeError::from)?;
     read.map_err(DaemonError::Mailbox)?;

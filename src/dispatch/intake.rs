@@ -6,18 +6,19 @@ use serde::Serialize;
 
 use crate::directory::certificate;
 use crate::directory::profile::Profile;
-use crate::message::open::{self, Opened, Signature};
+use crate::message::open::{self, Opened, Protection, Signature};
+use crate::message::rehearsal::Bearing;
 use crate::message::{authenticity, classify, order};
 use crate::model::Time;
 use crate::model::holidays::Calendar;
 use crate::model::id::{Actor, MailId};
 use crate::model::inquiry;
-use crate::model::receipt::{Authenticity, Checked, Means};
-use crate::store::{StoreError, StoredMail, Understanding};
+use crate::model::receipt::{Authenticity, Checked, Means, ReceiptKind};
+use crate::store::{Consequences, StoreError, StoredMail, Understanding};
 
 use super::booking::{self, Facts};
 use super::office::{Office, OfficeError};
-use super::{checkpoint, dkim, matching};
+use super::{checkpoint, dkim, matching, rehearsal};
 
 /// The largest mail taken in. Authorities' answers are small; a larger one is refused with its size.
 pub const MAX_MAIL_BYTES: usize = 32 * 1024 * 1024;
@@ -135,6 +136,9 @@ async fn understand(office: &Office, id: MailId, raw: &[u8], by: &Actor) -> Resu
     let opened = open_mail(office, raw).await?;
     let marks = classify::marks(&opened);
     let now = office.now();
+    if let Some(bearing) = rehearsal::recognise(office, &opened, &marks).await {
+        return book_rehearsal(office, id, &opened, bearing, by).await;
+    }
     let found = matching::find(office, &opened, &marks, now).await?;
     let profile = found
         .notice
@@ -166,6 +170,34 @@ async fn understand(office: &Office, id: MailId, raw: &[u8], by: &Actor) -> Resu
     if acknowledged && let Err(error) = checkpoint::write(office).await {
         tracing::error!(error = %error, "the journal's checkpoint could not be written");
     }
+    Ok(understanding)
+}
+
+/// A mail of our own rehearsals belongs to no notice and waits for nobody.
+async fn book_rehearsal(
+    office: &Office,
+    id: MailId,
+    opened: &Opened,
+    bearing: Bearing,
+    by: &Actor,
+) -> Result<Understanding, IntakeError> {
+    let understanding = Understanding {
+        kind: ReceiptKind::Other,
+        notice: None,
+        why: rehearsal::why(bearing).to_owned(),
+        in_tray: false,
+        authority_reference: None,
+        signed_by: None,
+        encrypted: opened.protection == Protection::Encrypted,
+        delivery: None,
+        matched_by: None,
+        certainty: None,
+        proposed: Vec::new(),
+        authenticity: Authenticity::default(),
+        order_hint: None,
+    };
+    let (nothing, now) = (Consequences::default(), office.now());
+    office.store.understood(id, understanding.clone(), nothing, by, now).await?;
     Ok(understanding)
 }
 

@@ -14,5 +14,6 @@ pub mod intake;
 mod login;
 pub mod matching;
 pub mod office;
+pub mod rehearsal;
 pub mod watch;
 pub mod worker;

@@ -9,7 +9,7 @@ mod stand_in;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::folder::MaildirReader;
@@ -43,6 +43,8 @@ pub enum WatchError {
     Withheld { uid: u32 },
     #[error("what came in cannot be stored")]
     Intake(#[from] IntakeError),
+    #[error("a mail hits a mistake in breachpost; please report it")]
+    Panic(#[source] JoinError),
     #[error("how far the mailbox was read cannot be looked up or kept")]
     Store(#[from] StoreError),
 }
@@ -198,7 +200,16 @@ pub async fn look(office: &Office, mailbox: &Mailbox) -> Result<String, WatchErr
 
 /// What a crash left stored and not understood.
 async fn understand_the_rest(office: &Office) {
-    if let Err(error) = intake::catch_up(office, &Office::as_loop("intake")).await {
+    let apart = office.clone();
+    let work = async move {
+        intake::catch_up(&apart, &Office::as_loop("intake"))
+            .await
+            .map_err(WatchError::Intake)
+    };
+    let done = tokio::spawn(work)
+        .await
+        .unwrap_or_else(|panic| Err(WatchError::Panic(panic)));
+    if let Err(error) = done {
         tracing::error!(error = chain(&error), "stored mail could not be understood");
     }
 }
@@ -286,24 +297,29 @@ fn wait(failures: u32, is_login: bool, jitter: f64) -> Duration {
 ///
 /// # Errors
 /// It is not stored: it must be fetched again.
-async fn take_in(office: &Office, raw: &[u8], source: &str) -> Result<bool, WatchError> {
-    match intake::ingest(office, raw, source, &Office::as_loop("intake")).await {
-        Ok(ingested) => Ok(ingested.new),
-        Err(IntakeError::Empty) => {
+async fn take_in(office: &Office, raw: Vec<u8>, source: &str) -> Result<bool, WatchError> {
+    let (apart, from) = (office.clone(), source.to_owned());
+    // In a task of its own: strangers write mail, and one that hits a mistake of ours must not end the loop.
+    let work = async move { intake::ingest(&apart, &raw, &from, &Office::as_loop("intake")).await };
+    let error = match tokio::spawn(work).await {
+        Ok(Ok(ingested)) => return Ok(ingested.new),
+        Ok(Err(IntakeError::Empty)) => {
             tracing::warn!(mail = source, "an empty mail was left alone");
-            Ok(false)
+            return Ok(false);
         }
-        // Stored before it is understood: the next one must not wait for it.
-        Err(error) if office.store.seen(source).await? => {
-            tracing::error!(
-                mail = source,
-                error = chain(&error),
-                "a mail is stored and could not be understood; it is read again at the next start"
-            );
-            Ok(true)
-        }
-        Err(error) => Err(error.into()),
+        Ok(Err(error)) => error.into(),
+        Err(panic) => WatchError::Panic(panic),
+    };
+    // Stored before it is understood: the next one must not wait for it.
+    if office.store.seen(source).await? {
+        tracing::error!(
+            mail = source,
+            error = chain(&error),
+            "a mail is stored and could not be understood; it is read again at the next start"
+        );
+        return Ok(true);
     }
+    Err(error)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::random_hex;
-use crate::dispatch::campaign::CampaignContent;
+use crate::dispatch::campaign::{CampaignContent, Wording};
 use crate::dispatch::campaign::import::{self, ImportRequest, Target};
 use crate::dispatch::checkpoint;
 use crate::dispatch::daemon;
@@ -341,12 +341,22 @@ impl Stage<'_> {
             reference: "drill".to_owned(),
             authority: Some("Drill Authority".to_owned()),
             fallback_language: "en".to_owned(),
+            wording: Wording::default(),
+            encrypt: self.office.config.campaign.encrypt,
         };
         let file = self.office.home.root().join("individuals.csv");
         std::fs::write(&file, list(individuals))?;
-        let request = ImportRequest::new(file, Target::Fresh { breach, content: Box::new(content) });
+        let request = ImportRequest::new(
+            file,
+            Target::Fresh {
+                breach,
+                content: Box::new(content),
+            },
+        );
         let id = import::import(&self.office, request, &self.by, |_| ()).await?.campaign;
-        self.office.store.start(id, &self.by, self.office.now()).await?;
+        let (store, now) = (&self.office.store, self.office.now());
+        store.approve_campaign(id, &"0".repeat(64), 1, &self.by, now).await?;
+        store.start(id, &self.by, now).await?;
         self.say(
             "persons",
             &format!("{individuals} individual letters started, one message and one recipient each"),

@@ -35,10 +35,7 @@ pub fn is_aligned(signer: &str, from: &str) -> bool {
 /// those that claim to be its own (RFC 8601 §5). `None` when it wrote nothing that decides.
 pub fn by_our_server(mail: &Opened, trusted: &str) -> Option<Authenticity> {
     let from = from_domain(mail)?;
-    let mut headers = mail.headers.iter().filter(|(name, value)| {
-        name.eq_ignore_ascii_case("Authentication-Results") && value.len() <= MAX_RESULTS_BYTES
-    });
-    let results = headers.find_map(|(_, value)| results_of(value, trusted))?;
+    let results = our_results(mail, trusted)?;
     let verdict = |result: Checked, domain: &str, method: &str| {
         let mut verdict = Authenticity::of(Means::AuthenticationResults, result, domain);
         verdict.note = Some(method.to_owned());
@@ -69,6 +66,50 @@ pub fn by_our_server(mail: &Opened, trusted: &str) -> Option<Authenticity> {
         return verdict(Checked::Failed, &from, "dkim");
     }
     None
+}
+
+/// What one method said, and of which domain (RFC 8601 §2.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// `spf`, `dkim`, `dmarc`, …
+    pub method: String,
+    /// `pass`, `fail`, `none`, …
+    pub result: String,
+    pub domain: Option<String>,
+    /// That domain speaks for the From address.
+    pub aligned: bool,
+}
+
+/// All that our own server wrote, by the same header as [`by_our_server`]; `None` when it wrote none.
+pub fn said_by_our_server(mail: &Opened, trusted: &str) -> Option<Vec<Said>> {
+    let from = from_domain(mail)?;
+    let said = our_results(mail, trusted)?.into_iter().map(|found| {
+        let names: &[&str] = match found.method.as_str() {
+            "spf" => &["smtp.mailfrom", "smtp.helo"],
+            "dkim" => &["header.d", "header.i"],
+            _ => &["header.from", "header.d"],
+        };
+        let property = |name: &&str| found.properties.iter().find(|(known, _)| known == name);
+        let domain = names.iter().find_map(property).map(|(_, value)| {
+            let domain = value.rsplit_once('@').map_or(value.as_str(), |(_, domain)| domain);
+            domain.to_ascii_lowercase()
+        });
+        Said {
+            aligned: domain.as_ref().is_some_and(|domain| is_aligned(domain, &from)),
+            domain,
+            method: found.method,
+            result: found.result,
+        }
+    });
+    Some(said.collect())
+}
+
+/// The topmost header under this name, read.
+fn our_results(mail: &Opened, trusted: &str) -> Option<Vec<Found>> {
+    let mut headers = mail.headers.iter().filter(|(name, value)| {
+        name.eq_ignore_ascii_case("Authentication-Results") && value.len() <= MAX_RESULTS_BYTES
+    });
+    headers.find_map(|(_, value)| results_of(value, trusted))
 }
 
 /// One `method=result` with what it is about.
@@ -293,6 +334,32 @@ mod tests {
             let found = by_our_server(&mail(&["databreach@cnpd.lu"], &results), ours);
             assert_eq!(found.map(|found| found.result), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn each_method_is_told_with_its_domain() {
+        let results = [
+            "mx.example.lu; spf=pass smtp.mailfrom=b@bounce.provider.example; dkim=pass header.d=mail.cnpd.lu; dmarc=FAIL header.from=cnpd.lu; iprev=pass",
+            "mx.evil.example; spf=pass smtp.mailfrom=cnpd.lu",
+        ];
+        let said = said_by_our_server(&mail(&["databreach@cnpd.lu"], &results), "mx.example.lu").unwrap();
+        let told = said
+            .iter()
+            .map(|s| (s.method.as_str(), s.result.as_str(), s.domain.as_deref(), s.aligned));
+        let told: Vec<_> = told.collect();
+        assert_eq!(
+            told,
+            [
+                ("spf", "pass", Some("bounce.provider.example"), false),
+                ("dkim", "pass", Some("mail.cnpd.lu"), true),
+                ("dmarc", "fail", Some("cnpd.lu"), true),
+                ("iprev", "pass", None, false),
+            ]
+        );
+        assert_eq!(
+            said_by_our_server(&mail(&["databreach@cnpd.lu"], &results), "mx.other.example"),
+            None
+        );
     }
 
     #[test]

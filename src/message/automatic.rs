@@ -123,10 +123,10 @@ pub(super) fn forwarded(mail: &Opened, words: &Found) -> bool {
 }
 
 /// The phrase by which the mail says that somebody is away. A person who answers may mention his holiday as well: where
-/// no header and no subject speaks of a machine, the phrase counts only in a short text that quotes nothing.
+/// no header and no subject speaks of a machine, the phrase counts only in a short text that quotes and asks nothing.
 pub(super) fn away(mail: &Opened, words: &Found, quotes: bool) -> Option<&'static str> {
     let by_machine = hand(mail) >= Hand::Machine || auto_subject(mail, words).is_some();
-    let short = !quotes && mail.text.len() < 3000;
+    let short = !quotes && mail.text.len() < 3000 && !mail.text.contains('?');
     words.find(Sense::Away).filter(|_| by_machine || short)
 }
 

@@ -53,13 +53,7 @@ pub fn marks(mail: &Opened) -> Marks {
         false => Some(Found::read(&mail.outer_subject, clip(&mail.outside))),
     };
     let report = report::read(mail, outside.as_ref().unwrap_or(&words));
-    let mut references = token::references_in(&format!("{subject}\n{unquoted}\n{text}"));
-    let returned = report.as_ref().and_then(|report| report.returned.as_ref());
-    for reference in returned.into_iter().flat_map(|returned| &returned.references) {
-        if !references.contains(reference) {
-            references.push(reference.clone());
-        }
-    }
+    let references = references(mail, report.as_ref(), &[&subject, &unquoted, text]);
     let hand = automatic::hand(mail);
     let auto_subject = automatic::auto_subject(mail, &words).is_some();
     let mut marks = Marks {
@@ -80,6 +74,48 @@ pub fn marks(mail: &Opened) -> Marks {
     };
     marks.answers_by_machine |= answers_by_words(mail, &marks);
     marks
+}
+
+/// References of ours, the surest places first: subject, own words, quoted words, the address it was sent to, what a
+/// report gives back, mail that is attached.
+fn references(mail: &Opened, report: Option<&Report>, texts: &[&str]) -> Vec<Reference> {
+    let mut searched = texts.join("\n");
+    let mut add = |text: &str| {
+        searched.push('\n');
+        searched.push_str(text);
+    };
+    mail.to.iter().for_each(|to| add(&to.address));
+    ["Delivered-To", "X-Original-To", "Thread-Topic"]
+        .into_iter()
+        .filter_map(|name| mail.header(name))
+        .for_each(&mut add);
+    if let Some(report) = report {
+        report.envelope_id.as_deref().map(&mut add);
+        let returned = report.returned.as_ref();
+        returned
+            .and_then(|returned| returned.return_path.as_deref())
+            .map(&mut add);
+    }
+    let attached = mail
+        .attachments
+        .iter()
+        .filter(|part| part.media_type.starts_with("message/") || part.media_type == "text/rfc822-headers");
+    for part in attached.take(4) {
+        add(clip(&String::from_utf8_lossy(
+            &part.bytes[..part.bytes.len().min(SEARCHED_BYTES)],
+        )));
+    }
+    let mut references = token::references_in(&searched);
+    for reference in report
+        .and_then(|report| report.returned.as_ref())
+        .iter()
+        .flat_map(|returned| &returned.references)
+    {
+        if !references.contains(reference) {
+            references.push(reference.clone());
+        }
+    }
+    references
 }
 
 /// Of a machine, or of somebody whose words are a machine's: does it answer? A monitor's alarm or a bill does not.
@@ -187,7 +223,10 @@ fn by_itself(mail: &Opened, marks: &Marks, tied: bool) -> Option<Verdict> {
             "from a mailing list or a mass mailing".to_owned(),
         ));
     }
-    if let Some(phrase) = marks.words.find(Sense::Challenge) {
+    let challenges = marks.words.count(Sense::Challenge);
+    if let Some(phrase) = marks.words.find(Sense::Challenge)
+        && (answer || marks.automatic || challenges > 1)
+    {
         let why = format!("wants the sender to prove himself ({})", quoted(phrase));
         return Some(Verdict::of(ReceiptKind::Autoreply, why));
     }
@@ -210,7 +249,23 @@ fn untied(mail: &Opened, marks: &Marks) -> Verdict {
             "a machine's message that answers nothing".to_owned(),
         );
     }
-    match answers_something(mail, marks) && !automatic::forwarded(mail, &marks.words) {
+    if automatic::forwarded(mail, &marks.words) {
+        // What is passed on concerns us if it is a server's report or speaks of one of our messages.
+        let concerns = [
+            Sense::Failed,
+            Sense::Delayed,
+            Sense::FailedSubject,
+            Sense::DelayedSubject,
+        ];
+        if !marks.references.is_empty() || concerns.into_iter().any(|sense| marks.words.find(sense).is_some()) {
+            return Verdict::of(ReceiptKind::Reply, "a person passes on a mail".to_owned());
+        }
+        return Verdict::of(
+            ReceiptKind::Other,
+            "a person passes on a mail that is not about ours".to_owned(),
+        );
+    }
+    match answers_something(mail, marks) {
         true => Verdict::of(
             ReceiptKind::Reply,
             "a person answers, to no notice that is known".to_owned(),

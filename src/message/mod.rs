@@ -2,7 +2,8 @@
 //!
 //! [`facts`] and [`template`] make the text, [`mime`] writes mail, [`key`] is our OpenPGP key, [`seal`] signs and
 //! encrypts, [`open`] reads whatever came back, [`report`] reads what machines report about it, [`classify`] says what it
-//! is, [`token`] ties it to what was sent, [`authenticity`] says what is proven about its sender.
+//! is, [`token`] ties it to what was sent, [`authenticity`] says what is proven about its sender; [`passage`] says what
+//! the way changed, for a [`rehearsal`].
 
 pub mod authenticity;
 mod automatic;
@@ -14,9 +15,11 @@ pub mod mime;
 pub mod open;
 pub mod order;
 mod part;
+pub mod passage;
 mod pgp;
 pub mod phrases;
 mod quote;
+pub mod rehearsal;
 pub mod report;
 pub mod seal;
 pub mod template;

@@ -9,7 +9,7 @@ use sequoia_openpgp::Cert;
 
 use super::key::OurKey;
 use super::mime::{Attachment, Mailbox};
-use super::part::{Entity, MAX_HEAD_BYTES, text_of_unknown_charset};
+use super::part::{Entity, MAX_HEAD_BYTES, text_of_html, text_of_unknown_charset};
 use super::pgp::{Plain, decrypt, verify, verify_cleartext};
 use crate::model::Time;
 
@@ -51,6 +51,8 @@ pub struct Opened {
     pub outer_subject: String,
     /// With angle brackets, like all message ids here.
     pub message_id: Option<String>,
+    /// The one inside the protection, where there is one (RFC 9788): what a server on the way could not replace.
+    pub protected_message_id: Option<String>,
     pub in_reply_to: Vec<String>,
     pub references: Vec<String>,
     pub date: Option<Time>,
@@ -124,6 +126,7 @@ pub fn open(raw: &[u8], our: Option<&OurKey>, pinned: &[Cert], now: Time) -> Ope
     let found = reader.read(raw, 0, false);
     if let Some(inner) = found.inner {
         opened.subject = inner.subject.unwrap_or(opened.subject);
+        opened.protected_message_id = inner.message_id;
         if !inner.in_reply_to.is_empty() {
             opened.in_reply_to = inner.in_reply_to;
         }
@@ -240,6 +243,7 @@ pub(super) fn message_ids(value: Option<&HeaderValue<'_>>) -> Vec<String> {
 /// Headers that travelled inside the protection (RFC 9788).
 struct InnerHeaders {
     subject: Option<String>,
+    message_id: Option<String>,
     in_reply_to: Vec<String>,
     references: Vec<String>,
 }
@@ -252,6 +256,7 @@ fn protected_headers(raw: &[u8]) -> Option<InnerHeaders> {
     let head = entity.head()?;
     Some(InnerHeaders {
         subject: head.subject().map(str::to_owned),
+        message_id: message_ids(head.header(HeaderName::MessageId)).into_iter().next(),
         in_reply_to: message_ids(head.header(HeaderName::InReplyTo)),
         references: message_ids(head.header(HeaderName::References)),
     })
@@ -349,7 +354,7 @@ impl Reader<'_> {
             _ if is_ciphertext => self.read_file(&entity, depth, true),
             "text/plain" if !entity.is_attachment() => self.read_text(&entity.text(), depth),
             "text/html" if !entity.is_attachment() => {
-                Found::text(mail_parser::decoders::html::html_to_text(&entity.text()), false)
+                Found::text(text_of_html(&entity.text()), false)
             }
             multipart if multipart.starts_with("multipart/") => Found::text(entity.text(), true),
             _ => self.read_file(&entity, depth, false),

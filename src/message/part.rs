@@ -10,7 +10,8 @@ use base64::Engine;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use mail_parser::decoders::charsets::map::charset_decoder;
-use mail_parser::{ContentType, HeaderName, HeaderValue, Message, MessageParser, MimeHeaders};
+use mail_parser::decoders::html::html_to_text;
+use mail_parser::{ContentType, HeaderName, Message, MessageParser, MimeHeaders};
 
 /// Foreign base64 comes with and without padding, and with stray bits at its end.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -22,6 +23,9 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// Of a longer header block only the start is read.
 pub(super) const MAX_HEAD_BYTES: usize = 256 * 1024;
+
+/// Of a longer HTML page the layout is not kept.
+const MAX_HTML_BYTES: usize = 4 * 1024 * 1024;
 
 /// A header block and what follows it.
 pub(super) struct Entity<'a> {
@@ -89,14 +93,16 @@ impl<'a> Entity<'a> {
         }
     }
 
-    /// The body without its transfer encoding (RFC 2045 §6).
+    /// How the body is encoded for its way (RFC 2045 §6), in lower case; `None` where nothing is said.
+    pub(super) fn transfer_encoding(&self) -> Option<String> {
+        let head = self.head.as_ref()?;
+        let value = head.header(HeaderName::ContentTransferEncoding)?;
+        Some(value.as_text()?.trim().to_ascii_lowercase())
+    }
+
+    /// The body without its transfer encoding.
     pub(super) fn decoded(&self) -> Cow<'a, [u8]> {
-        let encoding = self
-            .head
-            .as_ref()
-            .and_then(|head| head.header(HeaderName::ContentTransferEncoding))
-            .and_then(HeaderValue::as_text)
-            .map(|text| text.trim().to_ascii_lowercase());
+        let encoding = self.transfer_encoding();
         match encoding.as_deref() {
             Some("base64") => Cow::Owned(decode_base64(self.body)),
             Some("quoted-printable") => Cow::Owned(decode_quoted_printable(self.body)),
@@ -123,6 +129,47 @@ pub(super) fn decoded_words(value: &str) -> String {
     let parsed = MessageParser::default().parse_headers(line.as_bytes());
     let decoded = parsed.as_ref().and_then(|head| head.subject());
     decoded.unwrap_or(value).to_owned()
+}
+
+/// The text of an HTML page, with a line for each block and a blank between cells.
+pub(super) fn text_of_html(html: &str) -> String {
+    const BLOCKS: [&str; 14] = [
+        "p",
+        "div",
+        "tr",
+        "li",
+        "ul",
+        "ol",
+        "table",
+        "blockquote",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "pre",
+        "hr",
+    ];
+    // A longer page is no message: its lines may run into each other.
+    if html.len() > MAX_HTML_BYTES {
+        return html_to_text(html);
+    }
+    let mut divided = String::with_capacity(html.len() + html.len() / 4);
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        divided.push_str(&rest[..at]);
+        let tag = rest[at + 1..].trim_start_matches('/');
+        let end = tag.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(tag.len());
+        let name = tag[..end.min(12)].to_ascii_lowercase();
+        match name.as_str() {
+            name if BLOCKS.contains(&name) => divided.push_str("<br>"),
+            "td" | "th" => divided.push(' '),
+            _ => {}
+        }
+        divided.push('<');
+        rest = &rest[at + 1..];
+    }
+    divided.push_str(rest);
+    html_to_text(&divided)
 }
 
 /// UTF-8 where it is valid, else Latin-1, which cannot fail.
@@ -262,6 +309,15 @@ mod tests {
             let raw = format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{body}");
             assert_eq!(Entity::parse(raw.as_bytes()).text(), wanted, "{body}");
         }
+    }
+
+    #[test]
+    fn cells_and_blocks_of_a_page_stay_apart() {
+        let page = "<table><tr><td>To:</td><td>a@b.example</td></tr><tr><td>Why</td></tr></table><p>Gone<br>away</p>";
+        let text = text_of_html(page);
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        assert_eq!(lines, ["To: a@b.example", "Why", "Gone", "away"]);
+        assert_eq!(text_of_html("a <b>c</b> &lt;d&gt;").trim(), "a c <d>");
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub enum Sense {
     Ticket,
     /// "I am out of the office": said only by those who are.
     Away,
+    /// Was away, and is back: it hides the phrases that it touches.
+    NotAway,
     /// Words that people use too; they count in a machine's mail.
     AutoHint,
     /// At the start of a subject: written by an autoresponder.
@@ -49,35 +51,100 @@ pub enum Sense {
     ReportSubject,
 }
 
-/// A set of phrases, found together.
+/// How far apart the two halves of a phrase may stand: a date or a name fits between them.
+const MOST_BETWEEN: usize = 60;
+
+/// A set of phrases, found together. A star at the end lets a phrase go on within its word; `…` stands for some words.
 pub(super) struct Automaton {
     inner: AhoCorasick,
-    /// Whether the phrase may go on within a word: it was written with a star at its end.
-    open: Vec<bool>,
+    patterns: Vec<Pattern>,
+}
+/// What the automaton looks for: a phrase, or half of one.
+struct Pattern {
+    phrase: usize,
+    half: Half,
+    /// It may go on within a word.
+    open: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Whole,
+    First,
+    Second,
 }
 impl Automaton {
     /// `phrases` are folded already.
     pub(super) fn new(phrases: &[String]) -> Self {
-        let open = phrases.iter().map(|phrase| phrase.ends_with('*')).collect();
-        let bare = phrases.iter().map(|phrase| phrase.trim_end_matches('*'));
+        let mut texts = Vec::new();
+        let mut patterns = Vec::new();
+        for (phrase, text) in phrases.iter().enumerate() {
+            let halves = match text.split_once(" … ") {
+                Some((first, second)) => vec![(first, Half::First), (second, Half::Second)],
+                None => vec![(text.as_str(), Half::Whole)],
+            };
+            for (text, half) in halves {
+                texts.push(text.trim_end_matches('*'));
+                patterns.push(Pattern {
+                    phrase,
+                    half,
+                    open: text.ends_with('*'),
+                });
+            }
+        }
         Self {
-            inner: AhoCorasick::new(bare).expect("a list of phrases makes an automaton"),
-            open,
+            inner: AhoCorasick::new(texts).expect("a list of phrases makes an automaton"),
+            patterns,
         }
     }
 
     /// Number, start and end of every phrase in a folded text that begins and ends with a word.
-    pub(super) fn found<'a>(&'a self, folded: &'a str) -> impl Iterator<Item = (usize, usize, usize)> + 'a {
-        self.inner.find_overlapping_iter(folded).filter_map(move |hit| {
-            let (number, start, end) = (hit.pattern().as_usize(), hit.start(), hit.end());
-            let cut = |before: Option<char>, after: Option<char>| {
-                matches!((before, after), (Some(a), Some(b)) if in_word(a) && in_word(b))
-            };
-            let begins_inside = cut(folded[..start].chars().next_back(), folded[start..].chars().next());
-            let ends_inside = !self.open[number] && cut(folded[..end].chars().next_back(), folded[end..].chars().next());
-            (!begins_inside && !ends_inside).then_some((number, start, end))
-        })
+    pub(super) fn found(&self, folded: &str) -> Vec<(usize, usize, usize)> {
+        let mut found = Vec::new();
+        // Of each phrase in halves, where the first half stood last.
+        let mut begun: Vec<(usize, usize, usize)> = Vec::new();
+        for hit in self.inner.find_overlapping_iter(folded) {
+            let pattern = &self.patterns[hit.pattern().as_usize()];
+            let (phrase, start, end) = (pattern.phrase, hit.start(), hit.end());
+            if !is_word(folded, start, end, pattern.open) {
+                continue;
+            }
+            match pattern.half {
+                Half::Whole => found.push((phrase, start, end)),
+                Half::First => {
+                    begun.retain(|(other, ..)| *other != phrase);
+                    begun.push((phrase, start, end));
+                }
+                Half::Second => {
+                    let first = begun
+                        .iter()
+                        .find(|(other, _, ended)| *other == phrase && *ended <= start && start - ended <= MOST_BETWEEN);
+                    if let Some((_, began, ended)) = first
+                        && !ends_sentence(&folded[*ended..start])
+                    {
+                        found.push((phrase, *began, end));
+                    }
+                }
+            }
+        }
+        found
     }
+}
+
+/// Whether a hit begins and ends with a word, or may go on.
+fn is_word(folded: &str, start: usize, end: usize, open: bool) -> bool {
+    let cut = |before: Option<char>, after: Option<char>| matches!((before, after), (Some(a), Some(b)) if in_word(a) && in_word(b));
+    let begins_inside = cut(folded[..start].chars().next_back(), folded[start..].chars().next());
+    let ends_inside = cut(folded[..end].chars().next_back(), folded[end..].chars().next());
+    !begins_inside && (open || !ends_inside)
+}
+
+/// A full stop after a letter; one after a digit belongs to a date.
+fn ends_sentence(between: &str) -> bool {
+    let ends = between.match_indices(['.', '!', '?', '\n']);
+    ends.into_iter().any(|(at, end)| {
+        let after_digit = between[..at].ends_with(|c: char| c.is_ascii_digit());
+        end != "." || !after_digit && between[at + 1..].starts_with(' ')
+    })
 }
 
 /// Letters and digits of scripts that put spaces between words.
@@ -109,6 +176,7 @@ impl Found {
         let mut hits: Vec<Hit> = PHRASES
             .automaton
             .found(&folded)
+            .into_iter()
             .map(|(number, start, end)| {
                 let (sense, phrase) = PHRASES.meant[number];
                 Hit {
@@ -119,14 +187,18 @@ impl Found {
                 }
             })
             .collect();
-        let hiding: Vec<(usize, usize)> = hits
-            .iter()
-            .filter(|hit| hit.sense == Sense::NoReceipt)
-            .map(|hit| (hit.start, hit.end))
-            .collect();
+        let spans = |sense: Sense| -> Vec<(usize, usize)> {
+            let hiding = hits.iter().filter(|hit| hit.sense == sense);
+            hiding.map(|hit| (hit.start, hit.end)).collect()
+        };
+        let (no_receipt, not_away) = (spans(Sense::NoReceipt), spans(Sense::NotAway));
         hits.retain(|hit| {
-            let hidden = |(start, end): &(usize, usize)| *start < hit.end && hit.start < *end;
-            !matches!(hit.sense, Sense::Receipt | Sense::Ticket) || !hiding.iter().any(hidden)
+            let touches = |(start, end): &(usize, usize)| *start < hit.end && hit.start < *end;
+            match hit.sense {
+                Sense::Receipt | Sense::Ticket => !no_receipt.iter().any(touches),
+                Sense::Away => !not_away.iter().any(touches),
+                _ => true,
+            }
         });
         Self { hits, subject_len }
     }
@@ -134,6 +206,11 @@ impl Found {
     /// The first phrase of this sense.
     pub fn find(&self, sense: Sense) -> Option<&'static str> {
         self.hits.iter().find(|hit| hit.sense == sense).map(|hit| hit.phrase)
+    }
+
+    /// How many phrases of this sense there are.
+    pub(super) fn count(&self, sense: Sense) -> usize {
+        self.hits.iter().filter(|hit| hit.sense == sense).count()
     }
 
     /// The first phrase of this sense in the subject.
@@ -293,7 +370,7 @@ mod tests {
             );
             let wide = phrase.chars().any(|c| !in_word(c) && c.is_alphanumeric());
             assert!(
-                starts || wide || phrase.len() >= 7,
+                starts || wide || phrase.len() >= 6,
                 "{phrase} would be found by accident"
             );
             assert_eq!(&fold(phrase), phrase);
@@ -330,8 +407,21 @@ mod tests {
             "You will receive an acknowledgement of receipt.",
             "We have not received your notification.",
             "Veuillez accuser réception de la présente.",
+            "Could you please acknowledge the safe receipt?",
+            "Ihre Meldung vom 18.11. haben wir nicht erhalten.",
         ] {
             assert_eq!(Found::read("", said).find(Sense::Receipt), None, "{said}");
+        }
+    }
+
+    #[test]
+    fn words_may_stand_between_the_halves_of_a_phrase() {
+        for (said, is_one) in [
+            ("Ihre Meldung haben wir am 18. November 2026 erhalten.", true),
+            ("Ihre Meldung fehlt. Sobald wir sie erhalten, prüfen wir sie.", false),
+            (&format!("Ihre Meldung {} erhalten", "bla ".repeat(40)), false),
+        ] {
+            assert_eq!(Found::read("", said).find(Sense::Receipt).is_some(), is_one, "{said}");
         }
     }
 

@@ -240,12 +240,28 @@ pub fn read(mail: &Opened, words: &Found) -> Option<Report> {
     if automatic::forwarded(mail, words) {
         return None;
     }
-    feedback(mail)
+    passed_on(mail)
+        .or_else(|| feedback(mail))
         .or_else(|| disposition(mail))
         .or_else(|| aggregate(mail))
         .or_else(|| delivery(mail, words))
         .or_else(|| prose::read(mail, words))
         .or_else(|| read_receipt(mail, words))
+}
+
+/// A report that a server hands on as a whole: a mail within its mail, and not a word of a person's.
+fn passed_on(mail: &Opened) -> Option<Report> {
+    let [only] = mail.attachments.as_slice() else {
+        return None;
+    };
+    let handed_on = only.media_type == "message/rfc822" && mail.text.trim().is_empty() && mail.report_type.is_none();
+    if !handed_on || !prose::from_server(mail) {
+        return None;
+    }
+    let inside = super::open::open(&only.bytes, None, &[], Time::UNIX_EPOCH);
+    let is_report = inside.report_type.is_some() || status_of(&inside).is_some();
+    let words = Found::read(&inside.subject, &inside.text);
+    is_report.then(|| delivery(&inside, &words)).flatten()
 }
 
 /// The text of the first part of a type that ends so, or of a report that says so.
@@ -364,7 +380,8 @@ fn recipient(
         .clone()
         .or_else(|| in_text.and_then(|told| told.diagnostic.clone()));
     let spoken = diagnostic.as_deref().unwrap_or_default();
-    let status = match field {
+    let contradicts = |field: &String| action == Action::Failed && field.starts_with('2');
+    let status = match field.filter(|field| !contradicts(field)) {
         Some(field) if code::says_something(&field) => field,
         Some(field) => code::enhanced_of_class(spoken, field.chars().next()).unwrap_or(field),
         None => code::derive(spoken, action),

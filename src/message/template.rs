@@ -6,7 +6,9 @@
 //! or stores.
 
 mod check;
+mod compiled;
 mod filled;
+mod finding;
 mod helpers;
 mod html;
 pub mod labels;
@@ -17,24 +19,21 @@ mod program;
 mod review;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 
-use handlebars::Template;
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
-use serde_json::Value;
 
-use self::helpers::HELPERS;
+use self::compiled::Compiled;
 use self::labels::Labels;
-use self::program::Program;
 use super::facts::{NoticeFacts, PersonFacts, sample};
 use crate::model::notice::NoticeKind;
 use crate::reading;
 
 pub use self::check::paths;
 pub use self::filled::Filled;
+pub use self::finding::{Finding, Severity};
 pub use self::layout::WIDTH;
 pub use self::review::Review;
 
@@ -128,77 +127,6 @@ impl Key {
     }
 }
 
-/// Something wrong in a template or label file, or in what it says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What kind of mistake, for programs: `unusable` for a file that cannot be used, else a code of [`lint`].
-    pub code: &'static str,
-    pub severity: Severity,
-    /// `authority/fr.hbs`; for an overlay its whole path.
-    pub file: String,
-    /// From 1; 0 where it concerns the file as a whole. Of a filled text: its line there.
-    pub line: usize,
-    /// From 1; 0 where it concerns the line or file as a whole.
-    pub column: usize,
-    /// What is wrong.
-    pub problem: String,
-    /// What to do about it; empty where the problem says so itself.
-    pub remedy: String,
-}
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Worth knowing.
-    Note,
-    /// A person should look at it before it is sent.
-    Warning,
-    /// Must not be sent.
-    Error,
-}
-impl Severity {
-    pub fn name(self) -> &'static str {
-        match self {
-            Severity::Note => "note",
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        }
-    }
-}
-
-impl Finding {
-    /// The file cannot be used.
-    fn at(file: &str, line: usize, column: usize, problem: impl Into<String>) -> Self {
-        Self {
-            code: "unusable",
-            severity: Severity::Error,
-            file: file.to_owned(),
-            line,
-            column,
-            problem: problem.into(),
-            remedy: String::new(),
-        }
-    }
-    fn whole(file: &str, problem: impl Into<String>) -> Self {
-        Self::at(file, 0, 0, problem)
-    }
-}
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.line, self.column) {
-            (0, _) => write!(f, "{}: ", self.file)?,
-            (line, 0) => write!(f, "{}:{line}: ", self.file)?,
-            (line, column) => write!(f, "{}:{line}:{column}: ", self.file)?,
-        }
-        f.write_str(&self.problem)?;
-        match self.remedy.is_empty() {
-            true => Ok(()),
-            false => write!(f, "; {}", self.remedy),
-        }
-    }
-}
-
 /// Why a text cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
@@ -261,12 +189,6 @@ fn faulty(findings: &[Finding]) -> TemplateError {
         first: findings[0].clone(),
         more: findings.len() - 1,
     }
-}
-
-/// A template that has been parsed and checked.
-struct Compiled {
-    subject: Program,
-    text: Program,
 }
 
 impl Templates {
@@ -450,7 +372,7 @@ impl Templates {
     fn fill(&self, key: &Key, facts: &impl Serialize, unknown: &str) -> Result<Filled, TemplateError> {
         let entry = self.entry(key)?;
         let compiled = entry
-            .get(|file, source| compile(key.audience, file, source))
+            .get(|file, source| Compiled::new(key.audience, file, source))
             .map_err(faulty)?;
         compiled
             .fill(&entry.file, facts, unknown, &key.language)
@@ -468,7 +390,7 @@ impl Templates {
             }
         }
         for (key, entry) in &self.templates {
-            if let Err(found) = entry.get(|file, source| compile(key.audience, file, source)) {
+            if let Err(found) = entry.get(|file, source| Compiled::new(key.audience, file, source)) {
                 findings.extend_from_slice(found);
                 continue;
             }
@@ -519,129 +441,4 @@ fn read_labels(language: &str, file: &str, source: &str) -> Result<Labels, Vec<F
         reading::yaml(file, source.as_bytes()).map_err(|e| vec![Finding::at(file, e.line, e.column, e.message)])?;
     labels.code = language.to_owned();
     Ok(labels)
-}
-
-/// What the facts of an audience look like, complete.
-fn shape(audience: Audience) -> &'static Value {
-    static SHAPES: LazyLock<[Value; 2]> = LazyLock::new(sample::shapes);
-    &SHAPES[usize::from(audience.speaks_to_persons())]
-}
-
-/// The three parts of a template file, each kept at its lines.
-struct Parts {
-    /// What stands before the subject: comments.
-    head: String,
-    subject: String,
-    text: String,
-}
-
-fn split(file: &str, source: &str) -> Result<Parts, Finding> {
-    let source = source.trim_start_matches('\u{feff}').replace("\r\n", "\n");
-    for (i, line) in source.split('\n').enumerate() {
-        if let Some(column) = line.chars().position(|c| c.is_control() && c != '\t') {
-            return Err(Finding::at(file, i + 1, column + 1, "a control character; remove it"));
-        }
-    }
-    let lines: Vec<&str> = source.split('\n').collect();
-    let Some(at) = lines.iter().position(|l| l.starts_with(SUBJECT)) else {
-        return Err(Finding::whole(
-            file,
-            format!("has no line that starts with `{SUBJECT}`"),
-        ));
-    };
-    let subject = format!(
-        "{}{}{}",
-        "\n".repeat(at),
-        " ".repeat(SUBJECT.len()),
-        &lines[at][SUBJECT.len()..]
-    );
-    let mut text = "\n".repeat(at + 1);
-    for line in &lines[at + 1..] {
-        let hashes = line.bytes().take_while(|b| *b == b'#').count();
-        let is_heading = (1..=3).contains(&hashes) && line[hashes..].starts_with(' ');
-        let marks = if is_heading { hashes } else { 0 };
-        text.extend(std::iter::repeat_n(layout::HEADING, marks));
-        text.push_str(&line[marks..]);
-        text.push('\n');
-    }
-    Ok(Parts {
-        head: lines[..at].join("\n"),
-        subject,
-        text,
-    })
-}
-
-fn compile(audience: Audience, file: &str, source: &str) -> Result<Compiled, Vec<Finding>> {
-    let parts = split(file, source).map_err(|f| vec![f])?;
-    let parse = |source: &str| {
-        Template::compile(source).map_err(|e| {
-            let parsers_view = || {
-                let (line, column) = e.pos().unwrap_or_default();
-                let problem = "cannot be understood; compare it with templates/README.md".to_owned();
-                (line, column, problem)
-            };
-            let (line, column, problem) = check::left_open(source).unwrap_or_else(parsers_view);
-            vec![Finding::at(file, line, column, problem)]
-        })
-    };
-    let only_comments = |t: &Template| {
-        t.elements.iter().all(|e| match e {
-            handlebars::template::TemplateElement::Comment(_) => true,
-            handlebars::template::TemplateElement::RawString(text) => text.trim().is_empty(),
-            _ => false,
-        })
-    };
-    if !only_comments(&parse(&parts.head)?) {
-        return Err(vec![Finding::whole(
-            file,
-            format!("only comments may stand before `{SUBJECT}`"),
-        )]);
-    }
-    let (subject, text) = (parse(&parts.subject)?, parse(&parts.text)?);
-    let mut found = check::walk(file, &subject, shape(audience));
-    found.extend(check::walk(file, &text, shape(audience)));
-    if !found.is_empty() {
-        return Err(found);
-    }
-    Ok(Compiled {
-        subject: Program::new(&subject),
-        text: Program::new(&text),
-    })
-}
-
-impl Compiled {
-    fn fill(&self, file: &str, facts: &impl Serialize, unknown: &str, language: &str) -> Result<Filled, Finding> {
-        let mut values = serde_json::to_value(facts).map_err(|e| Finding::whole(file, e.to_string()))?;
-        clean(&mut values);
-        let (subject, text) = (self.subject.fill(&values), self.text.fill(&values));
-        let filled = Filled::new(&subject, text, unknown, language);
-        if filled.subject.is_empty() {
-            return Err(Finding::whole(file, "the subject is empty"));
-        }
-        Ok(filled)
-    }
-}
-
-/// Makes the texts of the facts harmless: line breaks become LF, tabs spaces; other control characters, and those that
-/// turn the direction of writing, would hide or disguise what is said, and become U+FFFD. Nothing is refused here: a
-/// notice must get through.
-fn clean(value: &mut Value) {
-    fn odd(c: char) -> bool {
-        c.is_control() && c != '\n'
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-    }
-    match value {
-        // Nearly every text is plain ASCII, which is seen at a glance.
-        Value::String(text) if text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n')) => {}
-        Value::String(text) if text.contains(odd) => {
-            *text = text
-                .replace("\r\n", "\n")
-                .replace(['\r', '\u{2028}', '\u{2029}'], "\n")
-                .replace('\t', " ");
-            *text = text.replace(odd, "\u{FFFD}");
-        }
-        Value::Array(items) => items.iter_mut().for_each(clean),
-        Value::Object(fields) => fields.values_mut().for_each(clean),
-        _ => {}
-    }
 }

@@ -115,7 +115,7 @@ impl TokenKey {
     }
 
     /// The first 64 bits of HMAC-SHA-256. Guessing one that fits takes 2^63 mails on average.
-    fn mac(&self, kind: &str, name: &[u8]) -> u64 {
+    pub(super) fn mac(&self, kind: &str, name: &[u8]) -> u64 {
         let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
         mac.update(kind.as_bytes());
         mac.update(b"\0");

@@ -114,6 +114,30 @@ impl std::fmt::Display for Fault {
     }
 }
 
+impl Fault {
+    /// A word for why a person was not reached, by the enhanced status (RFC 3463 §3) where there is one.
+    pub fn reason(&self) -> &'static str {
+        let status = match &self.cause {
+            FaultCause::Reply(reply) => reply.enhanced.as_deref().unwrap_or_default(),
+            // What came back later begins with its status.
+            FaultCause::Bounce(text) => text.split_whitespace().next().unwrap_or_default(),
+            _ if self.step == SmtpStep::Prepare => return "not_prepared",
+            _ => return "no_answer",
+        };
+        let detail = status.split_once('.').map_or("", |(_, detail)| detail);
+        match detail {
+            "1.1" | "1.2" | "1.3" | "1.6" | "1.10" => "address_unknown",
+            "2.1" => "mailbox_disabled",
+            "2.2" => "mailbox_full",
+            "2.3" | "3.4" => "too_large",
+            detail if detail.starts_with("7.") => "refused_by_policy",
+            detail if detail.starts_with("4.") => "not_reachable",
+            _ if matches!(self.cause, FaultCause::Bounce(_)) => "returned",
+            _ => "refused",
+        }
+    }
+}
+
 /// How one attempt ended. A refusal is an answer, not an error of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]

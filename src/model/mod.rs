@@ -4,6 +4,7 @@
 pub mod address;
 pub mod alert;
 pub mod breach;
+pub mod campaign;
 pub mod delivery;
 pub mod holidays;
 pub mod id;

@@ -6,6 +6,7 @@
 
 mod alarms;
 pub mod chain;
+mod reach;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Time;
+use crate::model::campaign::CampaignState;
 use crate::model::delivery::{DeliveryState, Fault, HoldReason, Outcome, RetryPolicy, SmtpReply, TlsFacts};
 use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, DeliveryId, ListId, MailId, Reference, WorkerId};
 use crate::model::inquiry::Inquiry;
@@ -24,6 +26,9 @@ use crate::model::receipt::{Authenticity, Certainty, Mark, ReceiptKind, ReportAc
 use crate::model::recipient::{Fields, Flags, PersonKey, Reason};
 use crate::secret::Secret;
 
+pub use reach::{
+    Breakdown, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, ToldOtherwise, WhoTold, Whom,
+};
 pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
 
 /// Our side could not do its job.
@@ -370,16 +375,34 @@ pub struct StoredDelivery {
     pub attempts: Vec<Attempt>,
 }
 
-/// A campaign as far as its rows need it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A campaign without its persons.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoredCampaign {
     pub id: CampaignId,
     pub breach: BreachId,
-    /// `importing`, `draft`, `running`, `paused`, `finished`, `cancelled` (design: campaign states).
-    pub state: String,
-    /// What the messages are made from: template name and the breach's facts, fixed when approved.
+    #[serde(flatten)]
+    pub state: CampaignState,
+    /// What the messages are made from; fixed when approved.
+    #[serde(skip)]
     pub content: serde_json::Value,
     pub created_at: Time,
+    /// The digest that was approved last; stays when it runs, so that what is sent can be compared with it.
+    pub approved_hash: Option<String>,
+    /// When it was started; for one that is scheduled, when it will be.
+    pub started_at: Option<Time>,
+    pub started_by: Option<Actor>,
+    /// When it was finished or cancelled.
+    pub ended_at: Option<Time>,
+    /// The campaign that this one follows up.
+    pub follows: Option<CampaignId>,
+}
+/// Something of the checklist that a person has seen to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    pub name: String,
+    pub note: Option<String>,
+    pub by: Actor,
+    pub at: Time,
 }
 /// The deliveries of one campaign, counted; the sum of all but `possibly_twice` is the number of persons.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -748,11 +771,57 @@ pub trait Outbox: Send + Sync {
     async fn confirm(&self, id: DeliveryId, proof: Proof, by: &Actor, now: Time) -> Result<(), StoreError>;
 }
 
-/// Communications to many individuals.
+/// Communications to many individuals. Each verb is a move of [`CampaignState`]; one that the state does not allow is a
+/// [`StoreError::Conflict`].
 #[async_trait]
 pub trait Campaigns: Send + Sync {
+    /// Other content for a draft, or for what was approved, which is a draft again.
+    async fn set_content(
+        &self,
+        campaign: CampaignId,
+        content: serde_json::Value,
+        by: &Actor,
+        now: Time,
+    ) -> Result<(), StoreError>;
+    /// Keeps that `by` agrees to the content with this digest (lower-case hex SHA-256). It is approved once `needed`
+    /// different persons have agreed to the same digest. Returns all who have.
+    async fn approve_campaign(
+        &self,
+        campaign: CampaignId,
+        hash: &str,
+        needed: usize,
+        by: &Actor,
+        now: Time,
+    ) -> Result<Vec<Actor>, StoreError>;
+    /// What is approved starts at this time, when somebody calls [`Campaigns::start`].
+    async fn schedule(&self, campaign: CampaignId, at: Time, by: &Actor, now: Time) -> Result<(), StoreError>;
     /// Makes the persons due; one that runs already stays as it is.
     async fn start(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Nothing more is claimed; what is on the wire ends. One that is paused keeps its first reason.
+    async fn pause(&self, campaign: CampaignId, why: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    async fn resume(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Calls it off; then cancels what waits, a chunk at a time. Cut off, calling it again goes on. Returns how many
+    /// deliveries were cancelled now.
+    async fn cancel(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<u64, StoreError>;
+    /// As the second half of [`Campaigns::cancel`], for what came back from the wire meanwhile.
+    async fn sweep_cancelled(&self, by: &Actor, now: Time) -> Result<u64, StoreError>;
+    /// All have been tried. [`StoreError::Conflict`] while a delivery is not final.
+    async fn settle_campaign(&self, campaign: CampaignId, until: Time, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Nothing more is awaited. [`StoreError::Conflict`] while a delivery is not final.
+    async fn finish(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Keeps that this campaign follows up an earlier one.
+    async fn link(&self, campaign: CampaignId, earlier: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Ticks off a point of the checklist; once more with another note replaces it.
+    async fn check_off(
+        &self,
+        campaign: CampaignId,
+        name: &str,
+        note: Option<&str>,
+        by: &Actor,
+        now: Time,
+    ) -> Result<(), StoreError>;
+    /// By name.
+    async fn checklist(&self, campaign: CampaignId) -> Result<Vec<Checked>, StoreError>;
     async fn find_campaign(&self, campaign: CampaignId) -> Result<Option<StoredCampaign>, StoreError>;
     async fn list_campaigns(&self) -> Result<Vec<StoredCampaign>, StoreError>;
     async fn tally(&self, campaign: CampaignId) -> Result<Tally, StoreError>;
@@ -788,6 +857,8 @@ pub trait Lists: Send + Sync {
     async fn lists(&self, campaign: CampaignId) -> Result<Vec<StoredList>, StoreError>;
     async fn row_counts(&self, campaign: CampaignId) -> Result<RowCounts, StoreError>;
     async fn person_counts(&self, campaign: CampaignId) -> Result<PersonCounts, StoreError>;
+    /// Whether some person has this flag.
+    async fn any_flagged(&self, campaign: CampaignId, flag: Flags) -> Result<bool, StoreError>;
     /// How often each reason occurs.
     async fn bad_row_reasons(&self, campaign: CampaignId) -> Result<BTreeMap<String, u64>, StoreError>;
     /// In the order of the lists, after `after`, at most `most`.
@@ -844,6 +915,8 @@ pub trait Intake: Send + Sync {
     /// Stores the raw bytes, unique by digest; returns the id and whether it is new.
     async fn add_mail(&self, raw: &[u8], source: &str, now: Time) -> Result<(MailId, bool), StoreError>;
     async fn find_mail(&self, id: MailId) -> Result<Option<StoredMail>, StoreError>;
+    /// The last mail that came in; ids count up in the order in which mails were stored.
+    async fn newest_mail(&self) -> Result<Option<MailId>, StoreError>;
     /// Mails stored but not understood yet (a crash in between), oldest first, without their bytes.
     async fn list_unread(&self) -> Result<Vec<MailId>, StoreError>;
     /// Records what was understood, books what follows, and journals, in one transaction. Of the reports, `failed` moves
@@ -948,6 +1021,7 @@ pub trait Store:
     + Outbox
     + Campaigns
     + Lists
+    + Reach
     + Pins
     + Proposals
     + Intake
@@ -966,6 +1040,7 @@ impl<T> Store for T where
         + Outbox
         + Campaigns
         + Lists
+        + Reach
         + Pins
         + Proposals
         + Intake

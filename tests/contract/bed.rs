@@ -134,10 +134,19 @@ pub async fn file_notice(store: &impl Store) -> DeliveryId {
     let filed = store.file_notice(notice(breach, 1), &anna(), at(0)).await;
     filed.unwrap().unwrap()
 }
+/// Approves a draft, by one person.
+pub async fn approve(store: &impl Store, campaign: CampaignId) {
+    let hash = "a".repeat(64);
+    store
+        .approve_campaign(campaign, &hash, 1, &anna(), at(0))
+        .await
+        .unwrap();
+}
 /// A running campaign of `persons`.
 pub async fn run_campaign(store: &impl Store, persons: usize) -> CampaignId {
     let breach = add_breach(store).await;
     let campaign = add_campaign(store, breach, (0..persons).map(person).collect()).await;
+    approve(store, campaign).await;
     store.start(campaign, &anna(), at(0)).await.unwrap();
     campaign
 }

@@ -5,7 +5,7 @@ use breachpost::store::{Campaigns, Outbox, Tally};
 use serde_json::json;
 
 use crate::bed::{
-    Bed, accepted, add_breach, add_campaign, anna, at, claim, done, in_doubt, intact, person, put_on_wire, refusal,
+    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, done, in_doubt, intact, person, put_on_wire, refusal,
     run_campaign, worker,
 };
 
@@ -23,12 +23,13 @@ pub async fn nobody_is_due_before_the_start(bed: &impl Bed) {
         }
     );
 
+    approve(&store, campaign).await;
     store.start(campaign, &anna(), at(2)).await.unwrap();
     store.start(campaign, &anna(), at(3)).await.unwrap();
     assert_eq!(claim(&store, worker(1), 9, at(4)).await.len(), 2);
     let found = store.find_campaign(campaign).await.unwrap().unwrap();
     assert_eq!(
-        (found.state.as_str(), found.breach, found.content.clone()),
+        (found.state.name(), found.breach, found.content.clone()),
         ("running", breach, json!({}))
     );
     assert_eq!(store.list_campaigns().await.unwrap(), [found]);

@@ -45,6 +45,7 @@ fn acknowledgement(mail: MailId) -> Acknowledgement {
 pub async fn a_mail_is_stored_once(bed: &impl Bed) {
     let store = bed.open();
     assert!(!store.seen("maildir:1").await.unwrap());
+    assert_eq!(store.newest_mail().await.unwrap(), None);
     let (id, new) = store.add_mail(RAW, "maildir:1", at(1)).await.unwrap();
     assert!(new);
     assert_eq!(bed.open().add_mail(RAW, "maildir:2", at(2)).await.unwrap(), (id, false));
@@ -65,6 +66,8 @@ pub async fn what_was_not_understood_is_found_again(bed: &impl Bed) {
     let store = bed.open();
     let (first, _) = store.add_mail(b"one", "ingest", at(1)).await.unwrap();
     let (second, _) = store.add_mail(b"two", "ingest", at(1)).await.unwrap();
+    assert!(second.row() > first.row());
+    assert_eq!(bed.open().newest_mail().await.unwrap(), Some(second));
     assert_eq!(store.list_unread().await.unwrap(), [first, second]);
     let other = Understanding {
         notice: None,

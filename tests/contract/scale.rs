@@ -7,7 +7,7 @@ use breachpost::store::sqlite::Sqlite;
 use breachpost::store::{Campaigns, ListTarget, Lists, Outbox, Tally};
 use serde_json::json;
 
-use crate::bed::{Bed, accepted, add_breach, anna, at, claim, done, intact, list, person, row, worker};
+use crate::bed::{Bed, accepted, add_breach, anna, approve, at, claim, done, intact, list, person, row, worker};
 use crate::sqlite::Home;
 
 const PERSONS: usize = 1_000_000;
@@ -54,6 +54,7 @@ async fn a_million_persons() {
     store.end_list(open.list, &anna(), at(0)).await.unwrap();
     let rate = PERSONS as f64 / start.elapsed().as_secs_f64();
     println!("import: {rate:.0} persons/s");
+    approve(&store, campaign).await;
     store.start(campaign, &anna(), at(0)).await.unwrap();
 
     let batches = batches(&store, 200).await;

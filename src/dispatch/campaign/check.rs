@@ -174,7 +174,7 @@ async fn line(office: &Office, campaign: &StoredCampaign) -> Result<CampaignLine
     Ok(CampaignLine {
         id: campaign.id,
         breach: campaign.breach,
-        state: campaign.state.clone(),
+        state: campaign.state.name().to_owned(),
         created_at: campaign.created_at,
         counts,
         coverage: Coverage::of(&counts, &tally),

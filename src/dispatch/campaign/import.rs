@@ -12,19 +12,20 @@ use crate::dispatch::desk::breach;
 use crate::dispatch::office::{Office, OfficeError};
 use crate::message::template::Audience;
 use crate::message::token::{hex, sha256_hex};
+use crate::model::Time;
 use crate::model::id::{Actor, BreachId, CampaignId};
 use crate::model::recipient::{self, Columns, ColumnsError, Fields, Mapping, Meaning, Understood};
 use crate::reading::table::{Options, Row, Table, TableError};
 use crate::store::{ListTarget, NewBadRow, NewList, NewPerson, NewRow, OpenList, RowContent, RowCounts, StoreError};
 
-use super::CampaignContent;
+use super::{CampaignContent, Wording, keys};
 
 /// Rows of one transaction: enough that committing costs little, few enough that others wait less than a second.
 const CHUNK_ROWS: usize = 5_000;
 /// A chunk of long rows ends earlier, so that memory stays bounded whatever the cells hold.
 const CHUNK_BYTES: usize = 4 << 20;
-/// Chunks that wait for the store while the next is read.
-const CHUNKS_WAITING: usize = 2;
+/// Chunks that wait for the store while the next is read. A chunk has some 8 MiB.
+const CHUNKS_WAITING: usize = 1;
 /// The most rows of one list; a campaign may have several lists.
 pub const MAX_ROWS: u64 = 10_000_000;
 
@@ -147,6 +148,8 @@ pub async fn content(
         reference: breach.to_string(),
         authority: authority.map(|profile| profile.name(fallback_language).to_owned()),
         fallback_language: fallback_language.to_owned(),
+        wording: Wording::default(),
+        encrypt: office.config.campaign.encrypt,
     })
 }
 
@@ -250,8 +253,8 @@ async fn bring_in(
     let (chunks, mut waiting) = mpsc::channel::<Vec<NewRow>>(CHUNKS_WAITING);
     let reader = {
         let table = table.clone();
-        let begin = open.done;
-        tokio::task::spawn_blocking(move || read_chunks(&table, &columns, begin, &chunks))
+        let (begin, now) = (open.done, office.now());
+        tokio::task::spawn_blocking(move || read_chunks(&table, &columns, begin, &chunks, now))
     };
     let mut counts = office.store.row_counts(open.campaign).await?;
     while let Some(rows) = waiting.recv().await {
@@ -283,6 +286,7 @@ fn read_chunks(
     columns: &Columns,
     begin: u64,
     chunks: &mpsc::Sender<Vec<NewRow>>,
+    now: Time,
 ) -> Result<[u8; 32], TableError> {
     let mut rows = table.rows()?;
     let mut passed = 0;
@@ -295,7 +299,7 @@ fn read_chunks(
             continue;
         }
         bytes += row.cells.iter().map(String::len).sum::<usize>();
-        chunk.push(judge(columns, row));
+        chunk.push(judge(columns, row, now));
         if chunk.len() == CHUNK_ROWS || bytes > CHUNK_BYTES {
             bytes = 0;
             let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK_ROWS));
@@ -312,7 +316,7 @@ fn read_chunks(
 }
 
 /// What one row comes to, as the store takes it.
-fn judge(columns: &Columns, row: Row) -> NewRow {
+fn judge(columns: &Columns, row: Row, now: Time) -> NewRow {
     let corrects = columns
         .place(&Meaning::BadRow)
         .and_then(|place| row.cells.get(place)?.trim().parse().ok());
@@ -328,13 +332,13 @@ fn judge(columns: &Columns, row: Row) -> NewRow {
         }))
     };
     let content = match recipient::understand(columns, &row) {
-        Understood::Usable(person) => RowContent::Person(Box::new(NewPerson {
+        Understood::Usable(mut person) => RowContent::Person(Box::new(NewPerson {
+            flags: keys::keep_usable(&mut person, now),
             key: person.key,
             address: person.address,
             domain: person.domain,
             language: person.language.unwrap_or_default(),
             country: person.country,
-            flags: person.flags,
             fields: person.fields,
         })),
         Understood::Unusable { why, key, fields } => bad(why.reason, why.column, key, fields, row),

@@ -1,21 +1,33 @@
-//! One person's letter, written when its delivery is claimed. Knows nothing of lists or of sending.
+//! One person's letter, written when its delivery is claimed, and sealed where the person's certificate is known. Knows
+//! nothing of lists or of sending.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use crate::message::facts::{PersonContext, PersonFacts};
+use crate::config::Encrypt;
+use crate::directory::certificate::Usable;
+use crate::message::facts::{Discreet, PersonContext, PersonFacts};
+use crate::message::key::OurKey;
 use crate::message::mime::{self, Content, Headers, Mailbox, MimeError};
-use crate::message::template::{Audience, TemplateError, Templates};
+use crate::message::seal::{self, SealError};
+use crate::message::template::{Audience, Filled, TemplateError, Templates};
 use crate::model::Time;
 use crate::model::breach::{Contact, Record};
 use crate::model::id::CampaignId;
-use crate::model::recipient::Fields;
+use crate::model::recipient::{Fields, Flags};
 use crate::store::StoreError;
 
+use super::keys;
+use super::wording::Wording;
 use crate::dispatch::desk::breach;
 use crate::dispatch::office::{Office, OfficeError};
+
+/// Of the sealed messages of one template and language, the first and then one in so many is opened again and compared;
+/// of the others the packets are checked (design: invariant 2).
+const FULL_CHECK_EVERY: u64 = 1_000;
 
 /// What the messages of a campaign are made from; fixed when the campaign is made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +38,10 @@ pub struct CampaignContent {
     /// The authority people may complain to.
     pub authority: Option<String>,
     pub fallback_language: String,
+    #[serde(default)]
+    pub wording: Wording,
+    #[serde(default)]
+    pub encrypt: Encrypt,
 }
 
 /// A letter could not be written.
@@ -37,6 +53,10 @@ pub enum LetterError {
     Render(#[from] TemplateError),
     #[error("the mail could not be written")]
     Mime(#[from] MimeError),
+    #[error("there is no usable certificate of this person, and the campaign is encrypted for everybody")]
+    NoCertificate,
+    #[error("the mail could not be sealed")]
+    Seal(#[from] SealError),
 }
 
 /// Why, in one line without personal data.
@@ -44,7 +64,11 @@ pub fn why(error: &LetterError) -> String {
     match error {
         LetterError::Fields(_) => "the person's fields are not understood".to_owned(),
         LetterError::Render(_) => "the text could not be rendered; see `templates`".to_owned(),
-        LetterError::Mime(_) => "a field of this person cannot stand in a mail".to_owned(),
+        LetterError::Mime(_) | LetterError::Seal(SealError::Mime(_)) => {
+            "a field of this person cannot stand in a mail".to_owned()
+        }
+        LetterError::NoCertificate => "no usable certificate, and the campaign is encrypted for everybody".to_owned(),
+        LetterError::Seal(_) => "the mail could not be sealed to the person's certificate".to_owned(),
     }
 }
 
@@ -56,13 +80,18 @@ pub struct Letter {
     zone: Tz,
     organisation: String,
     contact: Option<Contact>,
+    /// `None` where nothing will be encrypted.
+    our: Option<Arc<OurKey>>,
+    /// Sealed messages by language.
+    sealed: Mutex<HashMap<String, u64>>,
 }
 
 impl Letter {
     /// Reads the campaign's fixed content.
     ///
     /// # Errors
-    /// No such campaign, or content that another version wrote.
+    /// No such campaign, content that another version wrote, or our key cannot be used and some person's certificate is
+    /// known.
     pub async fn of(office: &Office, id: CampaignId) -> Result<Self, OfficeError> {
         let missing = || StoreError::NotFound {
             what: "campaign",
@@ -74,20 +103,31 @@ impl Letter {
                 what: "campaign",
                 why: error.to_string(),
             })?;
+        let seals = content.encrypt != Encrypt::Never && office.store.any_flagged(id, Flags::CERTIFICATE).await?;
+        let mut sender = office.sender();
+        if let Some(unnamed) = &content.wording.discreet {
+            sender.name = Some(unnamed.sender.clone());
+        }
         Ok(Self {
-            sender: office.sender(),
+            sender,
             zone: breach::zone_of(office, &content.record),
             organisation: office.config.organisation.name.as_str().to_owned(),
             contact: office.usual_contact(),
             content,
             templates: Arc::clone(&office.templates),
+            our: match seals {
+                true => Some(office.our_key().await?),
+                false => None,
+            },
+            sealed: Mutex::default(),
         })
     }
 
-    /// One person's mail, clear, complete in law, with the headers for individuals (facts: law §6.4).
+    /// One person's mail, complete in law, with the headers for individuals (facts: law §6.4); encrypted as the campaign's
+    /// policy says.
     ///
     /// # Errors
-    /// Fields or a text that cannot stand in a mail.
+    /// Fields or a text that cannot stand in a mail; no certificate where one is required; a seal that fails its check.
     pub fn write(
         &self,
         address: &str,
@@ -96,52 +136,26 @@ impl Letter {
         message_id: &str,
         now: Time,
     ) -> Result<Vec<u8>, LetterError> {
-        let fields: Fields = serde::Deserialize::deserialize(fields).map_err(LetterError::Fields)?;
-        let name = fields.first("name").map(str::to_owned);
-        // Where the list says more than we understand, naming only a part would mislead: then the record's own categories
-        // stand, which cover everybody.
-        let understood = fields.all("data_other").is_empty() && !fields.all("data").is_empty();
-        let language = if self.templates.languages(Audience::Individual).contains(&language) {
-            language
-        } else {
-            &self.content.fallback_language
+        let fields = understood(fields)?;
+        let usable = match self.content.encrypt {
+            Encrypt::Never => None,
+            Encrypt::WhenKnown => keys::usable(&fields, address, now),
+            Encrypt::Required => Some(keys::usable(&fields, address, now).ok_or(LetterError::NoCertificate)?),
         };
-        let facts = PersonFacts::new(
-            &self.content.record,
-            &PersonContext {
-                labels: self.templates.labels(language)?,
-                timezone: self.zone,
-                reference: self.content.reference.clone(),
-                person_name: name.clone(),
-                data: understood.then(|| fields.all("data").to_vec()),
-                not_affected: Vec::new(),
-                what_happened: None,
-                consequences: None,
-                measures: None,
-                discreet: None,
-                organisation: self.organisation.clone(),
-                contact: self.contact.clone(),
-                updates_at: None,
-                authority_name: self.content.authority.clone(),
-                authority_address: None,
-            },
-        );
-        let rendered = self.templates.render_individual(&facts)?;
+        let filled = self.fill_for(language, &fields)?;
+        let rendered = filled.rendered();
         let content = Content {
-            subject: rendered.subject.clone(),
+            subject: rendered.subject,
             text: rendered.text,
-            html: None,
+            html: self.content.wording.html.then(|| filled.html()),
             attachments: Vec::new(),
-            language: language.to_owned(),
+            language: filled.language,
         };
         let headers = Headers {
             from: self.sender.clone(),
             reply_to: None,
-            to: Mailbox {
-                name,
-                address: address.to_owned(),
-            },
-            outer_subject: rendered.subject,
+            to: Mailbox::new(fields.first("name"), address),
+            outer_subject: format!("Encrypted message {}", self.content.reference),
             message_id: message_id.to_owned(),
             date: now,
             in_reply_to: None,
@@ -152,6 +166,83 @@ impl Letter {
                 ("X-Auto-Response-Suppress".to_owned(), "OOF, AutoReply".to_owned()),
             ],
         };
-        Ok(mime::clear_mail(&content, &headers)?)
+        match (usable, &self.our) {
+            (Some(usable), Some(our)) => self.seal(&content, &headers, our, &usable, now),
+            _ => Ok(mime::clear_mail(&content, &headers)?),
+        }
     }
+
+    /// What one person is told, to be had as text and as HTML.
+    ///
+    /// # Errors
+    /// Fields that are not understood, or a template that cannot be filled.
+    pub fn fill(&self, language: &str, fields: &serde_json::Value) -> Result<Filled, LetterError> {
+        self.fill_for(language, &understood(fields)?)
+    }
+
+    fn fill_for(&self, language: &str, fields: &Fields) -> Result<Filled, LetterError> {
+        let wording = &self.content.wording;
+        if language.is_empty() && !wording.stacked.is_empty() {
+            let each = wording.stacked.iter().map(|language| self.facts(language, fields));
+            return Ok(self.templates.fill_stacked(&each.collect::<Result<Vec<_>, _>>()?)?);
+        }
+        let known = self.templates.languages_of(Audience::Individual, wording.variant());
+        let language = match known.contains(&language) {
+            true => language,
+            false => &self.content.fallback_language,
+        };
+        Ok(self.templates.fill_individual(&self.facts(language, fields)?)?)
+    }
+
+    fn facts(&self, language: &str, fields: &Fields) -> Result<PersonFacts, TemplateError> {
+        let wording = &self.content.wording;
+        let typed = wording.texts.get(language).cloned().unwrap_or_default();
+        // Where the list says more than we understand, naming only a part would mislead: then the record's own categories
+        // stand, which cover everybody.
+        let understood = fields.all("data_other").is_empty() && !fields.all("data").is_empty();
+        let context = PersonContext {
+            person_name: fields.first("name").map(str::to_owned),
+            data: understood.then(|| fields.all("data").to_vec()),
+            what_happened: typed.what_happened,
+            consequences: typed.consequences,
+            measures: typed.measures,
+            discreet: wording.discreet.as_ref().map(Discreet::from),
+            contact: self.contact.clone(),
+            updates_at: wording.updates_at.clone(),
+            authority_name: self.content.authority.clone(),
+            ..PersonContext::new(
+                self.templates.labels(language)?,
+                self.zone,
+                self.content.reference.clone(),
+                self.organisation.clone(),
+            )
+        };
+        Ok(PersonFacts::new(&self.content.record, &context))
+    }
+
+    fn seal(
+        &self,
+        content: &Content,
+        headers: &Headers,
+        our: &OurKey,
+        to: &Usable,
+        now: Time,
+    ) -> Result<Vec<u8>, LetterError> {
+        let sealed = seal::seal(content, headers, our, to, now)?;
+        let before = {
+            let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = sealed.entry(content.language.clone()).or_default();
+            *count += 1;
+            *count - 1
+        };
+        match before % FULL_CHECK_EVERY {
+            0 => seal::self_check(&sealed, content, our, to)?,
+            _ => seal::check_structure(&sealed, our, to)?,
+        }
+        Ok(sealed.mail)
+    }
+}
+
+fn understood(fields: &serde_json::Value) -> Result<Fields, LetterError> {
+    Deserialize::deserialize(fields).map_err(LetterError::Fields)
 }

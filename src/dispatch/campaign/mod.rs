@@ -4,6 +4,9 @@
 pub mod bad_rows;
 pub mod check;
 pub mod import;
+mod keys;
 mod letters;
+pub mod wording;
 
 pub use letters::{CampaignContent, Letter, LetterError, why};
+pub use wording::Wording;

@@ -10,7 +10,8 @@ use crate::directory::profile::Expected;
 use crate::model::Time;
 use crate::model::alert::{About, Alarm, Condition, Stage};
 use crate::model::delivery::DeliveryState;
-use crate::model::id::{BreachId, CampaignId, MailId, Reference};
+use crate::model::id::{BreachId, CampaignId, Reference};
+use crate::model::inquiry::Inquiry;
 use crate::model::notice::{NoticeKind, NoticeState};
 use crate::store::HealthNote;
 
@@ -40,7 +41,7 @@ pub struct Snapshot {
     /// Neither drafts nor withdrawn ones.
     pub notices: Vec<NoticeFacts>,
     /// Open ones.
-    pub inquiries: Vec<InquiryFacts>,
+    pub inquiries: Vec<Inquiry>,
     pub keys: Vec<KeyFacts>,
     pub health: Vec<HealthNote>,
     pub paused: Vec<CampaignId>,
@@ -80,17 +81,6 @@ pub struct NoticeFacts {
     pub acknowledgement: Expected,
     /// The certificate it was sealed to.
     pub sealed_to: Option<String>,
-}
-
-/// A question of an authority that waits for our answer.
-#[derive(Debug, Clone)]
-pub struct InquiryFacts {
-    /// The mail that asks.
-    pub mail: MailId,
-    pub notice: Reference,
-    pub breach: BreachId,
-    pub authority: String,
-    pub due: Time,
 }
 
 /// A certificate or key that can end.
@@ -200,7 +190,7 @@ fn update_due(zone: Tz, breach: &BreachFacts, now: Time) -> Option<Alarm> {
 }
 
 /// Told at once, again when little time is left, and when none is.
-fn inquiry_due(inquiry: &InquiryFacts, now: Time) -> Alarm {
+fn inquiry_due(inquiry: &Inquiry, now: Time) -> Alarm {
     let stage = match inquiry.due - now {
         left if left < TimeDelta::zero() => Stage::Passed,
         left => nearest(&[INQUIRY_HOURS], left, TimeDelta::hours).map_or(Stage::Now, Stage::HoursBefore),

@@ -2,14 +2,17 @@
 //! [`Snapshot`](super::conditions::Snapshot). Judges nothing but what only a look can tell: a full disk, mail that waits,
 //! a clock that was set back.
 
+use std::collections::HashMap;
+
 use chrono::TimeDelta;
 
 use super::conditions::{BreachFacts, KeyFacts, NoticeFacts, Snapshot};
 use crate::directory::certificate::{self, CertificateFacts};
-use crate::directory::profile::{AuthorityKind, Expected};
+use crate::directory::profile::{AuthorityKind, Expected, Profile};
 use crate::dispatch::checkup::{self, LOW_DISK_BYTES};
 use crate::dispatch::desk::overview::needs_no_notice;
 use crate::dispatch::office::{Office, OfficeError};
+use crate::model::campaign::CampaignState;
 use crate::model::Time;
 use crate::model::breach::Record;
 use crate::model::notice::{Notice, NoticeState, Protection};
@@ -30,22 +33,23 @@ pub(super) async fn survey(office: &Office, channels: &[String], now: Time) -> R
     note_tray(office, now).await?;
     note_clock(office, now).await?;
     note_disk(office, now).await?;
-    let mut notices = Vec::new();
+    let (mut notices, mut profiles) = (Vec::new(), Profiles::default());
     for notice in office.store.list_notices(None).await? {
-        notices.extend(notice_facts(office, notice).await?);
+        notices.extend(notice_facts(office, &mut profiles, notice).await?);
     }
+    let own = office.own_authority();
     let breaches = office.store.list_breaches().await?;
     let campaigns = office.store.list_campaigns().await?;
-    let paused = campaigns.into_iter().filter(|campaign| campaign.state == "paused");
+    let paused = campaigns.into_iter().filter(|campaign| matches!(campaign.state, CampaignState::Paused { .. }));
     Ok(Snapshot {
         remind_hours_before: office.config.alerts.remind_hours_before.clone(),
         zone: office.zone(),
         breaches: breaches
             .iter()
-            .filter_map(|stored| breach_facts(office, stored))
+            .filter_map(|stored| breach_facts(own.as_ref(), stored))
             .collect(),
         notices,
-        inquiries: Vec::new(),
+        inquiries: office.store.list_inquiries(true).await?,
         keys: keys(office, now).await?,
         health: health(office, channels).await?,
         paused: paused.map(|campaign| campaign.id).collect(),
@@ -53,7 +57,7 @@ pub(super) async fn survey(office: &Office, channels: &[String], now: Time) -> R
 }
 
 /// A record that is not understood costs its own alarms, and nobody else's.
-fn breach_facts(office: &Office, stored: &StoredBreach) -> Option<BreachFacts> {
+fn breach_facts(own_authority: Option<&String>, stored: &StoredBreach) -> Option<BreachFacts> {
     let record: Record = match serde_json::from_value(stored.record.clone()) {
         Ok(record) => record,
         Err(_) => {
@@ -65,13 +69,27 @@ fn breach_facts(office: &Office, stored: &StoredBreach) -> Option<BreachFacts> {
     let needed = !needs_no_notice(&record);
     Some(BreachFacts {
         id: stored.id,
-        authority: lead.or_else(|| office.own_authority()),
+        authority: lead.or_else(|| own_authority.cloned()),
         deadline: record.strict_deadline().filter(|_| needed),
         update_due: record.next_update_due.map(|when| when.day()),
     })
 }
 
-async fn notice_facts(office: &Office, notice: Notice) -> Result<Option<NoticeFacts>, OfficeError> {
+/// Profiles by their ids, each read once in a look; `None` for one that is not there or cannot be used.
+#[derive(Default)]
+struct Profiles(HashMap<String, Option<Profile>>);
+impl Profiles {
+    fn find(&mut self, office: &Office, id: &str) -> Option<&Profile> {
+        let read = || office.directory.find(id).ok();
+        self.0.entry(id.to_owned()).or_insert_with(read).as_ref()
+    }
+}
+
+async fn notice_facts(
+    office: &Office,
+    profiles: &mut Profiles,
+    notice: Notice,
+) -> Result<Option<NoticeFacts>, OfficeError> {
     // What was acknowledged or called off needs no look at its delivery.
     let settled = notice.acknowledgement.is_some() || notice.withdrawn_at.is_some();
     let delivery = match notice.delivery.filter(|_| !settled) {
@@ -82,11 +100,11 @@ async fn notice_facts(office: &Office, notice: Notice) -> Result<Option<NoticeFa
     if matches!(state, NoticeState::Draft | NoticeState::Withdrawn) {
         return Ok(None);
     }
-    let profile = office.directory.find(&notice.authority).ok();
-    let acknowledgement = profile.as_ref().map(|profile| &profile.acknowledgement);
+    let profile = profiles.find(office, &notice.authority);
+    let acknowledgement = profile.map(|profile| &profile.acknowledgement);
     Ok(Some(NoticeFacts {
         state,
-        supervisory: profile.as_ref().is_none_or(|p| p.kind == AuthorityKind::Supervisory),
+        supervisory: profile.is_none_or(|p| p.kind == AuthorityKind::Supervisory),
         acknowledged_within: acknowledgement
             .and_then(|ack| ack.within_hours)
             .map(|hours| TimeDelta::hours(i64::from(hours))),

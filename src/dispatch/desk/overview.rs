@@ -120,7 +120,7 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
         campaigns.push(CampaignLine {
             id: campaign.id,
             breach: campaign.breach,
-            state: campaign.state,
+            state: campaign.state.name().to_owned(),
             tally,
         });
     }

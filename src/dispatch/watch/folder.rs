@@ -84,7 +84,7 @@ impl MaildirReader {
             let Some(raw) = self.bytes(&maildir, &entry, office) else {
                 continue;
             };
-            taken += usize::from(take_in(office, &raw, &source).await?);
+            taken += usize::from(take_in(office, raw, &source).await?);
             self.known.insert(short(&entry.unique));
         }
         self.listed = Some((stamp, Instant::now()));

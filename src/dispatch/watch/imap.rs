@@ -234,7 +234,7 @@ impl ImapReader {
             }
             let size = sizes.iter().find(|(found, _)| found == uid).map(|(_, size)| *size);
             if let Some(raw) = unless(stop, self.fetch(session, *uid, size, office)).await? {
-                taken += usize::from(take_in(office, &raw, &source).await?);
+                taken += usize::from(take_in(office, raw, &source).await?);
             }
         }
         Ok(taken)

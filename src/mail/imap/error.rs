@@ -8,7 +8,7 @@ use crate::model::delivery::FaultCause;
 pub enum ImapError {
     #[error("clear text (tls=none) to {host} is refused: it is for loopback only; leave tls=none out to use STARTTLS")]
     ClearText { host: String },
-    #[error("TLS towards the mailbox's server cannot be prepared")]
+    #[error(transparent)]
     Trust(#[from] TrustError),
     #[error("cannot connect to {host}: {why}")]
     Connect { host: String, why: String },

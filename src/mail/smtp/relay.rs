@@ -78,7 +78,7 @@ pub enum RelayError {
     ClearText { host: String },
     #[error("the EHLO name {name} cannot be used: {why}")]
     Helo { name: String, why: String },
-    #[error("TLS towards the relay cannot be prepared")]
+    #[error(transparent)]
     Trust(#[from] TrustError),
 }
 

@@ -98,10 +98,16 @@ pub(super) fn in_line(line: &str) -> Vec<(usize, usize, String)> {
                 || c.is_control()
                 || "<>()[],;:\"\u{201c}\u{201d}\u{ab}\u{bb}（）：，。「」『』、".contains(c)
         };
-        let start = line[..at]
-            .rfind(stops)
-            .map_or(0, |stop| stop + line[stop..].chars().next().map_or(1, char::len_utf8));
-        let end = line[at..].find(stops).map_or(line.len(), |stop| at + stop);
+        // Where words are written without spaces, an address ends where its script does.
+        let near = |c: Option<char>| c.is_some_and(|c| c.is_ascii());
+        let (before, after) = (
+            near(line[..at].chars().next_back()),
+            near(line[at + 1..].chars().next()),
+        );
+        let start = line[..at].rfind(|c: char| stops(c) || (before && is_wide(c)));
+        let start = start.map_or(0, |stop| stop + line[stop..].chars().next().map_or(1, char::len_utf8));
+        let end = line[at..].find(|c: char| stops(c) || (after && is_wide(c)));
+        let end = end.map_or(line.len(), |stop| at + stop);
         let word = line[start..end]
             .trim_end_matches(['.', '!', '?', '\'', '*', '/'])
             .trim_start_matches(['\'', '*', '=']);
@@ -112,6 +118,11 @@ pub(super) fn in_line(line: &str) -> Vec<(usize, usize, String)> {
         from = end.max(at + 1);
     }
     found
+}
+
+/// Letters of scripts that put no spaces between words.
+fn is_wide(c: char) -> bool {
+    ('\u{2e80}'..='\u{ffdc}').contains(&c)
 }
 
 #[cfg(test)]
@@ -149,6 +160,8 @@ mod tests {
         assert_eq!(found("550 5.1.1 <a@b.example>... User unknown"), ["a@b.example"]);
         assert_eq!(found("to: a@b.example, c@d.example."), ["a@b.example", "c@d.example"]);
         assert_eq!(found("收件人（a@b.example）不存在"), ["a@b.example"]);
+        assert_eq!(found("收件人a@b.example不存在"), ["a@b.example"]);
+        assert_eq!(found("发给 用户@例子.example"), ["用户@例子.example"]);
         assert!(found("x @ y, @b.example, a@, a@1.2.3, host@[").is_empty());
     }
 }

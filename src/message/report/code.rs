@@ -132,7 +132,8 @@ impl Meanings {
     /// Of several meanings in a text, the first listed in the file: it goes from the sure to the vague.
     fn meaning(&self, words: &str) -> Option<&'static str> {
         let folded = phrases::fold(words);
-        let best = self.automaton.found(&folded).map(|(phrase, ..)| phrase).min()?;
+        let found = self.automaton.found(&folded);
+        let best = found.iter().map(|(phrase, ..)| *phrase).min()?;
         Some(self.of_phrase[best])
     }
 }

@@ -46,26 +46,27 @@ impl Status {
     pub(super) fn read(text: &str) -> Self {
         let mut status = Self::default();
         let mut group = Group::default();
-        let mut after_gap = false;
-        for (name, value) in unfolded(text) {
-            if name.is_empty() {
-                after_gap = true;
-                continue;
-            }
-            let repeated = match name.as_str() {
-                "final-recipient" => group.final_recipient.is_some(),
-                "original-recipient" => group.original_recipient.is_some(),
-                "action" => group.action.is_some() && group.is_addressed(),
-                _ => false,
-            };
-            // RFC 3464 §2.3 puts the addresses of a group before all else.
-            let addresses = matches!(name.as_str(), "final-recipient" | "original-recipient");
-            let begun = after_gap || group.action.is_some() || group.status.is_some();
-            if repeated || (begun && addresses && group.is_addressed()) {
+        let fields = unfolded(text);
+        for block in fields.split(|(name, _)| name.is_empty()) {
+            let holds = |name: &str| block.iter().filter(|(known, _)| known == name).count();
+            let addressed = holds("final-recipient") + holds("original-recipient") > 0;
+            if addressed && group.is_addressed() {
                 status.close(std::mem::take(&mut group));
             }
-            after_gap = false;
-            status.take(&mut group, &name, value);
+            // RFC 3464 §2.3 puts the addresses of a group first; servers put them anywhere.
+            let several = holds("final-recipient") > 1 || holds("action") > 1;
+            for (name, value) in block {
+                let repeated = match name.as_str() {
+                    "final-recipient" => group.final_recipient.is_some(),
+                    "original-recipient" => group.original_recipient.is_some() || (several && group.action.is_some()),
+                    "action" => group.action.is_some() && group.is_addressed(),
+                    _ => false,
+                };
+                if repeated {
+                    status.close(std::mem::take(&mut group));
+                }
+                status.take(&mut group, name, value.clone());
+            }
         }
         if group.is_addressed() || group.action.is_some() {
             status.close(group);
@@ -98,8 +99,8 @@ impl Status {
             "final-recipient" => set(&mut group.final_recipient, value),
             "original-recipient" => set(&mut group.original_recipient, value),
             "x-actual-recipient" => set(&mut group.actual_recipient, value),
-            "action" if alone => set(&mut self.action, value),
-            "status" if alone => set(&mut self.status, value),
+            "action" if alone && self.recipients.is_empty() => set(&mut self.action, value),
+            "status" if alone && self.recipients.is_empty() => set(&mut self.status, value),
             "action" => set(&mut group.action, value),
             "status" => set(&mut group.status, value),
             "diagnostic-code" => set(&mut group.diagnostic, without_type(&value)),
@@ -147,10 +148,10 @@ pub(super) fn unfolded(text: &str) -> Vec<(String, String)> {
                 fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
             }
             (_, Some((name, value))) if !name.is_empty() => {
-                if value.len() < MOST_CHARS * 4 {
-                    value.push(' ');
-                    value.push_str(line.trim());
-                }
+                // Of an endless value the rest is left out.
+                let room = (MOST_CHARS * 4).saturating_sub(value.len());
+                value.push(' ');
+                value.push_str(&line.trim()[..line.trim().floor_char_boundary(room)]);
             }
             // A whole group may be indented.
             (Some((name, value)), _) => fields.push((name.to_ascii_lowercase(), value.trim().to_owned())),

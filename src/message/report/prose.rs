@@ -86,11 +86,16 @@ fn from_daemon(mail: &Opened) -> bool {
             || from
                 .name
                 .as_deref()
-                .is_some_and(|name| NAMES.found(&fold(name)).next().is_some())
+                .is_some_and(|name| !NAMES.found(&fold(name)).is_empty())
     }) || (mail.from.is_empty()
         && mail
             .header("From")
             .is_some_and(|from| is_daemon(from.trim_matches(['<', '>', ' ', '"']))))
+}
+
+/// Whether a mail server sent it: by its From, with the null path.
+pub(super) fn from_server(mail: &Opened) -> bool {
+    mail.return_path.as_deref() == Some("") && from_daemon(mail)
 }
 
 fn is_daemon(address: &str) -> bool {
@@ -98,7 +103,7 @@ fn is_daemon(address: &str) -> bool {
         .split_once('@')
         .map_or(address, |(local, _)| local)
         .to_ascii_lowercase();
-    words().daemon_local_parts.iter().any(|known| local == *known)
+    words().daemon_local_parts.contains(&local)
 }
 
 /// What the server itself wrote: the text without the copy of the message.
@@ -128,29 +133,38 @@ fn split(mail: &Opened) -> (String, Option<String>) {
     for line in text.split_inclusive('\n').take(MOST_LINES) {
         let trimmed = line.trim();
         let after = at + line.len();
-        if trimmed.len() > 8 && trimmed.len() < 200 && SEPARATORS.found(&fold(trimmed)).next().is_some() {
+        if trimmed.len() > 8 && trimmed.len() < 200 && separates(&SEPARATORS, &fold(trimmed)) {
             return (text[..at].to_owned(), copy(&text[after..]));
         }
-        let may_begin = fields::field(trimmed).is_some_and(|(name, _)| {
-            [
-                "return-path",
-                "received",
-                "message-id",
-                "from",
-                "date",
-                "mime-version",
-                "delivered-to",
-                "dkim-signature",
-            ]
-            .iter()
-            .any(|known| name.eq_ignore_ascii_case(known))
-        });
+        let may_begin = !line.starts_with([' ', '\t'])
+            && fields::field(trimmed).is_some_and(|(name, _)| {
+                [
+                    "return-path",
+                    "received",
+                    "message-id",
+                    "from",
+                    "date",
+                    "mime-version",
+                    "delivered-to",
+                    "dkim-signature",
+                ]
+                .iter()
+                .any(|known| name.eq_ignore_ascii_case(known))
+            });
         if may_begin && let Some(found) = copy(&text[at..]).filter(|found| returned::begins_a_mail(found)) {
             return (text[..at].to_owned(), Some(found));
         }
         at = after;
     }
     (text.to_owned(), None)
+}
+
+/// A phrase of the list makes a separator where it is framed (`--- … ---`), announces (`…:`), or begins the line.
+fn separates(phrases: &Automaton, folded: &str) -> bool {
+    let framed = folded.starts_with(['-', '=', '*', '_', '#', '+']) || folded.ends_with([':', '-', '=', '_']);
+    let core = folded.find(|c: char| c.is_alphanumeric()).unwrap_or(0);
+    let found = phrases.found(folded);
+    found.iter().any(|(_, start, _)| framed || *start == core)
 }
 
 /// What follows a separator, without the indentation, quotes or rule that some put before it.
@@ -171,7 +185,8 @@ fn copy(text: &str) -> Option<String> {
 /// An address in the server's text, and how sure it is that it is a recipient.
 struct Candidate {
     line: usize,
-    /// Where the words after the address begin.
+    /// Where the address begins and where the words after it do.
+    start: usize,
     after: usize,
     address: String,
     rank: Rank,
@@ -251,18 +266,27 @@ fn told(address: String, action: Action, lines: &[&str], candidates: &[Candidate
             .map(|other| other.line)
             .min();
         let end = next.unwrap_or(lines.len()).min(own.line + SECTION_LINES);
-        let first = lines[own.line].get(own.after..).unwrap_or_default();
-        let mut section = vec![first.trim_start_matches([':', '>', ')', ']', '"', '\'', ',', ' '])];
+        let line = lines[own.line];
+        let labelled = line[..own.start].chars().any(char::is_alphanumeric);
+        // `Unknown user: anna@example.org` says it before the address.
+        let first = match labelled && (code::means_something(line) || code::reply_code(line).is_some()) {
+            true => line,
+            false => line[own.after..].trim_start_matches([':', '>', ')', ']', '"', '\'', ',', ' ']),
+        };
+        let mut section = vec![first];
         section.extend(&lines[own.line + 1..end.max(own.line + 1)]);
         best_line(&section)
     });
-    let whole = best_line(lines).filter(|(weight, _)| *weight >= Weight::Reply);
     // Of lines that weigh the same the first is taken: it stands nearest to the address.
     let mut best: Option<(Weight, String)> = None;
-    for found in sections.flatten().chain(whole) {
+    for found in sections.flatten() {
         if best.as_ref().is_none_or(|(weight, _)| found.0 > *weight) {
             best = Some(found);
         }
+    }
+    if best.as_ref().is_none_or(|(weight, _)| *weight < Weight::Meaning) {
+        let anywhere = best_line(lines).filter(|(weight, _)| *weight >= Weight::Meaning);
+        best = anywhere.or(best);
     }
     let diagnostic = best.map(|(_, line)| line).filter(|line| !line.is_empty());
     let status = code::derive(diagnostic.as_deref().unwrap_or_default(), action);
@@ -313,8 +337,8 @@ fn best_line(lines: &[&str]) -> Option<(Weight, String)> {
     let mut line = fields::one_line(from_reply(lines[number].trim()));
     for more in &lines[number + 1..] {
         let next = more.trim();
-        let goes_on =
-            more.starts_with([' ', '\t']) || (code::reply_code(next).is_some() && next.starts_with(['4', '5']));
+        let deeper = indent(more) > indent(lines[number]);
+        let goes_on = deeper || (code::reply_code(next).is_some() && next.starts_with(['4', '5']));
         let other = next.is_empty() || next.starts_with("<<<") || next.starts_with(">>>") || next.starts_with('(');
         if !goes_on || other || line.len() > DIAGNOSTIC_CHARS || weight == Weight::Words {
             break;
@@ -331,6 +355,10 @@ fn best_line(lines: &[&str]) -> Option<(Weight, String)> {
     Some((weight, line))
 }
 
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
 /// A quoted reply without what introduces it: `Remote host said: 550 …`, `(reason: 550 …)`, `<<< 550 …`, `#550 …`.
 fn from_reply(line: &str) -> &str {
     let bytes = line.as_bytes();
@@ -341,7 +369,7 @@ fn from_reply(line: &str) -> &str {
             && matches!(bytes.get(at + 3), Some(b' ' | b'-' | b':'));
         is_code && {
             let before = line[..*at].trim_end();
-            before.is_empty() || before.ends_with([':', '<', '#', '(', '\'', '"', '='])
+            before.is_empty() || before.ends_with([':', ';', '<', '#', '(', '\'', '"', '=', '-'])
         }
     });
     line[start.unwrap_or(0)..].trim_end_matches(['\'', '"'])
@@ -373,8 +401,9 @@ fn candidates(lines: &[&str]) -> Vec<Candidate> {
         let Some(rank) = rank(line, *start, &addresses) else {
             continue;
         };
-        found.extend(addresses.into_iter().map(|(_, after, address)| Candidate {
+        found.extend(addresses.into_iter().map(|(start, after, address)| Candidate {
             line: number,
+            start,
             after,
             address,
             rank,
@@ -447,7 +476,7 @@ fn labelled(label: &str, alone: bool) -> Option<Rank> {
     if label == "to" {
         return Some(Rank::Named);
     }
-    if recipient.found(&label).next().is_some() {
+    if !recipient.found(&label).is_empty() {
         return Some(Rank::Listed);
     }
     alone.then_some(Rank::Named)

@@ -104,7 +104,8 @@ pub(super) fn read_back(
     }
 }
 
-fn check_packets(message: &[u8], our: &OurKey, to: Reader<'_>) -> Result<(), Flaw> {
+/// Whether the packets are those that [`encrypt`] writes for these readers.
+pub(super) fn check_packets(message: &[u8], our: &OurKey, to: Reader<'_>) -> Result<(), Flaw> {
     let mut by_key: Vec<PKESK> = Vec::new();
     let mut by_passphrase: Vec<SKESK> = Vec::new();
     let mut containers = 0;

@@ -8,7 +8,8 @@ use handlebars::Template;
 use handlebars::template::{HelperTemplate, Parameter, TemplateElement};
 use serde_json::Value;
 
-use super::{Finding, HELPERS};
+use super::Finding;
+use super::helpers::HELPERS;
 
 /// What is wrong in `template`, whose facts look like `shape`: a complete example, in which nothing is empty.
 pub(super) fn walk(file: &str, template: &Template, shape: &Value) -> Vec<Finding> {

@@ -2,8 +2,8 @@
 //! of a campaign costs little beside its cryptography. Writes marks that `layout` turns into a page. A value is never looked
 //! at as a template; one that is not known is always said to be so.
 //!
-//! Takes what `check` lets pass and nothing more; the engine's own rendering took four times as long, for it copies every
-//! path and value it meets.
+//! Takes what `check` lets pass and nothing more. The engine's own rendering copies every path and value it meets: a notice
+//! of 5 KB took 43 µs with it and takes 17 so, where sealing takes 280 (`cargo bench --bench seal`).
 
 use handlebars::Template;
 use handlebars::template::{HelperTemplate, Parameter, TemplateElement};

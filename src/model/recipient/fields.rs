@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Different values kept of one field; what comes after them is left out and flagged.
 pub const MOST_VALUES: usize = 100;
 
 /// Merge fields of one person. Written as `{"name":["Anna Weber"],"order":["17","23"]}`.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Fields(BTreeMap<String, Vec<String>>);
+///
+/// In the order of the names. A list and not a map: thousands of them wait for the store while a list is imported.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Fields(Vec<(String, Vec<String>)>);
 
 impl Fields {
     /// The names with their values, in the order of the names.
@@ -20,14 +21,23 @@ impl Fields {
     }
     /// The first value of a field: that of the person's first row.
     pub fn first(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.first().map(String::as_str)
+        self.all(name).first().map(String::as_str)
     }
     /// All values of a field, each once, in the order of the rows.
     pub fn all(&self, name: &str) -> &[String] {
-        self.0.get(name).map_or(&[], Vec::as_slice)
+        self.place(name).map_or(&[], |place| self.0[place].1.as_slice())
     }
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+    /// Where a field stands, or where it would.
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| known.as_str().cmp(name))
+    }
+
+    /// Takes a field out, with all its values.
+    pub fn take(&mut self, name: &str) -> Vec<String> {
+        self.place(name).map_or_else(|_| Vec::new(), |place| self.0.remove(place).1)
     }
 
     /// Adds a value, unless it is empty or there already. False when the field is full and the value was left out.
@@ -35,9 +45,12 @@ impl Fields {
         if value.is_empty() {
             return true;
         }
-        let Some(values) = self.0.get_mut(name) else {
-            self.0.insert(name.to_owned(), vec![value]);
-            return true;
+        let values = match self.place(name) {
+            Ok(place) => &mut self.0[place].1,
+            Err(place) => {
+                self.0.insert(place, (name.to_owned(), vec![value]));
+                return true;
+            }
         };
         if values.contains(&value) {
             return true;
@@ -69,10 +82,21 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Fields {
         fields
     }
 }
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let sorted: BTreeMap<String, Vec<String>> = Deserialize::deserialize(deserializer)?;
+        Ok(Self(sorted.into_iter().collect()))
+    }
+}
 /// Names only: the values are a person's data.
 impl std::fmt::Debug for Fields {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 

@@ -131,6 +131,9 @@ impl Flags {
     /// This person's rows held more different values for a field than are kept.
     pub const VALUES_LEFT_OUT: Flags = Flags(1 << 7);
     pub const NO_NAME: Flags = Flags(1 << 8);
+    /// A certificate that could be used when the list came in.
+    pub const CERTIFICATE: Flags = Flags(1 << 9);
+    pub const BAD_CERTIFICATE: Flags = Flags(1 << 10);
 
     /// Each flag with the name it has in JSON and the words for a person, in the order in which they are shown.
     pub const ALL: &'static [(Flags, &'static str, &'static str)] = &[
@@ -174,6 +177,16 @@ impl Flags {
             Flags::VALUES_LEFT_OUT,
             "values_left_out",
             "with more than 100 different values in one field: the rest was left out",
+        ),
+        (
+            Flags::CERTIFICATE,
+            "certificate",
+            "with an OpenPGP certificate of their own: their messages are encrypted, unless campaign.encrypt is never",
+        ),
+        (
+            Flags::BAD_CERTIFICATE,
+            "bad_certificate",
+            "whose certificate cannot be used: expired, revoked, damaged, or it does not name their address",
         ),
     ];
 

@@ -21,6 +21,16 @@ impl Intake for Sqlite {
         self.read(move |conn| find_mail(conn, id)).await
     }
 
+    async fn newest_mail(&self) -> Result<Option<MailId>, StoreError> {
+        self.read(|conn| {
+            let sql = "SELECT MAX(id) FROM mails";
+            only(conn, "look for the newest mail", sql, [], |row| {
+                Ok(row.get::<_, Option<i64>>(0)?.map(MailId::new))
+            })
+        })
+        .await
+    }
+
     async fn list_unread(&self) -> Result<Vec<MailId>, StoreError> {
         self.read(|conn| {
             let sql = "SELECT id FROM mails WHERE understanding IS NULL ORDER BY id";

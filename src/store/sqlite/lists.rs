@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
-use super::campaigns::{conflict, state};
+use super::campaigns::{conflict, get, turn};
 use super::rows::{Json, Micros, Text, all, failed, json as json_text, one, only, run};
 use super::{Sqlite, Tx, journal, ledger, register};
 use crate::model::Time;
+use crate::model::campaign::CampaignEvent;
 use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, ListId};
 use crate::model::recipient::{Fields, Flags, PersonKey};
 use crate::store::{
@@ -46,13 +47,13 @@ impl Lists for Sqlite {
 
     async fn end_list(&self, list: ListId, by: &Actor, now: Time) -> Result<(), StoreError> {
         let by = by.clone();
-        self.write(move |tx| close(tx, list, "draft", "campaign.list_ended", &by, now))
+        self.write(move |tx| close(tx, list, CampaignEvent::ListEnded, "campaign.list_ended", &by, now))
             .await
     }
 
     async fn abandon_list(&self, list: ListId, by: &Actor, now: Time) -> Result<(), StoreError> {
         let by = by.clone();
-        self.write(move |tx| close(tx, list, "cancelled", "campaign.list_abandoned", &by, now))
+        self.write(move |tx| close(tx, list, CampaignEvent::Cancel, "campaign.list_abandoned", &by, now))
             .await
     }
 
@@ -76,6 +77,14 @@ impl Lists for Sqlite {
 
     async fn person_counts(&self, campaign: CampaignId) -> Result<PersonCounts, StoreError> {
         self.read(move |conn| count_persons(conn, campaign)).await
+    }
+
+    async fn any_flagged(&self, campaign: CampaignId, flag: Flags) -> Result<bool, StoreError> {
+        self.read(move |conn| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM persons WHERE +campaign = ?1 AND flags & ?2 <> 0)";
+            only(conn, "look at the persons", sql, params![campaign.row(), flag.0], |row| row.get(0))
+        })
+        .await
     }
 
     async fn bad_row_reasons(&self, campaign: CampaignId) -> Result<BTreeMap<String, u64>, StoreError> {
@@ -164,7 +173,7 @@ fn begin(tx: &mut Tx<'_>, list: &NewList, by: &Actor, now: Time) -> Result<OpenL
         params![campaign.row(), list.fingerprint],
         |row| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get(2)?)),
     )?;
-    match (state(tx.conn, campaign)?.as_str(), known) {
+    match (get(tx.conn, campaign)?.state.name(), known) {
         ("importing", Some((id, done, false))) => {
             return Ok(OpenList {
                 campaign,
@@ -179,7 +188,7 @@ fn begin(tx: &mut Tx<'_>, list: &NewList, by: &Actor, now: Time) -> Result<OpenL
                 "adding it again",
             ));
         }
-        ("draft" | "importing", None) if not_ended(tx.conn, campaign)?.is_none() => {}
+        ("draft" | "approved" | "importing", None) if not_ended(tx.conn, campaign)?.is_none() => {}
         (found, _) => return Err(conflict(campaign, found.to_owned(), "adding a list")),
     }
     run(
@@ -199,7 +208,7 @@ fn begin(tx: &mut Tx<'_>, list: &NewList, by: &Actor, now: Time) -> Result<OpenL
         ],
     )?;
     let id = ListId::new(tx.conn.last_insert_rowid());
-    set_state(tx.conn, campaign, "importing")?;
+    turn(tx, campaign, CampaignEvent::ListBegun, "adding a list", by, now)?;
     let facts = json!({ "campaign": campaign, "list": id, "rows": list.rows, "sha256": list.sha256 });
     journal::append(tx, "campaign.list_begun", &facts, by, now)?;
     Ok(OpenList {
@@ -229,11 +238,6 @@ fn add_campaign(
     let facts = json!({ "campaign": id, "breach": breach, "content_sha256": chain::sha256(content) });
     journal::append(tx, "campaign.created", &facts, by, now)?;
     Ok(id)
-}
-
-fn set_state(conn: &Connection, campaign: CampaignId, state: &str) -> Result<(), StoreError> {
-    let sql = "UPDATE campaigns SET state = ?2 WHERE id = ?1";
-    run(conn, "set the campaign's state", sql, params![campaign.row(), state]).map(drop)
 }
 
 /// The list that the campaign imports now.
@@ -460,7 +464,12 @@ impl<'c> Adding<'c> {
     /// Adds what another row says about a person who is in already.
     fn unite(&self, delivery: i64, fields: &Fields, flags: Flags) -> Result<(), StoreError> {
         // Languages and names differ between rows of one person: what the first row said stands.
-        let kept = flags.0 & (Flags::UNKNOWN_DATA.0 | Flags::FORMULA.0 | Flags::VALUES_LEFT_OUT.0);
+        let kept = flags.0
+            & (Flags::UNKNOWN_DATA.0
+                | Flags::FORMULA.0
+                | Flags::VALUES_LEFT_OUT.0
+                | Flags::CERTIFICATE.0
+                | Flags::BAD_CERTIFICATE.0);
         let sql = "SELECT fields, flags FROM persons WHERE delivery = ?1";
         let (mut united, mut all_flags): (Fields, Flags) =
             only(self.conn, "read the person", sql, [delivery], |row| {
@@ -496,7 +505,7 @@ impl<'c> Adding<'c> {
 fn close(
     tx: &mut Tx<'_>,
     list: ListId,
-    next: &'static str,
+    next: CampaignEvent,
     event: &'static str,
     by: &Actor,
     now: Time,
@@ -504,9 +513,9 @@ fn close(
     let ended = one(
         tx.conn,
         "end the list",
-        "UPDATE lists SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL AND (rows_done = rows_total OR ?3 = 'cancelled')
+        "UPDATE lists SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL AND (rows_done = rows_total OR ?3)
          RETURNING campaign",
-        params![list.row(), Micros(now), next],
+        params![list.row(), Micros(now), next == CampaignEvent::Cancel],
         |row| row.get(0),
     )?;
     let Some(campaign) = ended.map(CampaignId::new) else {
@@ -517,7 +526,7 @@ fn close(
             wanted: "ending it",
         });
     };
-    set_state(tx.conn, campaign, next)?;
+    turn(tx, campaign, next, "ending its list", by, now)?;
     let facts = json!({ "campaign": campaign, "list": list, "counts": counts(tx.conn, campaign)? });
     journal::append(tx, event, &facts, by, now).map(drop)
 }

@@ -20,6 +20,7 @@ mod pins;
 #[cfg(test)]
 mod plans;
 mod proposals;
+mod reach;
 mod register;
 mod rows;
 mod tellings;
@@ -48,6 +49,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_lists.sql"),
     include_str!("migrations/0007_people.sql"),
     include_str!("migrations/0009_identity.sql"),
+    include_str!("migrations/0010_campaign_runs.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
@@ -135,7 +137,8 @@ impl Sqlite {
         migrate(&writer, path, false)?;
         let reader = connect(path, key)?;
         reader
-            .pragma_update(None, "query_only", true)
+            // It looks single rows up or walks a table once: neither gains from a large cache.
+            .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096")
             .map_err(|e| not_opened(path, e))?;
         let threads = Threads::start(writer, reader).map_err(|source| StoreError::Threads { source })?;
         Ok(Self {

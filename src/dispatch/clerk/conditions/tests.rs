@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::delivery::{Fault, FaultCause, HoldReason, SmtpReply, SmtpStep};
+use crate::model::id::MailId;
 
 /// Hours after awareness; the deadline is at 72.
 fn at(hours: i64) -> Time {
@@ -302,12 +303,15 @@ fn what_does_not_get_through() {
 fn a_question_is_told_at_once_and_when_its_answer_is_due() {
     let mut seen = house();
     seen.breaches.clear();
-    seen.inquiries.push(InquiryFacts {
+    seen.inquiries.push(Inquiry {
         mail: MailId::new(5),
         notice: notice(0).reference,
         breach: breach().id,
         authority: "lu-cnpd".into(),
+        received_at: at(0),
         due: at(72),
+        order: false,
+        closed: None,
     });
     for (hours, wanted) in [
         (0, "inquiry_due now"),

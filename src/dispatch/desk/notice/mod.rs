@@ -1,6 +1,7 @@
 //! Notices to authorities: prepare (what a preview shows is what leaves), file, book what went by other channels.
 
 mod book;
+mod own;
 mod protect;
 mod view;
 
@@ -28,6 +29,7 @@ use super::ladder::Ladder;
 use super::{CertificateTrouble, DeskError, conversation};
 use crate::dispatch::office::{Office, OfficeError};
 
+pub use own::{ourselves, seal_to_ourselves};
 pub use book::{Record, approve, attest, record, retry, withdraw};
 pub use protect::{InClear, LooseFiles, Plan, Protected};
 pub use view::{CallSheet, MailLine, NoticeView, call_sheet, content, find, list, show};

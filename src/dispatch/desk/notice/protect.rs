@@ -54,6 +54,13 @@ impl InClear {
     }
 }
 
+impl InClear {
+    /// The cover text beside sealed files.
+    pub fn beside_files(&self) -> &str {
+        &self.files
+    }
+}
+
 /// A finished mail and what is to be known of it.
 pub struct Protected {
     pub mail: Vec<u8>,

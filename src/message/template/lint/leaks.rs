@@ -137,7 +137,8 @@ fn longest(groups: &[(usize, &str)]) -> Option<(usize, Kind)> {
 }
 
 fn kind(number: &str) -> Option<Kind> {
-    let kinds: [(Kind, fn(&str) -> bool); 9] = [
+    type Check = fn(&str) -> bool;
+    let kinds: [(Kind, Check); 9] = [
         (Kind::Iban, is_iban),
         (Kind::Luxembourg, is_luxembourg),
         (Kind::Card, is_card),

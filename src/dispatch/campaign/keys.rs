@@ -1,0 +1,50 @@
+//! Persons' own OpenPGP certificates, which come with the list and from nowhere else: judged once when the list is
+//! imported, kept in one form, and read back when a message is sealed. A certificate that cannot be used makes no bad row:
+//! the person is flagged.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use crate::directory::certificate::{self, Cert, CertificateError, Usable};
+use crate::model::Time;
+use crate::model::recipient::{Fields, Flags, Recipient};
+
+/// The merge field that holds it.
+const FIELD: &str = "certificate";
+
+/// Judges the certificates of a row; usable ones are kept in binary form as base64, others are dropped. Returns the
+/// person's flags with what came of it.
+pub fn keep_usable(person: &mut Recipient, now: Time) -> Flags {
+    let mut flags = person.flags;
+    for cell in person.fields.take(FIELD) {
+        match read(&cell).and_then(|cert| certificate::judge(&cert, Some(&person.address), now).map(|_| cert)) {
+            Ok(cert) => {
+                flags.set(Flags::CERTIFICATE);
+                person.fields.add(FIELD, BASE64.encode(certificate::to_bytes(&cert)));
+            }
+            Err(_) => flags.set(Flags::BAD_CERTIFICATE),
+        }
+    }
+    flags
+}
+
+/// The first of the person's certificates that can be used now.
+pub fn usable(fields: &Fields, address: &str, now: Time) -> Option<Usable> {
+    let judged = |cell: &String| certificate::judge(&read(cell).ok()?, Some(address), now).ok();
+    fields.all(FIELD).iter().find_map(judged)
+}
+
+/// Armored, or the bare base64 that Autocrypt and we write; spreadsheets turn line breaks into `\n`.
+fn read(cell: &str) -> Result<Cert, CertificateError> {
+    if cell.contains("-----BEGIN") {
+        return match cell.contains('\n') {
+            true => certificate::read_one(cell.as_bytes()),
+            false => certificate::read_one(cell.replace("\\r", "").replace("\\n", "\n").as_bytes()),
+        };
+    }
+    let bare: String = cell.split_whitespace().collect();
+    match BASE64.decode(bare) {
+        Ok(bytes) => certificate::read_one(&bytes),
+        Err(_) => certificate::read_one(cell.as_bytes()),
+    }
+}

@@ -1,0 +1,387 @@
+//! Who of a campaign was reached: counts from one walk, pages by key, and what was booked by another channel.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, Row, params};
+use serde_json::json;
+
+use super::rows::{Json, Micros, Text, all, failed, one, run};
+use super::{Sqlite, Tx, campaigns, journal, register};
+use crate::model::Time;
+use crate::model::delivery::Fault;
+use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
+use crate::model::recipient::fold_address;
+use crate::store::{
+    Breakdown, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, StoreError, ToldOtherwise, WhoTold,
+    Whom,
+};
+
+/// Different domains that are told apart; those that first occur later are counted together.
+const MOST_DOMAINS: usize = 100_000;
+/// What those are counted under.
+const OTHER_DOMAINS: &str = "(others)";
+
+#[async_trait]
+impl Reach for Sqlite {
+    async fn breakdown(&self, campaign: CampaignId) -> Result<Breakdown, StoreError> {
+        self.read(move |conn| breakdown(conn, campaign)).await
+    }
+
+    async fn list_unreached(
+        &self,
+        campaign: CampaignId,
+        in_doubt: bool,
+        after: Option<Whom>,
+        most: u32,
+    ) -> Result<Vec<NotReached>, StoreError> {
+        self.read(move |conn| unreached(conn, campaign, in_doubt, after, most))
+            .await
+    }
+
+    async fn tell_otherwise(
+        &self,
+        campaign: CampaignId,
+        persons: Vec<WhoTold>,
+        channel: OtherChannel,
+        by: &Actor,
+        now: Time,
+    ) -> Result<Vec<u64>, StoreError> {
+        let by = by.clone();
+        self.write(move |tx| tell_otherwise(tx, campaign, &persons, channel, &by, now))
+            .await
+    }
+
+    async fn told_otherwise(&self, campaign: CampaignId) -> Result<ToldOtherwise, StoreError> {
+        self.read(move |conn| told(conn, campaign)).await
+    }
+
+    async fn find_by_address(&self, address: &str) -> Result<Vec<FoundPerson>, StoreError> {
+        let wanted = fold_address(address);
+        self.read(move |conn| by_address(conn, None, &wanted)).await
+    }
+
+    async fn person_at(&self, campaign: CampaignId, place: u64) -> Result<Option<PersonRow>, StoreError> {
+        self.read(move |conn| {
+            // One row, for a person's eyes: skipping over a million index entries takes some milliseconds.
+            let sql = "SELECT delivery, address, language, fields FROM persons WHERE delivery =
+                       (SELECT id FROM deliveries WHERE campaign = ?1 ORDER BY id LIMIT 1 OFFSET ?2)";
+            let skipped = place.saturating_sub(1).cast_signed();
+            one(
+                conn,
+                "read a person",
+                sql,
+                params![campaign.row(), skipped],
+                read_person,
+            )
+        })
+        .await
+    }
+
+    async fn person_of(&self, delivery: DeliveryId) -> Result<Option<PersonRow>, StoreError> {
+        self.read(move |conn| {
+            let sql = "SELECT delivery, address, language, fields FROM persons WHERE delivery = ?1";
+            one(conn, "read a person", sql, [delivery.row()], read_person)
+        })
+        .await
+    }
+}
+
+fn read_person(row: &Row<'_>) -> rusqlite::Result<PersonRow> {
+    Ok(PersonRow {
+        delivery: DeliveryId::new(row.get(0)?),
+        address: row.get(1)?,
+        language: row.get(2)?,
+        fields: row.get::<_, Json<_>>(3)?.0,
+    })
+}
+
+/// Which count of its groups a person adds to.
+fn place_of<'g>(group: &'g mut Reached, state: &str, told: bool) -> &'g mut u64 {
+    match state {
+        "handed" | "confirmed" => &mut group.informed,
+        _ if told => &mut group.informed,
+        "in_doubt" => &mut group.in_doubt,
+        "failed" | "cancelled" | "invalid" => &mut group.unreached,
+        _ => &mut group.pending,
+    }
+}
+
+fn add(groups: &mut HashMap<String, Reached>, name: &str, state: &str, told: bool) {
+    if let Some(group) = groups.get_mut(name) {
+        *place_of(group, state, told) += 1;
+        return;
+    }
+    let name = if groups.len() >= MOST_DOMAINS {
+        OTHER_DOMAINS
+    } else {
+        name
+    };
+    *place_of(groups.entry(name.to_owned()).or_default(), state, told) += 1;
+}
+
+/// One walk over the campaign's rows: at 1,000,000 persons some two seconds.
+fn breakdown(conn: &Connection, campaign: CampaignId) -> Result<Breakdown, StoreError> {
+    let step = failed("count who was reached");
+    let (mut languages, mut countries, mut domains) = (HashMap::new(), HashMap::new(), HashMap::new());
+    let mut found = Breakdown::default();
+    let sql = "SELECT p.language, p.country, p.domain, d.state, t.id IS NOT NULL, d.detail
+               FROM deliveries d LEFT JOIN persons p ON p.delivery = d.id LEFT JOIN told_otherwise t ON t.delivery = d.id
+               WHERE d.campaign = ?1";
+    let mut statement = conn.prepare_cached(sql).map_err(&step)?;
+    let mut rows = statement.query([campaign.row()]).map_err(&step)?;
+    while let Some(row) = rows.next().map_err(&step)? {
+        let text = |place| match row.get_ref(place) {
+            Ok(ValueRef::Text(bytes)) => std::str::from_utf8(bytes).unwrap_or_default(),
+            _ => "",
+        };
+        let (state, told) = (text(3), row.get(4).map_err(&step)?);
+        add(&mut languages, text(0), state, told);
+        add(&mut countries, text(1), state, told);
+        add(&mut domains, text(2), state, told);
+        if !told && matches!(state, "failed" | "cancelled") {
+            *found.reasons.entry(reason(state, text(5)).0).or_default() += 1;
+        }
+    }
+    let sql =
+        "SELECT b.reason, t.id IS NOT NULL, count(*) FROM bad_rows b LEFT JOIN told_otherwise t ON t.bad_row = b.id
+               WHERE b.campaign = ?1 GROUP BY 1, 2";
+    let invalid = all(conn, "count the bad rows", sql, [campaign.row()], |row| {
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, bool>(1)?,
+            row.get::<_, i64>(2)?.cast_unsigned(),
+        ))
+    })?;
+    for (reason, told, rows) in invalid {
+        for groups in [&mut languages, &mut countries, &mut domains] {
+            *place_of(groups.entry(String::new()).or_default(), "invalid", told) += rows;
+        }
+        if !told {
+            *found.reasons.entry(reason).or_default() += rows;
+        }
+    }
+    found.languages = languages.into_iter().collect();
+    found.countries = countries.into_iter().collect();
+    found.domains = domains.into_iter().collect();
+    Ok(found)
+}
+
+/// Why a message did not reach its person: a word, and what was said.
+fn reason(state: &str, detail: &str) -> (String, Option<String>) {
+    if state == "cancelled" {
+        return ("cancelled".to_owned(), None);
+    }
+    match serde_json::from_str::<Fault>(detail) {
+        Ok(fault) => (fault.reason().to_owned(), Some(fault.to_string())),
+        Err(_) => ("other".to_owned(), None),
+    }
+}
+
+fn unreached(
+    conn: &Connection,
+    campaign: CampaignId,
+    in_doubt: bool,
+    after: Option<Whom>,
+    most: u32,
+) -> Result<Vec<NotReached>, StoreError> {
+    let mut found = Vec::new();
+    if !matches!(after, Some(Whom::BadRow(_))) {
+        let after = match after {
+            Some(Whom::Delivery(id)) => id.row(),
+            _ => 0,
+        };
+        let sql = "SELECT d.id, d.state, d.detail, p.address, p.language, p.country, p.fields
+             FROM deliveries d JOIN persons p ON p.delivery = d.id
+             WHERE d.id > ?2 AND +d.campaign = ?1 AND (d.state IN ('failed', 'cancelled') OR (?3 AND d.state = 'in_doubt'))
+               AND NOT EXISTS (SELECT 1 FROM told_otherwise t WHERE t.delivery = d.id)
+             ORDER BY d.id LIMIT ?4";
+        let values = params![campaign.row(), after, in_doubt, most];
+        found = all(conn, "list the unreached", sql, values, |row| {
+            let state: String = row.get(1)?;
+            let detail: Option<String> = row.get(2)?;
+            let (reason, detail) = match state.as_str() {
+                "in_doubt" => ("in_doubt".to_owned(), None),
+                state => reason(state, detail.as_deref().unwrap_or_default()),
+            };
+            Ok(NotReached {
+                whom: Whom::Delivery(DeliveryId::new(row.get(0)?)),
+                address: row.get(3)?,
+                language: row.get(4)?,
+                country: row.get(5)?,
+                fields: row.get::<_, Json<_>>(6)?.0,
+                state,
+                reason,
+                detail,
+            })
+        })?;
+    }
+    let left = most - u32::try_from(found.len()).unwrap_or(most);
+    if left > 0 {
+        let after = match after {
+            Some(Whom::BadRow(id)) => id.row(),
+            _ => 0,
+        };
+        let sql = "SELECT b.id, b.reason, b.fields FROM bad_rows b WHERE b.id > ?2 AND +b.campaign = ?1
+               AND NOT EXISTS (SELECT 1 FROM told_otherwise t WHERE t.bad_row = b.id)
+             ORDER BY b.id LIMIT ?3";
+        found.extend(all(
+            conn,
+            "list the rows that cannot be used",
+            sql,
+            params![campaign.row(), after, left],
+            |row| {
+                Ok(NotReached {
+                    whom: Whom::BadRow(BadRowId::new(row.get(0)?)),
+                    address: None,
+                    language: String::new(),
+                    country: None,
+                    fields: row.get::<_, Json<_>>(2)?.0,
+                    state: "invalid".to_owned(),
+                    reason: row.get(1)?,
+                    detail: None,
+                })
+            },
+        )?);
+    }
+    Ok(found)
+}
+
+/// By domain first, whose form is known, then by the whole address in the form in which addresses are compared.
+fn by_address(conn: &Connection, campaign: Option<CampaignId>, wanted: &str) -> Result<Vec<FoundPerson>, StoreError> {
+    let domain = wanted.rsplit_once('@').map_or(wanted, |(_, domain)| domain);
+    let sql = "SELECT p.campaign, p.delivery, p.address, t.channel, t.at, t.by
+               FROM persons p LEFT JOIN told_otherwise t ON t.delivery = p.delivery
+               WHERE p.domain = ?1 AND (?2 IS NULL OR p.campaign = ?2) ORDER BY p.delivery";
+    let step = failed("find a person by address");
+    let mut statement = conn.prepare_cached(sql).map_err(&step)?;
+    let mut rows = statement
+        .query(params![domain, campaign.map(CampaignId::row)])
+        .map_err(&step)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(&step)? {
+        let address: String = row.get(2).map_err(&step)?;
+        if fold_address(&address) == wanted {
+            found.push(read_found(row).map_err(&step)?);
+        }
+    }
+    Ok(found)
+}
+
+fn read_found(row: &Row<'_>) -> rusqlite::Result<FoundPerson> {
+    let channel: Option<String> = row.get(3)?;
+    let told_otherwise = match channel.as_deref() {
+        None => None,
+        Some(channel) => Some((
+            if channel == "post" {
+                OtherChannel::Post
+            } else {
+                OtherChannel::Phone
+            },
+            row.get::<_, Micros>(4)?.0,
+            row.get::<_, Text<_>>(5)?.0,
+        )),
+    };
+    Ok(FoundPerson {
+        campaign: CampaignId::new(row.get(0)?),
+        delivery: DeliveryId::new(row.get(1)?),
+        told_otherwise,
+    })
+}
+
+fn told(conn: &Connection, campaign: CampaignId) -> Result<ToldOtherwise, StoreError> {
+    let sql = "SELECT coalesce(d.state, 'invalid'), t.channel, count(*)
+               FROM told_otherwise t LEFT JOIN deliveries d ON d.id = t.delivery WHERE t.campaign = ?1 GROUP BY 1, 2";
+    let counted = all(conn, "count who was told otherwise", sql, [campaign.row()], |row| {
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, String>(1)?,
+            row.get::<_, i64>(2)?.cast_unsigned(),
+        ))
+    })?;
+    let mut found = ToldOtherwise::default();
+    for (state, channel, persons) in counted {
+        match state.as_str() {
+            "handed" | "confirmed" => continue,
+            "failed" | "cancelled" | "invalid" => found.unreached += persons,
+            "in_doubt" => found.in_doubt += persons,
+            _ => found.pending += persons,
+        }
+        match channel.as_str() {
+            "post" => found.by_post += persons,
+            _ => found.by_phone += persons,
+        }
+    }
+    Ok(found)
+}
+
+fn tell_otherwise(
+    tx: &mut Tx<'_>,
+    campaign: CampaignId,
+    persons: &[WhoTold],
+    channel: OtherChannel,
+    by: &Actor,
+    now: Time,
+) -> Result<Vec<u64>, StoreError> {
+    let found = campaigns::get(tx.conn, campaign)?;
+    if !found.state.has_begun() {
+        let state = found.state.name().to_owned();
+        return Err(campaigns::conflict(campaign, state, "booking persons told otherwise"));
+    }
+    let mut named = Vec::with_capacity(persons.len());
+    let mut booked = 0;
+    for who in persons {
+        let whom = resolve(tx.conn, campaign, who)?;
+        named.push(whom.len() as u64);
+        for whom in whom {
+            let (delivery, bad_row) = match whom {
+                Whom::Delivery(id) => (Value::Integer(id.row()), Value::Null),
+                Whom::BadRow(id) => (Value::Null, Value::Integer(id.row())),
+            };
+            booked += run(
+                tx.conn,
+                "book a person told otherwise",
+                "INSERT OR IGNORE INTO told_otherwise (campaign, delivery, bad_row, channel, by, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![campaign.row(), delivery, bad_row, channel.name(), Text(by), Micros(now)],
+            )?;
+        }
+    }
+    if booked > 0 {
+        let text = format!("{campaign}: {booked} persons by {}", channel.name());
+        register::add_line(tx, found.breach, "persons_told_otherwise", &text, by, now)?;
+        let facts = json!({ "campaign": campaign, "channel": channel, "persons": booked });
+        journal::append(tx, "campaign.told_otherwise", &facts, by, now)?;
+    }
+    Ok(named)
+}
+
+/// The persons of this campaign that are meant.
+fn resolve(conn: &Connection, campaign: CampaignId, who: &WhoTold) -> Result<Vec<Whom>, StoreError> {
+    let step = "find a person";
+    let delivery = |row: &Row<'_>| row.get(0).map(|id| Whom::Delivery(DeliveryId::new(id)));
+    let bad_row = |row: &Row<'_>| row.get(0).map(|id| Whom::BadRow(BadRowId::new(id)));
+    match who {
+        WhoTold::Whom(Whom::Delivery(id)) => {
+            let sql = "SELECT id FROM deliveries WHERE id = ?2 AND campaign = ?1";
+            all(conn, step, sql, [campaign.row(), id.row()], delivery)
+        }
+        WhoTold::Whom(Whom::BadRow(id)) => {
+            let sql = "SELECT id FROM bad_rows WHERE id = ?2 AND campaign = ?1";
+            all(conn, step, sql, [campaign.row(), id.row()], bad_row)
+        }
+        WhoTold::Key(key) => {
+            let values = params![campaign.row(), key.0];
+            let sql = "SELECT delivery FROM persons WHERE campaign = ?1 AND person = ?2";
+            let mut found = all(conn, step, sql, values, delivery)?;
+            let sql = "SELECT id FROM bad_rows WHERE campaign = ?1 AND person = ?2";
+            found.extend(all(conn, step, sql, values, bad_row)?);
+            Ok(found)
+        }
+        WhoTold::Address(address) => {
+            let found = by_address(conn, Some(campaign), &fold_address(address))?;
+            Ok(found.into_iter().map(|found| Whom::Delivery(found.delivery)).collect())
+        }
+    }
+}
