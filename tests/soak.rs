@@ -20,7 +20,10 @@ fn corpus() -> Vec<Vec<u8>> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mail")];
     let mut mails = Vec::new();
     while let Some(folder) = folders.pop() {
-        let mut entries: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut entries: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         entries.sort();
         for path in entries {
             if path.is_dir() {
@@ -61,7 +64,9 @@ async fn every_mail_is_counted_once() {
         let original = if n % 10 == 9 { n - 1 } else { n };
         let mut mail = corpus[original % corpus.len()].clone();
         mail.extend_from_slice(format!("\r\nsoak {original}\r\n").as_bytes());
-        let taken = intake::ingest(&office, &mail, &format!("soak:{n}"), &me()).await.unwrap();
+        let taken = intake::ingest(&office, &mail, &format!("soak:{n}"), &me())
+            .await
+            .unwrap();
         assert_eq!(taken.new, original == n, "{n}");
         if !taken.new {
             known += 1;
