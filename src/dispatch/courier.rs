@@ -96,7 +96,8 @@ pub struct Courier {
     office: Office,
     worker: WorkerId,
     lines: Vec<Arc<Line>>,
-    letters: Mutex<HashMap<CampaignId, Arc<Letter>>>,
+    /// With the hash that was approved.
+    letters: Mutex<HashMap<CampaignId, (String, Arc<Letter>)>>,
 }
 
 impl Courier {

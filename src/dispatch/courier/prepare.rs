@@ -56,13 +56,26 @@ impl Courier {
 
     /// Makes the claims' bytes. A message that cannot be made is an attempt that failed on our side, kept like any other.
     async fn prepare(&self, claims: Vec<Claim>) -> Result<Vec<Job>, OfficeError> {
-        let mut letters = Vec::new();
-        for claim in &claims {
-            letters.push(match claim.work {
+        let (mut letters, mut sound, mut back) = (Vec::new(), Vec::new(), Vec::new());
+        for claim in claims {
+            let letter = match claim.work {
                 Work::Notice { .. } => None,
-                Work::Person { campaign, .. } => Some(self.letter(campaign).await?),
-            });
+                Work::Person { campaign, .. } => match self.letter(campaign).await? {
+                    Some(letter) => Some(letter),
+                    // Not what was approved: the campaign is paused now.
+                    None => {
+                        back.push(claim);
+                        continue;
+                    }
+                },
+            };
+            letters.push(letter);
+            sound.push(claim);
         }
+        if !back.is_empty() {
+            self.office.store.release(back, self.office.now()).await?;
+        }
+        let claims = sound;
         let (office, now) = (self.office.clone(), self.office.now());
         let write = move || {
             let write = |(claim, letter): (Claim, Option<Arc<Letter>>)| match (&claim.work, letter) {
@@ -108,15 +121,22 @@ impl Courier {
         Ok(jobs)
     }
 
-    /// One campaign's letter, compiled once.
-    async fn letter(&self, id: CampaignId) -> Result<Arc<Letter>, OfficeError> {
+    /// One campaign's letter, compiled once for each approval; `None` when it is not what was approved.
+    async fn letter(&self, id: CampaignId) -> Result<Option<Arc<Letter>>, OfficeError> {
+        let campaign = self.office.store.find_campaign(id).await?;
+        let approved = campaign.and_then(|campaign| campaign.approved_hash);
         let mut letters = self.letters.lock().await;
-        if let Some(letter) = letters.get(&id) {
-            return Ok(Arc::clone(letter));
+        if let Some((hash, letter)) = letters.get(&id)
+            && Some(hash) == approved.as_ref()
+        {
+            return Ok(Some(Arc::clone(letter)));
         }
-        let letter = Arc::new(Letter::of(&self.office, id).await?);
-        letters.insert(id, Arc::clone(&letter));
-        Ok(letter)
+        let (Some(letter), Some(hash)) = (Letter::approved(&self.office, id).await?, approved) else {
+            return Ok(None);
+        };
+        let letter = Arc::new(letter);
+        letters.insert(id, (hash, Arc::clone(&letter)));
+        Ok(Some(letter))
     }
 }
 
