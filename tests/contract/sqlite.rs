@@ -6,16 +6,17 @@ use std::path::PathBuf;
 use breachpost::secret::Secret;
 use breachpost::store::sqlite::{Sqlite, StoreKey};
 use breachpost::store::{
-    Campaigns, Checkpoint, Custody, Erased, Erasure, Journal, JournalVerdict, Lists, Notices, Outbox, Register, StoreError,
+    Campaigns, Checkpoint, Custody, Erased, Erasure, Journal, JournalVerdict, Lists, Notices, Outbox, Register,
+    StoreError,
 };
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::erasure;
 use crate::bed::{
     Bed, accepted, add_breach, anna, at, claim, deferred, done, file_notice, intact, notice, put_on_wire, run_campaign,
     worker,
 };
+use crate::erasure;
 
 /// A folder with one store in it.
 pub struct Home {
@@ -42,7 +43,11 @@ fn dump(conn: &Connection) -> Vec<u8> {
     let mut tables = conn
         .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
         .unwrap();
-    let names: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let names: Vec<String> = tables
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     let mut all = Vec::new();
     for name in names {
         let mut rows = conn.prepare(&format!("SELECT * FROM \"{name}\"")).unwrap();
@@ -60,7 +65,9 @@ fn dump(conn: &Connection) -> Vec<u8> {
     all
 }
 fn holds(bytes: &[u8], word: &str) -> bool {
-    bytes.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+    bytes
+        .windows(word.len())
+        .any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
 }
 impl Home {
     pub fn path(&self) -> PathBuf {
@@ -332,7 +339,7 @@ async fn tampering_is_found() {
         ("UPDATE attempts SET delivery = 4 WHERE id = 3", 10, "altered"),
         (
             "UPDATE attempts SET reply = replace(reply, '250', '251') WHERE id = 2",
-            10,
+            11,
             "altered",
         ),
         ("UPDATE attempts SET fault = NULL WHERE id = 4", 11, "altered"),
@@ -349,17 +356,17 @@ async fn tampering_is_found() {
         ),
         (
             "DELETE FROM attempts WHERE id = 5",
-            11,
+            12,
             "covers 2 attempts, and there are 1",
         ),
         (
-            "UPDATE attempts SET journal = 10 WHERE id = 4",
-            10,
+            "UPDATE attempts SET journal = 11 WHERE id = 4",
+            11,
             "covers 2 attempts, and there are 3",
         ),
         (
             "INSERT INTO attempts (delivery, at, outcome, journal) VALUES (1, 1, 'accepted', 1)",
-            11,
+            12,
             "covers 2 attempts, and there are 3",
         ),
         (
@@ -369,7 +376,7 @@ async fn tampering_is_found() {
         ),
         (
             "INSERT INTO attempts (delivery, at, outcome, journal) VALUES (1, 1, 'accepted', 99)",
-            15,
+            16,
             "later attempts",
         ),
     ];
@@ -447,7 +454,10 @@ async fn erased_persons_are_nowhere_in_the_store() {
     let home = Home::new();
     let store = home.open();
     let campaign = erasure::told_and_bounced(&store).await;
-    let before = (store.tally(campaign).await.unwrap(), store.row_counts(campaign).await.unwrap());
+    let before = (
+        store.tally(campaign).await.unwrap(),
+        store.row_counts(campaign).await.unwrap(),
+    );
     let personal = ["person0@", "person1@", "person2@", "Person 1", "nowhere", "Dear sir"];
     let dumped = dump(&home.raw());
     for word in personal {
@@ -472,7 +482,10 @@ async fn erased_persons_are_nowhere_in_the_store() {
     for word in personal.into_iter().chain(["example.org"]) {
         assert!(!holds(&dumped, word), "{word} is still there");
     }
-    let after = (store.tally(campaign).await.unwrap(), store.row_counts(campaign).await.unwrap());
+    let after = (
+        store.tally(campaign).await.unwrap(),
+        store.row_counts(campaign).await.unwrap(),
+    );
     assert_eq!(after, before, "the report's sums stay");
     intact(&store).await;
     let told = store.find_erased("PERSON1@example.ORG").await.unwrap();
@@ -480,7 +493,10 @@ async fn erased_persons_are_nowhere_in_the_store() {
     let delivery = store.find_delivery(told[0].1).await.unwrap().unwrap();
     assert_eq!((delivery.recipient.as_str(), delivery.state.name()), ("", "failed"));
     let retried = store.retry_now(delivery.id, &anna(), at(1_002)).await;
-    assert!(matches!(retried, Err(StoreError::Conflict { .. })), "nobody is there any more: {retried:?}");
+    assert!(
+        matches!(retried, Err(StoreError::Conflict { .. })),
+        "nobody is there any more: {retried:?}"
+    );
     assert_eq!(store.find_erased("person9@example.org").await.unwrap(), []);
 
     assert!(store.forget_hashes(campaign, &anna(), at(1_003)).await.unwrap());
@@ -491,8 +507,11 @@ async fn erased_persons_are_nowhere_in_the_store() {
     // What was erased is still proven: another digest in its place is found, and words cannot be put back.
     let changed = conn.execute("UPDATE attempts SET reply = 'x' WHERE reply_sha256 IS NOT NULL", []);
     assert!(changed.is_err());
-    conn.execute("UPDATE attempts SET reply_sha256 = zeroblob(32) WHERE reply_sha256 IS NOT NULL", [])
-        .unwrap();
+    conn.execute(
+        "UPDATE attempts SET reply_sha256 = zeroblob(32) WHERE reply_sha256 IS NOT NULL",
+        [],
+    )
+    .unwrap();
     let verdict = store.verify_journal().await.unwrap();
     assert!(matches!(verdict, JournalVerdict::Broken { .. }), "{verdict:?}");
 }

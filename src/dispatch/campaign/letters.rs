@@ -104,7 +104,7 @@ impl Letter {
                 why: error.to_string(),
             })?;
         let seals = content.encrypt != Encrypt::Never && office.store.any_flagged(id, Flags::CERTIFICATE).await?;
-        let mut sender = office.sender();
+        let mut sender = office.sender_to_individuals();
         if let Some(unnamed) = &content.wording.discreet {
             sender.name = Some(unnamed.sender.clone());
         }

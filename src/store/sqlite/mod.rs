@@ -16,6 +16,7 @@ mod lists;
 mod mailbox;
 mod notices;
 mod outbox;
+mod pace;
 mod people;
 mod pins;
 #[cfg(test)]
@@ -51,6 +52,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_people.sql"),
     include_str!("migrations/0009_identity.sql"),
     include_str!("migrations/0010_campaign_runs.sql"),
+    include_str!("migrations/0011_pace.sql"),
     include_str!("migrations/0012_erasure.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
