@@ -6,11 +6,8 @@ pub mod check;
 pub mod import;
 mod keys;
 mod letters;
-<<<<<<< HEAD
 pub mod post;
-=======
 pub mod settle;
->>>>>>> 9815632d38b60398b834670e51a0a8cbad607f91
 pub mod wording;
 
 pub use letters::{CampaignContent, Letter, LetterError, why};
