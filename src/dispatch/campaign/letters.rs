@@ -324,6 +324,26 @@ impl Letter {
         self.fill_for(language, &understood(fields)?)
     }
 
+    /// Who writes, for the head of a letter on paper: the name, then how the person asks back.
+    pub fn letterhead(&self) -> Vec<String> {
+        let contact = match &self.content.wording.discreet {
+            Some(unnamed) => Some(&unnamed.contact),
+            None => self.content.record.contact.as_ref().or(self.contact.as_ref()),
+        };
+        let name = match &self.content.wording.discreet {
+            Some(unnamed) => unnamed.sender.clone(),
+            None => self.organisation.clone(),
+        };
+        let more = contact.map(|contact| [&contact.postal, &contact.phone, &contact.email]);
+        let more = more.into_iter().flatten().flatten().cloned();
+        std::iter::once(name).chain(more).collect()
+    }
+
+    /// What stands in every message and on the official site.
+    pub fn reference(&self) -> &str {
+        &self.content.reference
+    }
+
     fn fill_for(&self, language: &str, fields: &Fields) -> Result<Filled, LetterError> {
         let wording = &self.content.wording;
         if language.is_empty() && !wording.stacked.is_empty() {
