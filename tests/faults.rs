@@ -361,9 +361,10 @@ async fn the_clock_is_set_forward() {
     let lease = TimeDelta::minutes(5);
     let claims = office
         .store
-        .claim(slow.id(), 9, None, office.now(), lease)
+        .claim(slow.id(), 9, breachpost::store::Which::Notices, office.now(), lease)
         .await
-        .unwrap();
+        .unwrap()
+        .claims;
     assert_eq!(claims.len(), 1);
     carry(&office).await.unwrap();
     assert!(good.mails().is_empty(), "a living worker keeps its lease");

@@ -82,7 +82,6 @@ pub async fn look(home: &Home, opened: Result<&Office, &OfficeError>) -> Vec<Fin
     findings.extend(mailbox(office).await);
     findings.extend(certificates(office).await);
     findings.push(alerts(&office.config));
-    findings.extend(without_effect(&office.config));
     findings.push(disk(home));
     let troubles = office.daemon_troubles();
     findings.push(if !troubles.is_empty() {
@@ -287,21 +286,6 @@ fn alerts(config: &Config) -> Finding {
         "alerts",
         format!("{mails} addresses, {hooks} webhooks; try them: breachpost alert test"),
     )
-}
-
-/// Settings that are read and checked, and that nothing in this version acts upon: better said than assumed.
-fn without_effect(config: &Config) -> Option<Finding> {
-    let set = [
-        ("individuals.sender", config.individuals.sender.is_some()),
-        ("individuals.relay", config.individuals.relay.is_some()),
-        ("relay.pace", config.relay.pace != Default::default()),
-        ("sender.verp", config.sender.verp != Default::default()),
-    ];
-    let named: Vec<&str> = set.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
-    (!named.is_empty()).then(|| {
-        let text = format!("{}: set, but this version does not act upon it yet", named.join(", "));
-        Finding::warning("settings", text, "do not rely on it; CHANGELOG.md says when it works")
-    })
 }
 
 fn disk(home: &Home) -> Finding {

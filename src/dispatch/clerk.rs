@@ -26,6 +26,7 @@ use crate::store::{Changes, TellingClaim, Told};
 use super::courier;
 use super::desk;
 use super::office::{Office, OfficeError};
+use super::retention;
 use super::worker;
 pub use channels::{Channel, Sent};
 use channels::{Job, Message, Report};
@@ -116,6 +117,7 @@ pub async fn round(office: &Office, by: WorkerId) -> Result<Round, OfficeError> 
         }
     }
     let told = tell(office, by).await?;
+    retention::round(office).await?;
     Ok(Round {
         leads: true,
         changes,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use tokio::sync::{Notify, OnceCell};
 
-use crate::config::{Config, ConfigError, Home, Sender, Verp};
+use crate::config::{self, Config, ConfigError, Home, Sender, Verp};
 use crate::directory::profile::AuthorityKind;
 use crate::directory::{Directory, DirectoryError};
 use crate::mail::smtp::{Connector, Relay, RelayError, Timeouts};
@@ -240,6 +240,20 @@ impl Office {
         }
     }
 
+    /// The settings of whom mail to individuals comes from.
+    pub fn individuals_sender(&self) -> &Sender {
+        self.config.individuals.sender.as_ref().unwrap_or(&self.config.sender)
+    }
+
+    /// Us as the sender of mail to individuals.
+    pub fn sender_to_individuals(&self) -> Mailbox {
+        let sender = self.individuals_sender();
+        Mailbox {
+            name: Some(self.config.name_of(sender).to_owned()),
+            address: sender.address.as_str().to_owned(),
+        }
+    }
+
     /// The organisation's contact, for records that name none.
     pub fn usual_contact(&self) -> Option<Contact> {
         let usual = self.config.organisation.contact.as_ref()?;
@@ -282,7 +296,14 @@ impl Office {
     /// # Errors
     /// The password or the trust roots cannot be read.
     pub fn connector(&self) -> Result<Connector, OfficeError> {
-        let settings = &self.config.relay;
+        self.connector_to(&self.config.relay)
+    }
+
+    /// A relay of the settings, ready to be connected to.
+    ///
+    /// # Errors
+    /// The password or the trust roots cannot be read.
+    pub fn connector_to(&self, settings: &config::Relay) -> Result<Connector, OfficeError> {
         let login = settings
             .login(&self.home)?
             .map(|(user, proof)| login::from_settings(&self.home, user, proof));

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod alert;
+pub mod blame;
 pub mod breach;
 pub mod campaign;
 pub mod delivery;
@@ -10,6 +11,7 @@ pub mod holidays;
 pub mod id;
 pub mod inquiry;
 pub mod notice;
+pub mod pace;
 pub mod proof;
 pub mod receipt;
 pub mod recipient;

@@ -6,6 +6,7 @@
 
 mod alarms;
 pub mod chain;
+mod erasure;
 mod reach;
 pub mod sqlite;
 
@@ -21,15 +22,17 @@ use crate::model::delivery::{DeliveryState, Fault, HoldReason, Outcome, RetryPol
 use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, DeliveryId, ListId, MailId, Reference, WorkerId};
 use crate::model::inquiry::Inquiry;
 use crate::model::notice::{Acknowledgement, Notice, NoticeChannel, NoticeKind, Protection};
+use crate::model::pace::Pace;
 use crate::model::proof::Proof;
 use crate::model::receipt::{Authenticity, Certainty, Mark, ReceiptKind, ReportAction};
 use crate::model::recipient::{Fields, Flags, PersonKey, Reason};
 use crate::secret::Secret;
 
+pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
+pub use erasure::{Erased, Erasure};
 pub use reach::{
     Breakdown, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, ToldOtherwise, WhoTold, Whom,
 };
-pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
 
 /// Our side could not do its job.
 #[derive(Debug, thiserror::Error)]
@@ -317,6 +320,22 @@ pub struct Claim {
     pub attempt: u32,
     pub possibly_twice: bool,
     pub work: Work,
+}
+/// Which deliveries are claimed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Which {
+    /// Notices to authorities: no pace holds them back.
+    Notices,
+    /// Persons of the running campaigns, in the order of their start, as fast as this allows.
+    Persons(Pace),
+    One(DeliveryId),
+}
+/// What was claimed.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    pub claims: Vec<Claim>,
+    /// When the pace lets more go; `None` where it held nothing back.
+    pub again: Option<Time>,
 }
 /// Where a claim's bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -737,16 +756,26 @@ pub trait Notices: Send + Sync {
 /// The deliveries: outbox and ledger in one table.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Takes up to `most` due deliveries (ready or in doubt) under a lease: first the notices, then the running campaigns
-    /// in the order of their start, each oldest due first. `only` limits it to one delivery.
+    /// Takes up to `most` due deliveries (ready or in doubt) under a lease, oldest due first. Persons as far as the pace
+    /// allows and their domains are not slow: then each domain has its turn. What is claimed counts against the pace,
+    /// whoever claims it.
     async fn claim(
         &self,
         by: WorkerId,
         most: u32,
-        only: Option<DeliveryId>,
+        which: Which,
         now: Time,
         lease: TimeDelta,
-    ) -> Result<Vec<Claim>, StoreError>;
+    ) -> Result<Claimed, StoreError>;
+    /// Pauses a running campaign when at least this share of its last outcomes were refusals of us, not of the
+    /// recipient (see [`crate::model::blame`]); returns the reason if it did. To be asked after such a refusal.
+    async fn spend_budget(
+        &self,
+        campaign: CampaignId,
+        budget: f64,
+        by: &Actor,
+        now: Time,
+    ) -> Result<Option<String>, StoreError>;
     /// Commits outcomes and the next `on_wire` marks together. Concurrent calls share one commit. A claim's `message_id`,
     /// where the worker has set it, is kept with its `on_wire` mark, so that a retry after a crash carries the same one.
     /// For a lost lease the attempt is kept all the same, with `possibly_twice` when a copy left or may have left.
@@ -806,7 +835,8 @@ pub trait Campaigns: Send + Sync {
     /// As the second half of [`Campaigns::cancel`], for what came back from the wire meanwhile.
     async fn sweep_cancelled(&self, by: &Actor, now: Time) -> Result<u64, StoreError>;
     /// All have been tried. [`StoreError::Conflict`] while a delivery is not final.
-    async fn settle_campaign(&self, campaign: CampaignId, until: Time, by: &Actor, now: Time) -> Result<(), StoreError>;
+    async fn settle_campaign(&self, campaign: CampaignId, until: Time, by: &Actor, now: Time)
+    -> Result<(), StoreError>;
     /// Nothing more is awaited. [`StoreError::Conflict`] while a delivery is not final.
     async fn finish(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError>;
     /// Keeps that this campaign follows up an earlier one.
@@ -1031,6 +1061,7 @@ pub trait Store:
     + Health
     + Alarms
     + Custody
+    + Erasure
     + Journal
 {
 }
@@ -1050,6 +1081,7 @@ impl<T> Store for T where
         + Health
         + Alarms
         + Custody
+        + Erasure
         + Journal
 {
 }

@@ -4,9 +4,11 @@ use breachpost::model::Time;
 use breachpost::model::delivery::{Fault, FaultCause, Outcome, RetryPolicy, SmtpReply, SmtpStep, TlsFacts};
 use breachpost::model::id::{Actor, BreachId, CampaignId, DeliveryId, Reference, WorkerId};
 use breachpost::model::notice::{NoticeChannel, NoticeKind, Protection};
+use breachpost::model::pace::Pace;
 use breachpost::model::recipient::{Flags, PersonKey};
 use breachpost::store::{
     Claim, Done, JournalVerdict, ListTarget, NewList, NewMailOut, NewNotice, NewPerson, NewRow, RowContent, Store,
+    Which,
 };
 use chrono::TimeDelta;
 use serde_json::json;
@@ -151,8 +153,17 @@ pub async fn run_campaign(store: &impl Store, persons: usize) -> CampaignId {
     campaign
 }
 
+/// Notices first, then persons, without any limit.
 pub async fn claim(store: &impl Store, by: WorkerId, most: u32, now: Time) -> Vec<Claim> {
-    store.claim(by, most, None, now, lease()).await.unwrap()
+    let mut claims = store
+        .claim(by, most, Which::Notices, now, lease())
+        .await
+        .unwrap()
+        .claims;
+    let left = most - claims.len() as u32;
+    let persons = Which::Persons(Pace::default());
+    claims.extend(store.claim(by, left, persons, now, lease()).await.unwrap().claims);
+    claims
 }
 /// Claims one delivery and puts it on the wire.
 pub async fn put_on_wire(store: &impl Store, by: WorkerId, now: Time) -> Claim {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use breachpost::model::delivery::{DeliveryState, HoldReason, Outcome, RetryPolicy};
 use breachpost::model::id::DeliveryId;
 use breachpost::model::proof::Proof;
-use breachpost::store::{Campaigns, Claim, LeaseLost, Notices, Outbox, Store, StoreError, Work};
+use breachpost::store::{Campaigns, Claim, LeaseLost, Notices, Outbox, Store, StoreError, Which, Work};
 
 use crate::bed::{
     Bed, accepted, add_breach, anna, at, claim, deferred, done, file_notice, in_doubt, intact, lease, notice, outcomes,
@@ -105,10 +105,17 @@ pub async fn one_delivery_can_be_claimed_alone(bed: &impl Bed) {
     let breach = add_breach(&store).await;
     store.file_notice(notice(breach, 1), &anna(), at(0)).await.unwrap();
     let second = store.file_notice(notice(breach, 2), &anna(), at(0)).await.unwrap();
-    let alone = async |now| store.claim(worker(1), 9, second, now, lease()).await.unwrap();
+    let second = second.unwrap();
+    let alone = async |now| {
+        store
+            .claim(worker(1), 9, Which::One(second), now, lease())
+            .await
+            .unwrap()
+            .claims
+    };
     assert!(alone(at(-1)).await.is_empty(), "not due yet");
     let claims = alone(at(1)).await;
-    assert_eq!(claims.iter().map(|c| Some(c.delivery)).collect::<Vec<_>>(), [second]);
+    assert_eq!(claims.iter().map(|c| c.delivery).collect::<Vec<_>>(), [second]);
     assert!(alone(at(1)).await.is_empty(), "claimed already");
     intact(&store).await;
 }

@@ -15,6 +15,8 @@ use serde::Serialize;
 
 use super::Context;
 use super::output::{Exit, Failure, table};
+use crate::cli::erase::{self, EraseArgs, ForgetArgs};
+use crate::cli::letters::{self, LettersArgs};
 use crate::cli::wording::WordingArgs;
 use crate::dispatch::campaign::bad_rows;
 use crate::dispatch::campaign::check::{self, CampaignCheck};
@@ -75,6 +77,19 @@ pub enum CampaignCommand {
     Run(run::RunCommand),
     #[command(flatten)]
     Report(report::ReportCommand),
+    /// Print letters to those whom mail did not reach and whose postal address is known: one PDF for each language, for
+    /// window envelopes. Status 2 when somebody gets none.
+    #[command(after_help = "Examples:\n  breachpost campaign letters cmp_1 -o letters.pdf --window right")]
+    Letters(LettersArgs),
+    /// Erase the persons' data of a campaign that has ended, or of one person. Counts, proofs and a keyed hash of each
+    /// address remain. After `retention.recipients_days` this happens by itself.
+    #[command(
+        after_help = "Examples:\n  breachpost campaign erase cmp_1\n  breachpost campaign erase cmp_1 --person bob@example.lu --yes"
+    )]
+    Erase(EraseArgs),
+    /// Delete the keyed hashes that an erased campaign left: then nobody can ask any more whether an address was told.
+    #[command(after_help = "Examples:\n  breachpost campaign forget-hashes cmp_1")]
+    ForgetHashes(ForgetArgs),
 }
 
 /// A list and how it is read.
@@ -150,6 +165,9 @@ pub async fn run(command: CampaignCommand, context: &Context) -> Result<Exit, Fa
             let again = format!("breachpost campaign add {id}");
             bring_in(&office, context, Target::Draft(id), list, &again, None).await
         }
+        CampaignCommand::Erase(args) => erase::erase(args, &office, context).await,
+        CampaignCommand::ForgetHashes(args) => erase::forget_hashes(args, &office, context).await,
+        CampaignCommand::Letters(args) => letters::run(args, &office, context).await,
         CampaignCommand::List => show_list(&office, context).await,
         CampaignCommand::Check { id, bad_rows } => {
             let file = bad_rows.as_deref().map(new_file).transpose()?;

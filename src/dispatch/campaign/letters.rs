@@ -144,7 +144,7 @@ impl Letter {
     /// Our key cannot be used and some person's certificate is known.
     pub async fn with(office: &Office, id: CampaignId, content: CampaignContent) -> Result<Self, OfficeError> {
         let seals = content.encrypt != Encrypt::Never && office.store.any_flagged(id, Flags::CERTIFICATE).await?;
-        let mut sender = office.sender();
+        let mut sender = office.sender_to_individuals();
         if let Some(unnamed) = &content.wording.discreet {
             sender.name = Some(unnamed.sender.clone());
         }
@@ -322,6 +322,26 @@ impl Letter {
     /// Fields that are not understood, or a template that cannot be filled.
     pub fn fill(&self, language: &str, fields: &serde_json::Value) -> Result<Filled, LetterError> {
         self.fill_for(language, &understood(fields)?)
+    }
+
+    /// Who writes, for the head of a letter on paper: the name, then how the person asks back.
+    pub fn letterhead(&self) -> Vec<String> {
+        let contact = match &self.content.wording.discreet {
+            Some(unnamed) => Some(&unnamed.contact),
+            None => self.content.record.contact.as_ref().or(self.contact.as_ref()),
+        };
+        let name = match &self.content.wording.discreet {
+            Some(unnamed) => unnamed.sender.clone(),
+            None => self.organisation.clone(),
+        };
+        let more = contact.map(|contact| [&contact.postal, &contact.phone, &contact.email]);
+        let more = more.into_iter().flatten().flatten().cloned();
+        std::iter::once(name).chain(more).collect()
+    }
+
+    /// What stands in every message and on the official site.
+    pub fn reference(&self) -> &str {
+        &self.content.reference
     }
 
     fn fill_for(&self, language: &str, fields: &Fields) -> Result<Filled, LetterError> {

@@ -228,6 +228,11 @@ fn of_house(alarm: &Alarm, zone: Tz) -> Words {
                 "Ask whoever runs the mail server. With a deadline near, use the authority's portal or telephone.",
                 DOCTOR,
             ),
+            "individuals.relay" => say(
+                format!("the relay for individuals has not taken mail from us since {since}: campaigns wait"),
+                "Ask whoever runs that mail server. Notices to authorities go over the other relay.",
+                DOCTOR,
+            ),
             "mailbox" | "individuals.mailbox" => say(
                 format!("the mailbox has not been readable since {since}: answers are not seen"),
                 "Ask whoever runs the mail server, and look into the mailbox by another program meanwhile.",

@@ -33,6 +33,8 @@ pub(super) struct Current {
     pub state: DeliveryState,
     pub possibly_twice: bool,
     pub message_id: Option<String>,
+    /// Of a person's address.
+    pub domain: Option<String>,
 }
 impl Current {
     /// The delivery and whom it belongs to, for a journal entry.
@@ -112,7 +114,7 @@ pub(super) fn find(conn: &Connection, id: DeliveryId) -> Result<Option<Current>,
         conn,
         "read the delivery",
         "SELECT d.campaign, d.possibly_twice, d.message_id, d.state, d.due, d.lease_by, d.lease_until, d.since,
-                d.detail, n.reference, n.breach, n.authority
+                d.detail, d.domain, n.reference, n.breach, n.authority
          FROM deliveries d LEFT JOIN notices n ON n.id = d.notice
          WHERE d.id = ?1",
         [id.row()],
@@ -131,6 +133,7 @@ pub(super) fn find(conn: &Connection, id: DeliveryId) -> Result<Option<Current>,
                 state: read_state(row)?,
                 possibly_twice: row.get("possibly_twice")?,
                 message_id: row.get("message_id")?,
+                domain: row.get("domain")?,
             })
         },
     )
@@ -144,19 +147,26 @@ pub(super) fn get(conn: &Connection, id: DeliveryId) -> Result<Current, StoreErr
     })
 }
 
-/// Adds a delivery that is ready at `due`; exactly one of notice and campaign is given.
+/// Adds a delivery that is ready at `due`; exactly one of notice and campaign is given, a campaign with the domain of the
+/// person's address.
 pub(super) fn add(
     conn: &Connection,
     notice: Option<i64>,
-    campaign: Option<CampaignId>,
+    campaign: Option<(CampaignId, &str)>,
     message_id: Option<&str>,
     due: Time,
 ) -> Result<DeliveryId, StoreError> {
     run(
         conn,
         "add the delivery",
-        "INSERT INTO deliveries (notice, campaign, message_id, state, due) VALUES (?1, ?2, ?3, 'ready', ?4)",
-        params![notice, campaign.map(|c| c.row()), message_id, Micros(due)],
+        "INSERT INTO deliveries (notice, campaign, domain, message_id, state, due) VALUES (?1, ?2, ?3, ?4, 'ready', ?5)",
+        params![
+            notice,
+            campaign.map(|(campaign, _)| campaign.row()),
+            campaign.map(|(_, domain)| domain),
+            message_id,
+            Micros(due)
+        ],
     )?;
     Ok(DeliveryId::new(conn.last_insert_rowid()))
 }

@@ -82,7 +82,13 @@ impl Lists for Sqlite {
     async fn any_flagged(&self, campaign: CampaignId, flag: Flags) -> Result<bool, StoreError> {
         self.read(move |conn| {
             let sql = "SELECT EXISTS (SELECT 1 FROM persons WHERE +campaign = ?1 AND flags & ?2 <> 0)";
-            only(conn, "look at the persons", sql, params![campaign.row(), flag.0], |row| row.get(0))
+            only(
+                conn,
+                "look at the persons",
+                sql,
+                params![campaign.row(), flag.0],
+                |row| row.get(0),
+            )
         })
         .await
     }
@@ -385,7 +391,7 @@ impl<'c> Adding<'c> {
             self.counts.duplicates += 1;
             return self.unite(delivery, &person.fields, person.flags);
         }
-        let delivery = ledger::add(self.conn, None, Some(self.campaign), None, self.now)?.row();
+        let delivery = ledger::add(self.conn, None, Some((self.campaign, &person.domain)), None, self.now)?.row();
         let values = params![
             delivery,
             self.campaign.row(),

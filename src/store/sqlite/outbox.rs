@@ -2,17 +2,18 @@
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use rusqlite::Connection;
+use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
 use super::ledger::{self, Beside};
+use super::pace::{self, Allowance};
 use super::rows::{Json, Micros, Text, all, one, only, run};
 use super::{Sqlite, Tx, conversation, decisions, journal};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, HoldReason, Outcome, RetryPolicy};
 use crate::model::id::{Actor, CampaignId, DeliveryId, WorkerId};
 use crate::model::proof::Proof;
-use crate::store::{Claim, Done, LeaseLost, Outbox, StoreError, StoredDelivery, Work};
+use crate::store::{Claim, Claimed, Done, LeaseLost, Outbox, StoreError, StoredDelivery, Which, Work};
 
 #[async_trait]
 impl Outbox for Sqlite {
@@ -20,11 +21,22 @@ impl Outbox for Sqlite {
         &self,
         by: WorkerId,
         most: u32,
-        only: Option<DeliveryId>,
+        which: Which,
         now: Time,
         lease: TimeDelta,
-    ) -> Result<Vec<Claim>, StoreError> {
-        self.write(move |tx| claim(tx.conn, by, most, only, now, lease)).await
+    ) -> Result<Claimed, StoreError> {
+        self.write(move |tx| claim(tx.conn, by, most, which, now, lease)).await
+    }
+
+    async fn spend_budget(
+        &self,
+        campaign: CampaignId,
+        budget: f64,
+        by: &Actor,
+        now: Time,
+    ) -> Result<Option<String>, StoreError> {
+        let by = by.clone();
+        self.write(move |tx| pace::spend(tx, campaign, budget, &by, now)).await
     }
 
     async fn step(&self, done: Vec<Done>, next_on_wire: Vec<Claim>, now: Time) -> Result<Vec<LeaseLost>, StoreError> {
@@ -112,53 +124,101 @@ pub(super) const CLAIM_ONE: &str =
      RETURNING id, campaign, message_id, tries, possibly_twice";
 
 /// A row as it was claimed.
-struct Taken {
-    id: DeliveryId,
+pub(super) struct Taken {
+    pub id: DeliveryId,
     campaign: Option<CampaignId>,
     message_id: Option<String>,
     tries: u32,
     possibly_twice: bool,
 }
+impl Taken {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: DeliveryId::new(row.get(0)?),
+            campaign: row.get::<_, Option<i64>>(1)?.map(CampaignId::new),
+            message_id: row.get(2)?,
+            tries: row.get(3)?,
+            possibly_twice: row.get(4)?,
+        })
+    }
+}
 
-/// Notices come first: an authority does not wait behind a million persons. Then the campaigns, in the order of their start.
 fn claim(
     conn: &Connection,
     by: WorkerId,
     most: u32,
-    only: Option<DeliveryId>,
+    which: Which,
     now: Time,
     lease: TimeDelta,
-) -> Result<Vec<Claim>, StoreError> {
-    let until = Micros(now.checked_add_signed(lease).unwrap_or(Time::MAX_UTC));
-    let take = |sql: &str, which: Option<i64>, most: usize| {
-        let params: &[&dyn rusqlite::ToSql] = &[&Text(by), &until, &which, &Micros(now), &(most as i64)];
-        let params = if only.is_some() { &params[..4] } else { params };
-        all(conn, "claim deliveries", sql, params, |row| {
-            Ok(Taken {
-                id: DeliveryId::new(row.get(0)?),
-                campaign: row.get::<_, Option<i64>>(1)?.map(CampaignId::new),
-                message_id: row.get(2)?,
-                tries: row.get(3)?,
-                possibly_twice: row.get(4)?,
-            })
-        })
-    };
-    let mut taken = Vec::new();
-    if let Some(id) = only.filter(|_| most > 0) {
-        taken = take(CLAIM_ONE, Some(id.row()), 1)?;
-    } else if only.is_none() {
-        for scope in scopes(conn)? {
-            let left = most as usize - taken.len();
-            if left == 0 {
-                break;
-            }
-            // The order of RETURNING is SQLite's business.
-            let mut more = take(CLAIM, scope, left)?;
-            more.sort_by_key(|t| t.id);
-            taken.extend(more);
+) -> Result<Claimed, StoreError> {
+    let until = now.checked_add_signed(lease).unwrap_or(Time::MAX_UTC);
+    let mut again = None;
+    let mut taken = match which {
+        _ if most == 0 => Vec::new(),
+        Which::One(id) => {
+            let values = params![Text(by), Micros(until), id.row(), Micros(now)];
+            all(conn, "claim a delivery", CLAIM_ONE, values, Taken::read)?
         }
+        Which::Notices => claim_of(conn, by, None, most, until, now)?,
+        Which::Persons(limits) => {
+            let mut allowance = Allowance::new(conn, limits, now);
+            let taken = claim_persons(conn, &mut allowance, by, most, until, now)?;
+            again = allowance.again;
+            taken
+        }
+    };
+    // The order of RETURNING is SQLite's business.
+    taken.sort_by_key(|t| (t.campaign, t.id));
+    let claims = taken.into_iter().map(|taken| with_work(conn, by, taken));
+    Ok(Claimed {
+        claims: claims.collect::<Result<_, _>>()?,
+        again,
+    })
+}
+
+/// The campaigns in the order of their start, as far as the pace goes.
+fn claim_persons(
+    conn: &Connection,
+    allowance: &mut Allowance<'_>,
+    by: WorkerId,
+    most: u32,
+    until: Time,
+    now: Time,
+) -> Result<Vec<Taken>, StoreError> {
+    let mut taken: Vec<Taken> = Vec::new();
+    let running = scopes(conn)?.into_iter().flatten();
+    let running: Vec<_> = running.map(CampaignId::new).collect();
+    if running.is_empty() {
+        return Ok(taken);
     }
-    taken.into_iter().map(|taken| with_work(conn, by, taken)).collect()
+    let allowed = allowance.of_all(most)?;
+    let by_domain = allowance.is_by_domain()?;
+    for campaign in running {
+        let left = allowed - taken.len() as u32;
+        if left == 0 {
+            break;
+        }
+        taken.extend(if by_domain {
+            allowance.take_by_domain(by, campaign, left, until)?
+        } else {
+            claim_of(conn, by, Some(campaign), left, until, now)?
+        });
+    }
+    allowance.took(taken.len() as u32)?;
+    Ok(taken)
+}
+
+fn claim_of(
+    conn: &Connection,
+    by: WorkerId,
+    campaign: Option<CampaignId>,
+    most: u32,
+    until: Time,
+    now: Time,
+) -> Result<Vec<Taken>, StoreError> {
+    let scope = campaign.map(|c| c.row());
+    let values = params![Text(by), Micros(until), scope, Micros(now), most];
+    all(conn, "claim deliveries", CLAIM, values, Taken::read)
 }
 
 /// What may be claimed from: the notices, then each running campaign.
@@ -233,6 +293,9 @@ fn finish(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<LeaseLost>, 
         }
     };
     ledger::add_attempt(tx, &current, done.outcome.name(), parts, &courier, now)?;
+    if let Some(domain) = &current.domain {
+        pace::learn(tx.conn, current.id, domain, &done.outcome, &done.retry, now)?;
+    }
     let event = DeliveryEvent::Tried {
         by: done.claim.by,
         now,

@@ -14,8 +14,8 @@ use crate::model::delivery::Fault;
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
 use crate::model::recipient::fold_address;
 use crate::store::{
-    Breakdown, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, RowCounts, StoreError, Tally, ToldOtherwise, WhoTold,
-    Whom,
+    Breakdown, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, RowCounts, StoreError, Tally,
+    ToldOtherwise, WhoTold, Whom,
 };
 
 /// Different domains that are told apart; those that first occur later are counted together.
@@ -87,7 +87,7 @@ impl Reach for Sqlite {
 
     async fn person_of(&self, delivery: DeliveryId) -> Result<Option<PersonRow>, StoreError> {
         self.read(move |conn| {
-            let sql = "SELECT delivery, address, language, fields FROM persons WHERE delivery = ?1";
+            let sql = "SELECT delivery, address, language, fields FROM persons WHERE delivery = ?1 AND address <> ''";
             one(conn, "read a person", sql, [delivery.row()], read_person)
         })
         .await
