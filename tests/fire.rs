@@ -14,15 +14,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use breachpost::config::Home;
-use breachpost::dispatch::office::Office;
 use breachpost::drill::receiver::{Act, Plan, Step, Trouble};
-use breachpost::model::SystemClock;
-use breachpost::model::id::{Actor, CampaignId, DeliveryId};
-use breachpost::store::{StoredDelivery, Tally};
 
+use world::World;
+use world::campaign::Campaign;
 use world::relay::Relay;
-use world::{BREACH, World, text, until};
 
 const DOMAINS: usize = 50;
 const CONNECTIONS: usize = 8;
@@ -54,66 +50,6 @@ fn fire() -> Plan {
     plan
 }
 
-/// A home with a running campaign of so many persons.
-struct Fire {
-    world: World,
-    runtime: tokio::runtime::Runtime,
-    office: Office,
-    campaign: CampaignId,
-    persons: usize,
-}
-impl Fire {
-    fn set(relay: &Relay, persons: usize) -> Self {
-        let world = World::new(relay);
-        world.settle(
-            "#timeouts: { connect_seconds: 30, reply_seconds: 300, final_dot_seconds: 600 }",
-            "timeouts: { connect_seconds: 5, reply_seconds: 5, final_dot_seconds: 2 }",
-        );
-        let breach = world.open_breach(BREACH);
-        let rows = (1..=persons).map(|number| format!("{},Person {number},fr\n", address(number)));
-        let list = format!("email,name,language\n{}", rows.collect::<String>());
-        let list = world.file("persons.csv", list.as_bytes());
-        let created = world.json(&["campaign", "create", &breach, "--recipients", &list]);
-        let campaign: CampaignId = text(&created["id"]).parse().unwrap();
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let home = Home::at(&world.home()).unwrap();
-        let office = Office::open(home, Arc::new(SystemClock)).unwrap();
-        let (store, by) = (&office.store, Actor::Os("tester".to_owned()));
-        runtime.block_on(async {
-            store
-                .approve_campaign(campaign, &"0".repeat(64), 1, &by, office.now())
-                .await
-                .unwrap();
-            store.start(campaign, &by, office.now()).await.unwrap();
-        });
-        Self {
-            world,
-            runtime,
-            office,
-            campaign,
-            persons,
-        }
-    }
-    fn tally(&self) -> Tally {
-        self.runtime.block_on(self.office.store.tally(self.campaign)).unwrap()
-    }
-    /// Waits until every delivery has its last state; patience is for standing still only.
-    fn burn_out(&self) {
-        let mut tally = self.tally();
-        while tally.ready + tally.leased + tally.on_wire + tally.in_doubt + tally.held > 0 {
-            let before = tally;
-            tally = until("the campaign goes on", || {
-                Some(self.tally()).filter(|now| *now != before)
-            });
-        }
-    }
-    fn deliveries(&self) -> Vec<StoredDelivery> {
-        let find = |number: usize| self.office.store.find_delivery(DeliveryId::new(number as i64));
-        let all = (1..=self.persons).map(|number| self.runtime.block_on(find(number)).unwrap().unwrap());
-        all.collect()
-    }
-}
-
 /// A little generator of numbers: the moments of death differ from run to run.
 fn random(most: usize) -> usize {
     let mut bytes = [0; 8];
@@ -129,16 +65,22 @@ fn nobody_is_forgotten_and_nobody_is_told_twice_unmarked() {
     };
     let begun = Instant::now();
     let relay = Relay::start(fire());
-    let fire = Fire::set(&relay, persons);
+    let world = World::new(&relay);
+    world.settle(
+        "#timeouts: { connect_seconds: 30, reply_seconds: 300, final_dot_seconds: 600 }",
+        "timeouts: { connect_seconds: 5, reply_seconds: 5, final_dot_seconds: 2 }",
+    );
+    let addresses: Vec<String> = (1..=persons).map(address).collect();
+    let campaign = Campaign::start(&world, &addresses);
 
     let step = persons * 8 / 10 / kills;
     for kill in 0..kills {
-        let daemon = fire.world.start(&["serve"]);
+        let daemon = world.start(&["serve"]);
         relay.taken(kill * step + 1 + random(step));
         daemon.kill();
     }
-    let daemon = fire.world.serve();
-    fire.burn_out();
+    let daemon = world.serve();
+    campaign.until_all_final();
     assert_eq!(daemon.stop(), 0);
 
     let mut taken: HashMap<String, usize> = HashMap::new();
@@ -147,7 +89,7 @@ fn nobody_is_forgotten_and_nobody_is_told_twice_unmarked() {
         *taken.entry(mail.recipients[0].address.clone()).or_default() += 1;
     }
     let (mut informed, mut unreached, mut marked, mut doubts, mut recovered, mut twice) = (0, 0, 0, 0, 0, 0);
-    for delivery in fire.deliveries() {
+    for delivery in campaign.deliveries() {
         let copies = taken.get(&delivery.recipient).copied().unwrap_or(0);
         let outcomes: Vec<&str> = delivery
             .attempts
@@ -185,5 +127,5 @@ fn nobody_is_forgotten_and_nobody_is_told_twice_unmarked() {
     assert_eq!(informed + unreached, persons);
     assert_eq!(unreached, (1..=persons).filter(|number| number % 20 == 2).count());
     assert!(recovered <= kills * CONNECTIONS, "more in doubt than were on the wire");
-    fire.world.is_intact();
+    world.is_intact();
 }

@@ -12,6 +12,7 @@ mod health;
 mod intake;
 mod journal;
 mod lists;
+mod machine;
 mod mailboxes;
 mod notices;
 mod outbox;
@@ -82,6 +83,8 @@ macro_rules! suite {
             suite!(@ $bed, people:
                 a_token_leads_to_its_user
                 only_a_second_person_lets_a_notice_go);
+            suite!(@ $bed, machine:
+                two_workers_at_random);
             suite!(@ $bed, pace:
                 two_processes_share_one_rate
                 the_limit_of_a_day_is_reached_and_not_passed

@@ -379,7 +379,7 @@ pub(super) fn spend(
     })?;
     let refusals: Vec<&Fault> = faults.iter().flatten().filter(|f| blame(f) == Blame::Us).collect();
     let outcomes = faults.len().max(BUDGET_LEAST as usize);
-    if (refusals.len() as f64) < (budget * outcomes as f64).max(1.0) {
+    if budget >= 1.0 || (refusals.len() as f64) < (budget * outcomes as f64).max(1.0) {
         return Ok(None);
     }
     let last = refusals.first().map_or_else(String::new, |fault| reason_of(fault));
