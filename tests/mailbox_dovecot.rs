@@ -435,3 +435,31 @@ fn a_notice_is_acknowledged_through_a_real_mailbox() {
     assert!(!dovecot.mails("INBOX").contains("\\Seen"));
     world.is_intact();
 }
+
+#[test]
+fn a_rehearsal_comes_back_through_a_real_mailbox() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    let dovecot = Dovecot::start();
+    let password = world.private_file("mailbox.password", PASSWORD.as_bytes());
+    let maildir = format!("{{ url: \"maildir:{}\" }}", world.maildir().display());
+    let imap = format!(
+        "{{ url: \"imap://{USER}@localhost:{}\", password: {{ file: {password} }}, tls: {{ ca_file: {} }} }}",
+        dovecot.port,
+        dovecot.ca_file().display()
+    );
+    world.settle(&maildir, &imap);
+    let rehearsed = std::thread::scope(|scope| {
+        scope.spawn(|| dovecot.deliver("INBOX", "1.rehearsal", &relay.taken(1)[0].bytes));
+        world.run(&["notice", "test", world.breach(), "--to", AUTHORITY, "--yes", "--json"])
+    });
+    let report = rehearsed.exits(0).json();
+    assert_eq!(
+        (&report["verdict"], &report["content"]),
+        (&json!("unchanged"), &json!("identical"))
+    );
+    assert_eq!(world.json(&["mailbox", "tray"]), json!([]));
+    assert_eq!(world.json(&["notice", "list"]), json!([]));
+    assert!(!dovecot.mails("INBOX").contains("\\Seen"));
+    world.is_intact();
+}

@@ -24,6 +24,9 @@ use world::{AUTHORITY, Ran, SENDER, World};
 /// What the server behind the relay makes of a mail: the mails it delivers.
 type Server = fn(&TakenMail) -> Vec<String>;
 
+/// Findings that are expected: what about, how good, and words in it.
+type Expected = &'static [(&'static str, &'static str, &'static str)];
+
 /// A mail server behind the relay: what it is given goes into the Maildir as it makes it.
 struct Behind<'w> {
     world: &'w World,
@@ -534,7 +537,7 @@ fn doctor_looks_at_the_whole_path() {
     let deep = ["doctor", "--deep", "--json", "--timeout", "3"];
     let mailbox = setting(&world, "maildir:");
     world.settle(&mailbox, &mailbox.replace(" }", ", trusted_authserv_id: mx.example }"));
-    let table: [(&str, Server, &[(&str, &str, &str)]); 7] = [
+    let table: [(&str, Server, Expected); 7] = [
         (
             "all is well",
             with_report,

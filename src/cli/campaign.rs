@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::output::{Exit, Failure, table};
+use crate::cli::erase::{self, EraseArgs, ForgetArgs};
 use crate::cli::wording::WordingArgs;
 use crate::dispatch::campaign::bad_rows;
 use crate::dispatch::campaign::check::{self, CampaignCheck};
@@ -60,6 +61,15 @@ pub enum CampaignCommand {
         #[arg(long, value_name = "FILE")]
         bad_rows: Option<PathBuf>,
     },
+    /// Erase the persons' data of a campaign that has ended, or of one person. Counts, proofs and a keyed hash of each
+    /// address remain. After `retention.recipients_days` this happens by itself.
+    #[command(
+        after_help = "Examples:\n  breachpost campaign erase cmp_1\n  breachpost campaign erase cmp_1 --person bob@example.lu --yes"
+    )]
+    Erase(EraseArgs),
+    /// Delete the keyed hashes that an erased campaign left: then nobody can ask any more whether an address was told.
+    #[command(after_help = "Examples:\n  breachpost campaign forget-hashes cmp_1")]
+    ForgetHashes(ForgetArgs),
 }
 
 /// A list and how it is read.
@@ -122,6 +132,8 @@ pub async fn run(command: CampaignCommand, context: &Context) -> Result<Exit, Fa
             let again = format!("breachpost campaign add {id}");
             bring_in(&office, context, Target::Draft(id), list, &again).await
         }
+        CampaignCommand::Erase(args) => erase::erase(args, &office, context).await,
+        CampaignCommand::ForgetHashes(args) => erase::forget_hashes(args, &office, context).await,
         CampaignCommand::List => show_list(&office, context).await,
         CampaignCommand::Check { id, bad_rows } => {
             let file = bad_rows.as_deref().map(new_file).transpose()?;

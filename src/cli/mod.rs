@@ -10,6 +10,7 @@ mod campaign;
 mod clock;
 mod doctor;
 mod drill;
+mod erase;
 mod files;
 mod init;
 mod journal;

@@ -22,8 +22,8 @@ pub use filling::{Filling, quoted};
 pub use home::Home;
 pub use secret_source::{SecretFault, SecretSource};
 pub use sections::{
-    Alerts, Approval, Campaign, Contact, Encrypt, Http, Individuals, Key, Limits, Mailbox, Oauth2, Organisation, Pace, Persons,
-    Relay, Retention, Retry, Sender, Timeouts, Tls, Verp, Webhook,
+    Alerts, Approval, Campaign, Contact, Encrypt, Http, Individuals, Key, Limits, Mailbox, Oauth2, Organisation, Pace,
+    Persons, Relay, Retention, Retry, Sender, Timeouts, Tls, Verp, Webhook,
 };
 pub use store_key::{UNFINISHED, make_private_folder, random_hex, replace_private, write_new_private};
 pub use token_source::{TokenFault, TokenSource};

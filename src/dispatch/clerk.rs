@@ -25,6 +25,7 @@ use crate::store::{Changes, TellingClaim, Told};
 
 use super::courier;
 use super::office::{Office, OfficeError};
+use super::retention;
 use super::worker;
 pub use channels::{Channel, Sent};
 use channels::{Job, Message, Report};
@@ -113,6 +114,7 @@ pub async fn round(office: &Office, by: WorkerId) -> Result<Round, OfficeError> 
         }
     }
     let told = tell(office, by).await?;
+    retention::round(office).await?;
     Ok(Round {
         leads: true,
         changes,

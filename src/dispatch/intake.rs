@@ -197,7 +197,10 @@ async fn book_rehearsal(
         order_hint: None,
     };
     let (nothing, now) = (Consequences::default(), office.now());
-    office.store.understood(id, understanding.clone(), nothing, by, now).await?;
+    office
+        .store
+        .understood(id, understanding.clone(), nothing, by, now)
+        .await?;
     Ok(understanding)
 }
 

@@ -15,5 +15,6 @@ mod login;
 pub mod matching;
 pub mod office;
 pub mod rehearsal;
+pub mod retention;
 pub mod watch;
 pub mod worker;

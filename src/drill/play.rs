@@ -10,8 +10,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::random_hex;
-use crate::dispatch::campaign::{CampaignContent, Wording};
 use crate::dispatch::campaign::import::{self, ImportRequest, Target};
+use crate::dispatch::campaign::{CampaignContent, Wording};
 use crate::dispatch::checkpoint;
 use crate::dispatch::daemon;
 use crate::dispatch::desk::breach;

@@ -353,9 +353,7 @@ impl Reader<'_> {
             "application/pgp-encrypted" if !is_ciphertext && !entity.is_attachment() => Found::default(),
             _ if is_ciphertext => self.read_file(&entity, depth, true),
             "text/plain" if !entity.is_attachment() => self.read_text(&entity.text(), depth),
-            "text/html" if !entity.is_attachment() => {
-                Found::text(text_of_html(&entity.text()), false)
-            }
+            "text/html" if !entity.is_attachment() => Found::text(text_of_html(&entity.text()), false),
             multipart if multipart.starts_with("multipart/") => Found::text(entity.text(), true),
             _ => self.read_file(&entity, depth, false),
         }

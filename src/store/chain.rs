@@ -95,12 +95,16 @@ impl AttemptsHash {
         Self(hash)
     }
     pub fn add(&mut self, row: &AttemptRow<'_>) {
+        self.add_erased(row, None, None);
+    }
+    /// As [`AttemptsHash::add`], for a row whose reply or fault has been erased and left its SHA-256 behind.
+    pub fn add_erased(&mut self, row: &AttemptRow<'_>, reply: Option<[u8; 32]>, fault: Option<[u8; 32]>) {
         self.0.update(row.delivery.to_be_bytes());
         self.0.update(row.at_micros.to_be_bytes());
         add_text(&mut self.0, row.outcome);
-        for text in [row.reply, row.fault, row.tls] {
-            self.0
-                .update(text.map_or(NOTHING_BEFORE, |text| Sha256::digest(text).into()));
+        for (text, erased) in [(row.reply, reply), (row.fault, fault), (row.tls, None)] {
+            let digest = text.map(|text| Sha256::digest(text).into()).or(erased);
+            self.0.update(digest.unwrap_or(NOTHING_BEFORE));
         }
     }
     /// Lower-case hex.

@@ -6,6 +6,7 @@
 
 mod alarms;
 pub mod chain;
+mod erasure;
 mod reach;
 pub mod sqlite;
 
@@ -27,10 +28,11 @@ use crate::model::receipt::{Authenticity, Certainty, Mark, ReceiptKind, ReportAc
 use crate::model::recipient::{Fields, Flags, PersonKey, Reason};
 use crate::secret::Secret;
 
+pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
+pub use erasure::{Erased, Erasure};
 pub use reach::{
     Breakdown, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, ToldOtherwise, WhoTold, Whom,
 };
-pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
 
 /// Our side could not do its job.
 #[derive(Debug, thiserror::Error)]
@@ -833,7 +835,8 @@ pub trait Campaigns: Send + Sync {
     /// As the second half of [`Campaigns::cancel`], for what came back from the wire meanwhile.
     async fn sweep_cancelled(&self, by: &Actor, now: Time) -> Result<u64, StoreError>;
     /// All have been tried. [`StoreError::Conflict`] while a delivery is not final.
-    async fn settle_campaign(&self, campaign: CampaignId, until: Time, by: &Actor, now: Time) -> Result<(), StoreError>;
+    async fn settle_campaign(&self, campaign: CampaignId, until: Time, by: &Actor, now: Time)
+    -> Result<(), StoreError>;
     /// Nothing more is awaited. [`StoreError::Conflict`] while a delivery is not final.
     async fn finish(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError>;
     /// Keeps that this campaign follows up an earlier one.
@@ -1058,6 +1061,7 @@ pub trait Store:
     + Health
     + Alarms
     + Custody
+    + Erasure
     + Journal
 {
 }
@@ -1077,6 +1081,7 @@ impl<T> Store for T where
         + Health
         + Alarms
         + Custody
+        + Erasure
         + Journal
 {
 }

@@ -5,8 +5,8 @@ use breachpost::store::{Campaigns, Outbox, Tally};
 use serde_json::json;
 
 use crate::bed::{
-    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, done, in_doubt, intact, person, put_on_wire, refusal,
-    run_campaign, worker,
+    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, done, in_doubt, intact, person, put_on_wire,
+    refusal, run_campaign, worker,
 };
 
 pub async fn nobody_is_due_before_the_start(bed: &impl Bed) {

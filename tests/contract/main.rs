@@ -8,6 +8,7 @@ mod campaigns;
 mod conversation;
 mod crash;
 mod custody;
+mod erasure;
 mod health;
 mod intake;
 mod journal;
@@ -80,6 +81,9 @@ macro_rules! suite {
                 persons_are_counted_by_what_reports_need);
             suite!(@ $bed, custody:
                 a_copy_sends_nothing_by_itself);
+            suite!(@ $bed, erasure:
+                nobody_is_erased_who_may_still_be_written_to
+                one_person_is_erased_in_whatever_spelling);
             suite!(@ $bed, people:
                 a_token_leads_to_its_user
                 only_a_second_person_lets_a_notice_go);

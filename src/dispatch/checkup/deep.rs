@@ -276,7 +276,9 @@ fn end_of(token: &str) -> Option<Time> {
         exp: f64,
     }
     let mut parts = token.split('.');
-    let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return None;
+    };
     let bytes = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
     let exp = serde_json::from_slice::<Claims>(&bytes).ok()?.exp;
     Time::from_timestamp(exp as i64, 0)

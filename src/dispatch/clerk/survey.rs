@@ -12,9 +12,9 @@ use crate::directory::profile::{AuthorityKind, Expected, Profile};
 use crate::dispatch::checkup::{self, LOW_DISK_BYTES};
 use crate::dispatch::desk::overview::needs_no_notice;
 use crate::dispatch::office::{Office, OfficeError};
-use crate::model::campaign::CampaignState;
 use crate::model::Time;
 use crate::model::breach::Record;
+use crate::model::campaign::CampaignState;
 use crate::model::notice::{Notice, NoticeState, Protection};
 use crate::store::{HealthNote, StoredBreach};
 
@@ -40,7 +40,9 @@ pub(super) async fn survey(office: &Office, channels: &[String], now: Time) -> R
     let own = office.own_authority();
     let breaches = office.store.list_breaches().await?;
     let campaigns = office.store.list_campaigns().await?;
-    let paused = campaigns.into_iter().filter(|campaign| matches!(campaign.state, CampaignState::Paused { .. }));
+    let paused = campaigns
+        .into_iter()
+        .filter(|campaign| matches!(campaign.state, CampaignState::Paused { .. }));
     Ok(Snapshot {
         remind_hours_before: office.config.alerts.remind_hours_before.clone(),
         zone: office.zone(),

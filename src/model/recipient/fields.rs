@@ -37,7 +37,8 @@ impl Fields {
 
     /// Takes a field out, with all its values.
     pub fn take(&mut self, name: &str) -> Vec<String> {
-        self.place(name).map_or_else(|_| Vec::new(), |place| self.0.remove(place).1)
+        self.place(name)
+            .map_or_else(|_| Vec::new(), |place| self.0.remove(place).1)
     }
 
     /// Adds a value, unless it is empty or there already. False when the field is full and the value was left out.

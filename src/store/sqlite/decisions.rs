@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::ledger::{self, Current, Owner};
-use super::{Tx, conversation, journal};
+use super::{Tx, conversation, erasure, journal};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, FaultCause, HoldReason};
 use crate::model::id::{Actor, DeliveryId};
@@ -29,6 +29,7 @@ pub(super) fn retry_now(tx: &mut Tx<'_>, id: DeliveryId, by: &Actor, now: Time) 
         DeliveryState::Held { .. } => DeliveryEvent::Unhold { now },
         _ => DeliveryEvent::Retry { now },
     };
+    erasure::refuse_erased(tx.conn, id)?;
     ledger::move_on(tx, &current, event, "another try")?;
     ledger::tell(tx, &current, "notice_retried", "", by, now)?;
     note(

@@ -226,6 +226,8 @@ struct FoundAttempt {
     reply: Option<String>,
     fault: Option<String>,
     tls: Option<String>,
+    reply_sha256: Option<[u8; 32]>,
+    fault_sha256: Option<[u8; 32]>,
 }
 
 impl Walk {
@@ -237,7 +239,8 @@ impl Walk {
         let entries = self.next_entries(&snapshot)?;
         let mut statement = snapshot
             .prepare_cached(
-                "SELECT a.id, a.journal, a.delivery, a.at, a.outcome, a.reply, a.fault, t.facts
+                "SELECT a.id, a.journal, a.delivery, a.at, a.outcome, a.reply, a.fault, t.facts,
+                        a.reply_sha256, a.fault_sha256
                  FROM attempts a LEFT JOIN tls_facts t ON t.id = a.tls
                  WHERE a.id > ?1 ORDER BY a.id",
             )
@@ -254,6 +257,8 @@ impl Walk {
                     reply: row.get(5)?,
                     fault: row.get(6)?,
                     tls: row.get(7)?,
+                    reply_sha256: row.get(8)?,
+                    fault_sha256: row.get(9)?,
                 })
             })
             .map_err(failed("read the attempts"))?
@@ -343,14 +348,15 @@ impl Walk {
         // A row of an earlier entry that was not there before is counted here and makes the hash differ.
         while let Some(next) = attempts.next_if(|a| a.as_ref().map_or(true, |a| a.journal <= entry.sequence)) {
             let attempt = next.map_err(failed("read the attempts"))?;
-            hash.add(&AttemptRow {
+            let row = AttemptRow {
                 delivery: attempt.delivery,
                 at_micros: attempt.at_micros,
                 outcome: &attempt.outcome,
                 reply: attempt.reply.as_deref(),
                 fault: attempt.fault.as_deref(),
                 tls: attempt.tls.as_deref(),
-            });
+            };
+            hash.add_erased(&row, attempt.reply_sha256, attempt.fault_sha256);
             count += 1;
             self.last_attempt = attempt.row;
         }

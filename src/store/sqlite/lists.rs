@@ -82,7 +82,13 @@ impl Lists for Sqlite {
     async fn any_flagged(&self, campaign: CampaignId, flag: Flags) -> Result<bool, StoreError> {
         self.read(move |conn| {
             let sql = "SELECT EXISTS (SELECT 1 FROM persons WHERE +campaign = ?1 AND flags & ?2 <> 0)";
-            only(conn, "look at the persons", sql, params![campaign.row(), flag.0], |row| row.get(0))
+            only(
+                conn,
+                "look at the persons",
+                sql,
+                params![campaign.row(), flag.0],
+                |row| row.get(0),
+            )
         })
         .await
     }

@@ -7,6 +7,7 @@ mod campaigns;
 mod conversation;
 mod custody;
 mod decisions;
+mod erasure;
 mod health;
 mod intake;
 mod journal;
@@ -52,6 +53,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_identity.sql"),
     include_str!("migrations/0010_campaign_runs.sql"),
     include_str!("migrations/0011_pace.sql"),
+    include_str!("migrations/0012_erasure.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
@@ -230,8 +232,9 @@ fn connect(path: &Path, key: &StoreKey) -> Result<Connection, StoreError> {
     conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
         .map_err(|e| not_opened(path, e))?;
     conn.execute_batch(
-        // 16 MiB of cache hold the inner pages of every index of a ledger of millions.
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384;",
+        // 16 MiB of cache hold the inner pages of every index of a ledger of millions. What is deleted is overwritten:
+        // persons are erased, not merely forgotten.
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384; PRAGMA secure_delete = ON;",
     )
     .map_err(|e| not_opened(path, e))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);

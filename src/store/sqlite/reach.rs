@@ -81,7 +81,7 @@ impl Reach for Sqlite {
 
     async fn person_of(&self, delivery: DeliveryId) -> Result<Option<PersonRow>, StoreError> {
         self.read(move |conn| {
-            let sql = "SELECT delivery, address, language, fields FROM persons WHERE delivery = ?1";
+            let sql = "SELECT delivery, address, language, fields FROM persons WHERE delivery = ?1 AND address <> ''";
             one(conn, "read a person", sql, [delivery.row()], read_person)
         })
         .await

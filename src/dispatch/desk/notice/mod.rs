@@ -29,8 +29,8 @@ use super::ladder::Ladder;
 use super::{CertificateTrouble, DeskError, conversation};
 use crate::dispatch::office::{Office, OfficeError};
 
-pub use own::{ourselves, seal_to_ourselves};
 pub use book::{Record, approve, attest, record, retry, withdraw};
+pub use own::{ourselves, seal_to_ourselves};
 pub use protect::{InClear, LooseFiles, Plan, Protected};
 pub use view::{CallSheet, MailLine, NoticeView, call_sheet, content, find, list, show};
 

@@ -1,0 +1,361 @@
+//! The end of personal data. Freed space is overwritten (`secure_delete`); rows stay, so that counts and the journal do.
+
+use async_trait::async_trait;
+use hmac::{Hmac, KeyInit, Mac};
+use rusqlite::{Connection, params};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::campaigns::{self, conflict};
+use super::rows::{Json, Micros, all, json as json_text, one, only, run};
+use super::{Sqlite, Tx, journal, ledger};
+use crate::model::Time;
+use crate::model::campaign::CampaignState;
+use crate::model::delivery::{DeliveryState, Fault, FaultCause, SmtpReply};
+use crate::model::id::{Actor, CampaignId, DeliveryId};
+use crate::model::recipient::fold_address;
+use crate::store::{Erased, Erasure, StoreError};
+
+/// Persons of one transaction: others wait less than a second.
+const CHUNK: u32 = 2_000;
+
+#[async_trait]
+impl Erasure for Sqlite {
+    async fn list_erasable(&self, before: Time) -> Result<Vec<CampaignId>, StoreError> {
+        self.read(move |conn| {
+            all(
+                conn,
+                "look for campaigns to erase",
+                // A list that was given up has no end of its own.
+                "SELECT id FROM campaigns WHERE state IN ('finished', 'cancelled') AND erased_at IS NULL
+                   AND coalesce(ended_at, created_at) < ?1 ORDER BY id",
+                [Micros(before)],
+                |row| row.get(0).map(CampaignId::new),
+            )
+        })
+        .await
+    }
+
+    async fn erase_campaign(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<Erased, StoreError> {
+        let mut after = Some(0);
+        while let Some(delivery) = after {
+            after = self.write(move |tx| erase_chunk(tx, campaign, delivery)).await?;
+        }
+        let by = by.clone();
+        self.write(move |tx| end_erasure(tx, campaign, &by, now)).await
+    }
+
+    async fn erase_person(
+        &self,
+        campaign: CampaignId,
+        address: &str,
+        by: &Actor,
+        now: Time,
+    ) -> Result<Erased, StoreError> {
+        let (address, by) = (address.to_owned(), by.clone());
+        self.write(move |tx| erase_person(tx, campaign, &address, &by, now))
+            .await
+    }
+
+    async fn find_erased(&self, address: &str) -> Result<Vec<(CampaignId, DeliveryId)>, StoreError> {
+        let address = address.to_owned();
+        self.read(move |conn| find_erased(conn, &address)).await
+    }
+
+    async fn forget_hashes(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<bool, StoreError> {
+        let by = by.clone();
+        self.write(move |tx| forget_hashes(tx, campaign, &by, now)).await
+    }
+}
+
+fn has_ended(state: &CampaignState) -> bool {
+    matches!(state, CampaignState::Finished | CampaignState::Cancelled)
+}
+
+/// A campaign that sends nothing any more and holds persons.
+fn must_be_erasable(conn: &Connection, campaign: CampaignId) -> Result<(), StoreError> {
+    let found = campaigns::get(conn, campaign)?.state;
+    if !has_ended(&found) {
+        return Err(conflict(
+            campaign,
+            found.name().to_owned(),
+            "erasing its persons; it must be finished or cancelled first",
+        ));
+    }
+    let sql = "SELECT erased_at IS NOT NULL FROM campaigns WHERE id = ?1";
+    match only(conn, "read the campaign", sql, [campaign.row()], |row| row.get(0))? {
+        true => Err(conflict(campaign, "erased already".to_owned(), "erasing it again")),
+        false => Ok(()),
+    }
+}
+
+/// Erases the next persons in the order of their deliveries; the last one's delivery, while there are more.
+fn erase_chunk(tx: &mut Tx<'_>, campaign: CampaignId, after: i64) -> Result<Option<i64>, StoreError> {
+    must_be_erasable(tx.conn, campaign)?;
+    let persons: Vec<(i64, String)> = all(
+        tx.conn,
+        "read the persons",
+        "SELECT delivery, address FROM persons
+         WHERE +campaign = ?1 AND delivery > ?2 AND address <> '' ORDER BY delivery LIMIT ?3",
+        params![campaign.row(), after, CHUNK],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    erase(tx.conn, campaign, &persons)?;
+    Ok(persons.last().map(|(delivery, _)| *delivery))
+}
+
+/// What is not tied to a person's row; then all is done, and the journal says so.
+fn end_erasure(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) -> Result<Erased, StoreError> {
+    must_be_erasable(tx.conn, campaign)?;
+    let sql = "SELECT count(*) FROM persons WHERE +campaign = ?1";
+    let persons: i64 = only(tx.conn, "count the persons", sql, [campaign.row()], |row| row.get(0))?;
+    let erased = Erased {
+        persons: persons.cast_unsigned(),
+        bad_rows: erase_bad_rows(tx.conn, campaign, None)?,
+        mails: erase_mails(tx.conn, campaign, None)?,
+    };
+    let sql = "UPDATE campaigns SET erased_at = ?2 WHERE id = ?1";
+    run(tx.conn, "note the erasure", sql, params![campaign.row(), Micros(now)])?;
+    let facts = json!({ "campaign": campaign, "erased": erased });
+    journal::append(tx, "campaign.erased", &facts, by, now)?;
+    Ok(erased)
+}
+
+fn erase_person(
+    tx: &mut Tx<'_>,
+    campaign: CampaignId,
+    address: &str,
+    by: &Actor,
+    now: Time,
+) -> Result<Erased, StoreError> {
+    let ended = has_ended(&campaigns::get(tx.conn, campaign)?.state);
+    let folded = fold_address(address);
+    let domain = folded.rsplit_once('@').map_or("", |(_, domain)| domain);
+    let mut persons: Vec<(i64, String)> = all(
+        tx.conn,
+        "look for the person",
+        "SELECT delivery, address FROM persons WHERE +campaign = ?1 AND domain = ?2",
+        params![campaign.row(), domain],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    persons.retain(|(_, found)| fold_address(found) == folded);
+    for (delivery, _) in &persons {
+        let current = ledger::get(tx.conn, DeliveryId::new(*delivery))?;
+        if !ended && !is_final(&current.state) {
+            return Err(StoreError::Conflict {
+                what: "delivery",
+                id: current.id.to_string(),
+                found: format!("{}: the message may still leave", current.state.name()),
+                wanted: "erasing the person; wait for its end, or cancel the campaign",
+            });
+        }
+    }
+    erase(tx.conn, campaign, &persons)?;
+    let mut erased = Erased {
+        persons: persons.len() as u64,
+        bad_rows: erase_bad_rows(tx.conn, campaign, Some(address))?,
+        mails: 0,
+    };
+    if erased == Erased::default() {
+        return Err(StoreError::NotFound {
+            what: "person of this address in",
+            id: campaign.to_string(),
+        });
+    }
+    for (delivery, _) in &persons {
+        erased.mails += erase_mails(tx.conn, campaign, Some(*delivery))?;
+    }
+    let facts = json!({ "campaign": campaign, "erased": erased });
+    journal::append(tx, "campaign.person_erased", &facts, by, now)?;
+    Ok(erased)
+}
+
+/// Nobody can be written to any more whose address is gone.
+pub(super) fn refuse_erased(conn: &Connection, id: DeliveryId) -> Result<(), StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM persons WHERE delivery = ?1 AND address = '')";
+    match only(conn, "look for the person", sql, [id.row()], |row| row.get(0))? {
+        true => Err(StoreError::Conflict {
+            what: "delivery",
+            id: id.to_string(),
+            found: "to a person who was erased".to_owned(),
+            wanted: "another try",
+        }),
+        false => Ok(()),
+    }
+}
+
+fn is_final(state: &DeliveryState) -> bool {
+    match state {
+        DeliveryState::InDoubt { next, .. } => next.is_none(),
+        DeliveryState::Handed { .. }
+        | DeliveryState::Confirmed { .. }
+        | DeliveryState::Failed { .. }
+        | DeliveryState::Cancelled { .. } => true,
+        _ => false,
+    }
+}
+
+/// Erases these persons and what their servers said of them; a keyed hash of each address stays.
+fn erase(conn: &Connection, campaign: CampaignId, persons: &[(i64, String)]) -> Result<(), StoreError> {
+    if persons.is_empty() {
+        return Ok(());
+    }
+    let key = key(conn, campaign)?;
+    for (delivery, address) in persons {
+        let hash = keyed(&key, address);
+        let sql = "INSERT INTO told_hashes (campaign, hash, delivery) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        run(conn, "keep the hash", sql, params![campaign.row(), hash, delivery])?;
+        // Languages and countries are counted in reports and tell of nobody; a domain may be a family's name.
+        let sql = "UPDATE persons SET person = randomblob(16), address = '', domain = '', fields = '{}'
+                   WHERE delivery = ?1";
+        run(conn, "erase the person", sql, [delivery])?;
+        let sql = "UPDATE delivery_reports SET diagnostic = NULL WHERE delivery = ?1";
+        run(conn, "erase the diagnostics", sql, [delivery])?;
+        erase_attempts(conn, *delivery)?;
+        erase_detail(conn, *delivery)?;
+    }
+    Ok(())
+}
+
+/// The words of each attempt go; their digests, which the journal covers, stay.
+fn erase_attempts(conn: &Connection, delivery: i64) -> Result<(), StoreError> {
+    type Texts = (i64, Option<String>, Option<String>);
+    let attempts: Vec<Texts> = all(
+        conn,
+        "read the attempts",
+        "SELECT id, reply, fault FROM attempts WHERE delivery = ?1 AND (reply IS NOT NULL OR fault IS NOT NULL)",
+        [delivery],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    let digest = |text: Option<String>| -> Option<[u8; 32]> { text.map(|text| Sha256::digest(text).into()) };
+    for (id, reply, fault) in attempts {
+        run(
+            conn,
+            "erase the attempt's words",
+            "UPDATE attempts SET reply = NULL, fault = NULL, reply_sha256 = ?2, fault_sha256 = ?3 WHERE id = ?1",
+            params![id, digest(reply), digest(fault)],
+        )?;
+    }
+    Ok(())
+}
+
+/// Of the last answer the code stays: reports count by it.
+fn erase_detail(conn: &Connection, delivery: i64) -> Result<(), StoreError> {
+    let wordless = |reply: &SmtpReply| SmtpReply {
+        text: String::new(),
+        ..reply.clone()
+    };
+    let detail = match ledger::get(conn, DeliveryId::new(delivery))?.state {
+        DeliveryState::Handed { reply, .. } => json_text(&wordless(&reply)),
+        DeliveryState::Failed { fault, .. } => json_text(&Fault {
+            cause: match &fault.cause {
+                FaultCause::Reply(reply) => FaultCause::Reply(wordless(reply)),
+                FaultCause::Bounce(words) => FaultCause::Bounce(status(words).to_owned()),
+                ours => ours.clone(),
+            },
+            ..fault
+        }),
+        _ => return Ok(()),
+    };
+    let sql = "UPDATE deliveries SET detail = ?2 WHERE id = ?1";
+    run(conn, "erase the answer's words", sql, params![delivery, detail]).map(drop)
+}
+
+/// The status (RFC 3463 §2) that a bounce's words begin with.
+fn status(words: &str) -> &str {
+    let first = words
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(':');
+    match first.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        true => first,
+        false => "",
+    }
+}
+
+/// All rows that could not be used, or those that hold this address.
+fn erase_bad_rows(conn: &Connection, campaign: CampaignId, address: Option<&str>) -> Result<u64, StoreError> {
+    let changed = run(
+        conn,
+        "erase the bad rows",
+        "UPDATE bad_rows SET person = NULL, cells = '[]', fields = '{}'
+         WHERE campaign = ?1 AND cells <> '[]' AND (?2 IS NULL OR instr(lower(cells), lower(?2)) > 0)",
+        params![campaign.row(), address],
+    )?;
+    Ok(changed as u64)
+}
+
+/// The bytes of what came back, of all or of one delivery. What was understood stays, without words of the mail.
+fn erase_mails(conn: &Connection, campaign: CampaignId, delivery: Option<i64>) -> Result<u64, StoreError> {
+    let tied = "SELECT m.id FROM mails m
+         JOIN deliveries d ON d.id = CAST(substr(json_extract(m.understanding, '$.delivery'), 5) AS INTEGER)
+         WHERE d.campaign = ?1 AND (?2 IS NULL OR d.id = ?2)";
+    let scope = params![campaign.row(), delivery];
+    let sql = format!("UPDATE mail_bytes SET raw = x'' WHERE length(raw) > 0 AND mail IN ({tied})");
+    let changed = run(conn, "erase the mails", &sql, scope)?;
+    let sql = format!(
+        "UPDATE mails SET in_tray = 0,
+                understanding = json_set(understanding, '$.why', 'erased', '$.order_hint', NULL,
+                                         '$.authority_reference', NULL, '$.authenticity', json(?3))
+         WHERE id IN ({tied})"
+    );
+    let nothing = Json(crate::model::receipt::Authenticity::default());
+    run(
+        conn,
+        "erase what was understood",
+        &sql,
+        params![campaign.row(), delivery, nothing],
+    )?;
+    Ok(changed as u64)
+}
+
+/// The key of a campaign's hashes, made at first use; SQLite's randomness is ChaCha20, seeded by the system.
+fn key(conn: &Connection, campaign: CampaignId) -> Result<[u8; 32], StoreError> {
+    let step = "read the key of the hashes";
+    let sql = "INSERT INTO told_keys (campaign, key) VALUES (?1, randomblob(32)) ON CONFLICT DO NOTHING";
+    run(conn, step, sql, [campaign.row()])?;
+    let sql = "SELECT key FROM told_keys WHERE campaign = ?1";
+    only(conn, step, sql, [campaign.row()], |row| row.get(0))
+}
+
+fn keyed(key: &[u8; 32], address: &str) -> [u8; 16] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(fold_address(address).as_bytes());
+    let digest = mac.finalize().into_bytes();
+    digest[..16].try_into().expect("sixteen of thirty-two bytes")
+}
+
+fn find_erased(conn: &Connection, address: &str) -> Result<Vec<(CampaignId, DeliveryId)>, StoreError> {
+    let step = "look for the hash";
+    let sql = "SELECT campaign, key FROM told_keys ORDER BY campaign";
+    let keys: Vec<(i64, [u8; 32])> = all(conn, step, sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut found = Vec::new();
+    for (campaign, key) in keys {
+        let sql = "SELECT delivery FROM told_hashes WHERE campaign = ?1 AND hash = ?2 ORDER BY delivery";
+        let hash = keyed(&key, address);
+        let deliveries = all(conn, step, sql, params![campaign, hash], |row| row.get(0))?;
+        let campaign = CampaignId::new(campaign);
+        found.extend(
+            deliveries
+                .into_iter()
+                .map(|delivery| (campaign, DeliveryId::new(delivery))),
+        );
+    }
+    Ok(found)
+}
+
+fn forget_hashes(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) -> Result<bool, StoreError> {
+    campaigns::get(tx.conn, campaign)?;
+    let step = "forget the hashes";
+    let sql = "DELETE FROM told_keys WHERE campaign = ?1 RETURNING campaign";
+    let had: Option<i64> = one(tx.conn, step, sql, [campaign.row()], |row| row.get(0))?;
+    if had.is_none() {
+        return Ok(false);
+    }
+    let sql = "DELETE FROM told_hashes WHERE campaign = ?1";
+    let hashes = run(tx.conn, step, sql, [campaign.row()])?;
+    let facts = json!({ "campaign": campaign, "hashes": hashes });
+    journal::append(tx, "campaign.hashes_forgotten", &facts, by, now)?;
+    Ok(true)
+}

@@ -1,0 +1,152 @@
+//! The end of personal data: nobody who may still be written to, everything of those who are erased, and every sum and
+//! proof as before.
+
+use breachpost::model::delivery::{Fault, FaultCause, Outcome, SmtpReply, SmtpStep};
+use breachpost::model::id::CampaignId;
+use breachpost::model::receipt::{ReceiptKind, ReportAction};
+use breachpost::model::recipient::Reason;
+use breachpost::store::{
+    Campaigns, Consequences, Conversation, Erased, Erasure, Intake, ListTarget, NewBadRow, NewReport, NewRow,
+    RowContent, Store, StoreError, Understanding,
+};
+
+use crate::bed::{
+    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, done, intact, list, person, run_campaign, state,
+    worker,
+};
+
+/// A server's answer that repeats the recipient's address.
+fn refused(address: &str) -> Outcome {
+    Outcome::Refused {
+        fault: Fault {
+            step: SmtpStep::Rcpt,
+            cause: FaultCause::Reply(SmtpReply {
+                code: 550,
+                enhanced: Some("5.1.1".into()),
+                text: format!("no such user {address}"),
+            }),
+        },
+    }
+}
+
+/// A campaign of three persons and a bad row: one handed, one refused, one whose mail came back; all with words that name
+/// them.
+pub async fn told_and_bounced(store: &impl Store) -> CampaignId {
+    let breach = add_breach(store).await;
+    let campaign = add_campaign(store, breach, (0..3).map(person).collect()).await;
+    let bad = NewRow {
+        corrects: None,
+        content: RowContent::Bad(Box::new(NewBadRow {
+            key: None,
+            row: 9,
+            line: None,
+            column: Some("email".into()),
+            reason: Reason::AddressWithoutAt,
+            cells: vec!["nowhere".into(), "PERSON2@example.org".into()],
+            fields: [("order", "nowhere")].into_iter().collect(),
+        })),
+    };
+    let more = list(ListTarget::Draft(campaign), 'b', 1);
+    let open = store.begin_list(more, &anna(), at(0)).await.unwrap();
+    store.add_rows(open.list, 0, vec![bad], &anna(), at(0)).await.unwrap();
+    store.end_list(open.list, &anna(), at(0)).await.unwrap();
+    approve(store, campaign).await;
+    store.start(campaign, &anna(), at(0)).await.unwrap();
+    let claims = claim(store, worker(1), 3, at(1)).await;
+    store.step(vec![], claims.clone(), at(1)).await.unwrap();
+    let outcome = |claim| match claim {
+        "person1@example.org" => refused(claim),
+        _ => accepted(),
+    };
+    let outcomes = claims.iter().map(|claim| done(claim, outcome(&claim.recipient)));
+    store.step(outcomes.collect(), vec![], at(2)).await.unwrap();
+    let returned = claims.iter().find(|c| c.recipient == "person2@example.org").unwrap();
+    let raw = b"From: <>\r\n\r\nDear sir, person2@example.org is gone.\r\n";
+    let (mail, _) = store.add_mail(raw, "test", at(3)).await.unwrap();
+    let known = Understanding {
+        kind: ReceiptKind::Bounce,
+        notice: None,
+        why: "says that person2@example.org is gone".into(),
+        in_tray: false,
+        authority_reference: None,
+        signed_by: None,
+        encrypted: false,
+        delivery: Some(returned.delivery),
+        matched_by: None,
+        certainty: None,
+        proposed: Vec::new(),
+        authenticity: Default::default(),
+        order_hint: None,
+    };
+    let report = NewReport {
+        action: ReportAction::Failed,
+        status: Some("5.1.1".into()),
+        diagnostic: Some("unknown: person2@example.org".into()),
+    };
+    let consequences = Consequences {
+        reports: vec![report],
+        ..Consequences::default()
+    };
+    store
+        .understood(mail, known, consequences, &anna(), at(4))
+        .await
+        .unwrap();
+    campaign
+}
+
+pub async fn nobody_is_erased_who_may_still_be_written_to(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 2).await;
+    let all = store.erase_campaign(campaign, &anna(), at(1)).await;
+    assert!(matches!(all, Err(StoreError::Conflict { .. })), "{all:?}");
+    let one = store
+        .erase_person(campaign, "person1@example.org", &anna(), at(1))
+        .await;
+    assert!(matches!(one, Err(StoreError::Conflict { .. })), "{one:?}");
+    assert_eq!(store.list_erasable(at(1_000_000)).await.unwrap(), []);
+    let unknown = store.erase_campaign(CampaignId::new(99), &anna(), at(1)).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound { .. })), "{unknown:?}");
+    let waiting = claim(&store, worker(1), 9, at(2)).await;
+    assert_eq!(waiting.len(), 2, "all are written to");
+    intact(&store).await;
+}
+
+pub async fn one_person_is_erased_in_whatever_spelling(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = told_and_bounced(&store).await;
+    let before = store.tally(campaign).await.unwrap();
+    let erased = store
+        .erase_person(campaign, "Person2@EXAMPLE.org", &anna(), at(5))
+        .await
+        .unwrap();
+    let one = Erased {
+        persons: 1,
+        bad_rows: 1,
+        mails: 1,
+    };
+    assert_eq!(erased, one, "the bad row holds the address too");
+    assert_eq!(store.tally(campaign).await.unwrap(), before);
+    let told = store.find_erased("person2@example.org").await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(state(&store, told[0].1).await, "failed");
+    let reports = store.list_reports(told[0].1).await.unwrap();
+    assert_eq!(
+        (reports[0].status.as_deref(), reports[0].diagnostic.as_deref()),
+        (Some("5.1.1"), None)
+    );
+    let mail = store.find_mail(reports[0].mail).await.unwrap().unwrap();
+    assert_eq!(
+        (mail.raw.len(), mail.understanding.unwrap().why.as_str()),
+        (0, "erased")
+    );
+    assert_eq!(
+        store.find_erased("person1@example.org").await.unwrap(),
+        [],
+        "others stay"
+    );
+    let nobody = store
+        .erase_person(campaign, "person2@example.org", &anna(), at(6))
+        .await;
+    assert!(matches!(nobody, Err(StoreError::NotFound { .. })), "{nobody:?}");
+    intact(&store).await;
+}
