@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use breachpost::config::Home;
+use breachpost::dispatch::campaign::Letter;
 use breachpost::dispatch::office::Office;
 use breachpost::model::SystemClock;
 use breachpost::model::id::{Actor, CampaignId};
@@ -134,7 +135,9 @@ fn start(home: &Path, id: CampaignId) {
     let by = Actor::Os("bench".to_owned());
     runtime().block_on(async {
         let (store, now) = (&office.store, office.now());
-        store.approve_campaign(id, &"0".repeat(64), 1, &by, now).await.unwrap();
+        let letter = Letter::of(&office, id).await.unwrap();
+        let hash = letter.digest(&office, id).await.unwrap();
+        store.approve_campaign(id, &hash, 1, &by, now).await.unwrap();
         store.start(id, &by, now).await.unwrap();
     });
 }

@@ -5,7 +5,6 @@
 //! 2,000 persons and 8 kills; 20,000 and 50 with BREACHPOST_LONG set. Prints its figures:
 //! `BREACHPOST_LONG=1 cargo test --release --test fire -- --nocapture`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
-#![expect(clippy::print_stdout, reason = "the figures are a part of the proof")]
 
 #[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
 mod world;

@@ -78,6 +78,8 @@ impl From<DeskError> for Failure {
             DeskError::NoNotice(_) | DeskError::NoDelivery(_) => Some("breachpost notice list".to_owned()),
             DeskError::NoMail(_) => Some("breachpost mailbox tray".to_owned()),
             DeskError::NoAlert(_) => Some("breachpost alert list".to_owned()),
+            DeskError::NoCampaign(_) => Some("breachpost campaign list".to_owned()),
+            DeskError::First { command, .. } => Some(command.clone()),
             DeskError::Authority(_) => Some("breachpost authority list".to_owned()),
             DeskError::Fetch { authority, .. } => Some(format!(
                 "breachpost authority cert import {authority} FILE --fingerprint FPR --verified phone"

@@ -29,6 +29,11 @@ pub struct WordingArgs {
 }
 
 impl WordingArgs {
+    /// Whether anything is said about the words at all.
+    pub fn is_given(&self) -> bool {
+        self.discreet || self.html || self.texts.is_some()
+    }
+
     /// Reads and judges what was given.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ use crate::model::id::{AlertId, WorkerId};
 use crate::store::{Changes, TellingClaim, Told};
 
 use super::courier;
+use super::desk;
 use super::office::{Office, OfficeError};
 use super::retention;
 use super::worker;
@@ -95,6 +96,8 @@ pub async fn round(office: &Office, by: WorkerId) -> Result<Round, OfficeError> 
         return Ok(Round::default());
     }
     let clerk = Office::as_loop("clerk");
+    desk::campaign::start_due(office, &clerk).await?;
+    office.store.sweep_cancelled(&clerk, now).await?;
     let usual = ids(&channels::usual(&office.config));
     let escalated = ids(&channels::escalated(&office.config));
     let seen = survey::survey(office, &escalated, now).await?;

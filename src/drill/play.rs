@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::random_hex;
 use crate::dispatch::campaign::import::{self, ImportRequest, Target};
-use crate::dispatch::campaign::{CampaignContent, Wording};
+use crate::dispatch::campaign::{CampaignContent, Letter, Wording};
 use crate::dispatch::checkpoint;
 use crate::dispatch::daemon;
 use crate::dispatch::desk::breach;
@@ -355,7 +355,8 @@ impl Stage<'_> {
         );
         let id = import::import(&self.office, request, &self.by, |_| ()).await?.campaign;
         let (store, now) = (&self.office.store, self.office.now());
-        store.approve_campaign(id, &"0".repeat(64), 1, &self.by, now).await?;
+        let hash = Letter::of(&self.office, id).await?.digest(&self.office, id).await?;
+        store.approve_campaign(id, &hash, 1, &self.by, now).await?;
         store.start(id, &self.by, now).await?;
         self.say(
             "persons",

@@ -296,6 +296,22 @@ impl Templates {
         self.entry(&key).map(|entry| entry.source.as_str())
     }
 
+    /// A digest (lower-case hex SHA-256) over the bytes of all that a message to this audience can be made from: every
+    /// variant in every language, and the words of the languages.
+    pub fn digest(&self, audience: Audience) -> String {
+        let templates = self.templates.iter().filter(|(key, _)| key.audience == audience);
+        let templates = templates.map(|(key, entry)| (format!("{}/{}", key.what(), key.language), &entry.source));
+        let labels = self
+            .labels
+            .iter()
+            .map(|(language, entry)| (format!("labels/{language}"), &entry.source));
+        let mut all = String::new();
+        for (name, source) in templates.chain(labels) {
+            all.push_str(&format!("{name} {}\n", super::token::sha256_hex(source.as_bytes())));
+        }
+        super::token::sha256_hex(all.as_bytes())
+    }
+
     fn entry(&self, key: &Key) -> Result<&Entry<Compiled>, TemplateError> {
         self.templates.get(key).ok_or_else(|| TemplateError::Language {
             audience: key.what(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{RowCounts, StoreError, Tally};
 use crate::model::Time;
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
 use crate::model::recipient::{Fields, PersonKey};
@@ -140,7 +140,8 @@ pub trait Reach: Send + Sync {
         by: &Actor,
         now: Time,
     ) -> Result<Vec<u64>, StoreError>;
-    async fn told_otherwise(&self, campaign: CampaignId) -> Result<ToldOtherwise, StoreError>;
+    /// Rows, deliveries and persons told otherwise, all as of one moment, so that their sums fit while others work.
+    async fn counted(&self, campaign: CampaignId) -> Result<(RowCounts, Tally, ToldOtherwise), StoreError>;
     /// Every person at this address, in all campaigns, oldest first.
     async fn find_by_address(&self, address: &str) -> Result<Vec<FoundPerson>, StoreError>;
     /// The person at this place of the list of those who can be written to, from 1.

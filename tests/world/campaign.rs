@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use breachpost::config::Home;
+use breachpost::dispatch::campaign::Letter;
 use breachpost::dispatch::office::Office;
 use breachpost::model::SystemClock;
 use breachpost::model::campaign::CampaignState;
@@ -34,7 +35,9 @@ impl Campaign {
         let by = Actor::Os("tester".to_owned());
         runtime.block_on(async {
             let (store, now) = (&office.store, office.now());
-            store.approve_campaign(id, &"0".repeat(64), 1, &by, now).await.unwrap();
+            let letter = Letter::of(&office, id).await.unwrap();
+            let hash = letter.digest(&office, id).await.unwrap();
+            store.approve_campaign(id, &hash, 1, &by, now).await.unwrap();
             store.start(id, &by, now).await.unwrap();
         });
         Self {

@@ -10,7 +10,7 @@ use crate::message::template::Audience;
 use crate::model::Time;
 use crate::model::id::{BreachId, CampaignId};
 use crate::model::recipient::{Flags, Reason};
-use crate::store::{BadRow, PersonCounts, RowCounts, StoreError, StoredCampaign, StoredList, Tally};
+use crate::store::{BadRow, PersonCounts, RowCounts, StoreError, StoredCampaign, StoredList, Tally, ToldOtherwise};
 
 use super::CampaignContent;
 
@@ -23,9 +23,11 @@ const BAD_ROWS_SHOWN: u32 = 20;
 pub struct Coverage {
     /// Persons: rows without the duplicates.
     pub total: u64,
-    /// Handed over or confirmed.
+    /// Handed over, confirmed, or told by another channel.
     pub informed: u64,
     pub confirmed: u64,
+    /// Of those informed: by post or telephone, and not by mail.
+    pub told_otherwise: u64,
     pub in_doubt: u64,
     /// Failed, cancelled, and those without a usable row.
     pub unreached: u64,
@@ -35,14 +37,15 @@ pub struct Coverage {
     pub invalid: u64,
 }
 impl Coverage {
-    pub fn of(counts: &RowCounts, tally: &Tally) -> Self {
+    pub fn of(counts: &RowCounts, tally: &Tally, told: &ToldOtherwise) -> Self {
         Self {
             total: counts.rows - counts.duplicates,
-            informed: tally.handed + tally.confirmed,
+            informed: tally.handed + tally.confirmed + told.unreached + told.in_doubt + told.pending,
             confirmed: tally.confirmed,
-            in_doubt: tally.in_doubt,
-            unreached: tally.failed + tally.cancelled + counts.invalid,
-            pending: tally.ready + tally.leased + tally.on_wire + tally.held,
+            in_doubt: tally.in_doubt - told.in_doubt,
+            unreached: tally.failed + tally.cancelled + counts.invalid - told.unreached,
+            pending: tally.ready + tally.leased + tally.on_wire + tally.held - told.pending,
+            told_otherwise: told.unreached + told.in_doubt + told.pending,
             possibly_twice: tally.possibly_twice,
             duplicates: counts.duplicates,
             invalid: counts.invalid,
@@ -140,10 +143,7 @@ pub async fn check(office: &Office, id: CampaignId) -> Result<CampaignCheck, Off
     };
     let campaign = office.store.find_campaign(id).await?.ok_or_else(missing)?;
     let line = line(office, &campaign).await?;
-    let content: CampaignContent = serde_json::from_value(campaign.content).map_err(|error| StoreError::Corrupt {
-        what: "campaign",
-        why: error.to_string(),
-    })?;
+    let content = CampaignContent::read(campaign.content)?;
     let persons = office.store.person_counts(id).await?;
     let written = office.templates.languages(Audience::Individual);
     let fallback = persons
@@ -168,16 +168,15 @@ pub async fn check(office: &Office, id: CampaignId) -> Result<CampaignCheck, Off
     })
 }
 
-async fn line(office: &Office, campaign: &StoredCampaign) -> Result<CampaignLine, OfficeError> {
-    let counts = office.store.row_counts(campaign.id).await?;
-    let tally = office.store.tally(campaign.id).await?;
+pub(crate) async fn line(office: &Office, campaign: &StoredCampaign) -> Result<CampaignLine, OfficeError> {
+    let (counts, tally, told) = office.store.counted(campaign.id).await?;
     Ok(CampaignLine {
         id: campaign.id,
         breach: campaign.breach,
         state: campaign.state.name().to_owned(),
         created_at: campaign.created_at,
         counts,
-        coverage: Coverage::of(&counts, &tally),
+        coverage: Coverage::of(&counts, &tally, &told),
     })
 }
 

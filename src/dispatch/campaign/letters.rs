@@ -13,7 +13,9 @@ use crate::message::facts::{Discreet, PersonContext, PersonFacts};
 use crate::message::key::OurKey;
 use crate::message::mime::{self, Content, Headers, Mailbox, MimeError};
 use crate::message::seal::{self, SealError};
-use crate::message::template::{Audience, Filled, TemplateError, Templates};
+use crate::message::template::lint::{self, Matter};
+use crate::message::template::{Audience, Filled, Finding, TemplateError, Templates};
+use crate::message::token::sha256_hex;
 use crate::model::Time;
 use crate::model::breach::{Contact, Record};
 use crate::model::id::CampaignId;
@@ -43,6 +45,23 @@ pub struct CampaignContent {
     #[serde(default)]
     pub encrypt: Encrypt,
 }
+
+impl CampaignContent {
+    /// As it is stored.
+    ///
+    /// # Errors
+    /// Another version wrote it.
+    pub fn read(stored: serde_json::Value) -> Result<Self, StoreError> {
+        serde_json::from_value(stored).map_err(|error| StoreError::Corrupt {
+            what: "campaign",
+            why: error.to_string(),
+        })
+    }
+}
+
+/// Why a campaign is paused whose messages are not what was approved.
+pub const NOT_APPROVED: &str =
+    "what would be sent is not what was approved: a template, the sender or a setting has changed since";
 
 /// A letter could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -98,11 +117,32 @@ impl Letter {
             id: id.to_string(),
         };
         let campaign = office.store.find_campaign(id).await?.ok_or_else(missing)?;
-        let content: CampaignContent =
-            serde_json::from_value(campaign.content).map_err(|error| StoreError::Corrupt {
-                what: "campaign",
-                why: error.to_string(),
-            })?;
+        Self::with(office, id, CampaignContent::read(campaign.content)?).await
+    }
+
+    /// As [`Letter::of`], for what may leave: `None` where it is not what was approved any more, since a template, the
+    /// sender or the list has changed. The campaign is paused then, and says why.
+    ///
+    /// # Errors
+    /// As [`Letter::of`].
+    pub async fn approved(office: &Office, id: CampaignId) -> Result<Option<Self>, OfficeError> {
+        let letter = Self::of(office, id).await?;
+        let campaign = office.store.find_campaign(id).await?;
+        let approved = campaign.and_then(|campaign| campaign.approved_hash);
+        if approved == Some(letter.digest(office, id).await?) {
+            return Ok(Some(letter));
+        }
+        tracing::warn!(campaign = %id, "what would be sent is not what was approved: paused");
+        let by = Office::as_loop("courier");
+        office.store.pause(id, NOT_APPROVED, &by, office.now()).await?;
+        Ok(None)
+    }
+
+    /// What messages would be with this content.
+    ///
+    /// # Errors
+    /// Our key cannot be used and some person's certificate is known.
+    pub async fn with(office: &Office, id: CampaignId, content: CampaignContent) -> Result<Self, OfficeError> {
         let seals = content.encrypt != Encrypt::Never && office.store.any_flagged(id, Flags::CERTIFICATE).await?;
         let mut sender = office.sender_to_individuals();
         if let Some(unnamed) = &content.wording.discreet {
@@ -121,6 +161,67 @@ impl Letter {
             },
             sealed: Mutex::default(),
         })
+    }
+
+    /// The digest that an approval is bound to: the content, every template and word that a message can be made from, the
+    /// sender, and the lists.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn digest(&self, office: &Office, id: CampaignId) -> Result<String, OfficeError> {
+        let lists = office.store.lists(id).await?;
+        let lists: Vec<_> = lists.iter().map(|list| (&list.sha256, &list.facts, list.rows)).collect();
+        let facts = serde_json::json!({
+            "content": self.content,
+            "templates": self.templates.digest(Audience::Individual),
+            "sender": self.sender.shown(),
+            "organisation": self.organisation,
+            "contact": self.contact,
+            "zone": self.zone.name(),
+            "lists": lists,
+            "rows": office.store.row_counts(id).await?,
+        });
+        Ok(sha256_hex(facts.to_string().as_bytes()))
+    }
+
+    /// What the linter says about the message in one language, to a person of whom nothing but that is known.
+    ///
+    /// # Errors
+    /// The message cannot be rendered.
+    pub fn findings(&self, language: &str) -> Result<Vec<Finding>, LetterError> {
+        let facts = self.facts(language, &Fields::default())?;
+        let said = self.templates.fill_individual(&facts)?.rendered();
+        let typed = self.content.wording.texts.get(language).cloned().unwrap_or_default();
+        let named = self.content.wording.discreet.is_none();
+        let taken = [
+            ("what happened", typed.what_happened.is_none()),
+            ("the consequences", typed.consequences.is_none()),
+            ("the measures", typed.measures.is_none()),
+        ];
+        let taken: Vec<&'static str> = taken.into_iter().filter(|(_, taken)| *taken && named).map(|(part, _)| part).collect();
+        let written_in = self.content.record.language.clone().filter(|written| written != language);
+        let matter = Matter {
+            risk: self.content.record.risk.level,
+            foreign: written_in.filter(|_| !taken.is_empty()).map(|language| (taken, language)),
+        };
+        Ok(lint::lint(&said, &facts, &matter, &format!("message/{language}")))
+    }
+
+    /// The notice to everybody (GDPR Art. 34(3)(c)).
+    ///
+    /// # Errors
+    /// There is none in this language, or it cannot be rendered.
+    pub fn public(&self, language: &str) -> Result<Filled, LetterError> {
+        Ok(self.templates.fill_public(&self.facts(language, &Fields::default())?)?)
+    }
+
+    /// The language in which somebody of this one is written to.
+    pub fn language_for<'a>(&'a self, language: &'a str) -> &'a str {
+        let known = self.templates.languages_of(Audience::Individual, self.content.wording.variant());
+        match known.contains(&language) {
+            true => language,
+            false => &self.content.fallback_language,
+        }
     }
 
     /// One person's mail, complete in law, with the headers for individuals (facts: law §6.4); encrypted as the campaign's
@@ -143,6 +244,36 @@ impl Letter {
             Encrypt::Required => Some(keys::usable(&fields, address, now).ok_or(LetterError::NoCertificate)?),
         };
         let filled = self.fill_for(language, &fields)?;
+        let (content, headers) = self.mail(filled, &fields, address, message_id, now);
+        match (usable, &self.our) {
+            (Some(usable), Some(our)) => self.seal(&content, &headers, our, &usable, now),
+            _ => Ok(mime::clear_mail(&content, &headers)?),
+        }
+    }
+
+    /// One person's mail to somebody else, clear, with a mark before its subject and before its text.
+    ///
+    /// # Errors
+    /// Fields or a text that cannot stand in a mail.
+    pub fn sample(
+        &self,
+        to: &str,
+        language: &str,
+        fields: &serde_json::Value,
+        message_id: &str,
+        now: Time,
+        mark: &str,
+    ) -> Result<Vec<u8>, LetterError> {
+        let fields = understood(fields)?;
+        let filled = self.fill_for(language, &fields)?;
+        let (mut content, mut headers) = self.mail(filled, &Fields::default(), to, message_id, now);
+        content.subject = format!("{mark} {}", content.subject);
+        content.text = format!("{mark} {mark} {mark}\n\n{}", content.text);
+        headers.outer_subject = content.subject.clone();
+        Ok(mime::clear_mail(&content, &headers)?)
+    }
+
+    fn mail(&self, filled: Filled, fields: &Fields, address: &str, message_id: &str, now: Time) -> (Content, Headers) {
         let rendered = filled.rendered();
         let content = Content {
             subject: rendered.subject,
@@ -166,10 +297,7 @@ impl Letter {
                 ("X-Auto-Response-Suppress".to_owned(), "OOF, AutoReply".to_owned()),
             ],
         };
-        match (usable, &self.our) {
-            (Some(usable), Some(our)) => self.seal(&content, &headers, our, &usable, now),
-            _ => Ok(mime::clear_mail(&content, &headers)?),
-        }
+        (content, headers)
     }
 
     /// What one person is told, to be had as text and as HTML.
@@ -186,11 +314,7 @@ impl Letter {
             let each = wording.stacked.iter().map(|language| self.facts(language, fields));
             return Ok(self.templates.fill_stacked(&each.collect::<Result<Vec<_>, _>>()?)?);
         }
-        let known = self.templates.languages_of(Audience::Individual, wording.variant());
-        let language = match known.contains(&language) {
-            true => language,
-            false => &self.content.fallback_language,
-        };
+        let language = self.language_for(language);
         Ok(self.templates.fill_individual(&self.facts(language, fields)?)?)
     }
 

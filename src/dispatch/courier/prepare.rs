@@ -56,12 +56,18 @@ impl Courier {
 
     /// Makes the claims' bytes. A message that cannot be made is an attempt that failed on our side, kept like any other.
     async fn prepare(&self, claims: Vec<Claim>) -> Result<Vec<Job>, OfficeError> {
-        let mut letters = Vec::new();
-        for claim in &claims {
-            letters.push(match claim.work {
-                Work::Notice { .. } => None,
-                Work::Person { campaign, .. } => Some(self.letter(campaign).await?),
-            });
+        let (mut work, mut back) = (Vec::new(), Vec::new());
+        for claim in claims {
+            match claim.work {
+                Work::Notice { .. } => work.push((claim, None)),
+                Work::Person { campaign, .. } => match self.letter(campaign).await? {
+                    Some(letter) => work.push((claim, Some(letter))),
+                    None => back.push(claim),
+                },
+            }
+        }
+        if !back.is_empty() {
+            self.office.store.release(back, self.office.now()).await?;
         }
         let (office, now) = (self.office.clone(), self.office.now());
         let write = move || {
@@ -90,7 +96,7 @@ impl Courier {
                 }),
                 (Work::Person { .. }, None) => unreachable!("every person's letter was read above"),
             };
-            claims.into_iter().zip(letters).map(write).collect::<Vec<_>>()
+            work.into_iter().map(write).collect::<Vec<_>>()
         };
         let written = tokio::task::spawn_blocking(write)
             .await
@@ -108,15 +114,18 @@ impl Courier {
         Ok(jobs)
     }
 
-    /// One campaign's letter, compiled once.
-    async fn letter(&self, id: CampaignId) -> Result<Arc<Letter>, OfficeError> {
+    /// One campaign's letter, compiled once; `None` when it is not what was approved.
+    async fn letter(&self, id: CampaignId) -> Result<Option<Arc<Letter>>, OfficeError> {
         let mut letters = self.letters.lock().await;
         if let Some(letter) = letters.get(&id) {
-            return Ok(Arc::clone(letter));
+            return Ok(Some(Arc::clone(letter)));
         }
-        let letter = Arc::new(Letter::of(&self.office, id).await?);
+        let Some(letter) = Letter::approved(&self.office, id).await? else {
+            return Ok(None);
+        };
+        let letter = Arc::new(letter);
         letters.insert(id, Arc::clone(&letter));
-        Ok(letter)
+        Ok(Some(letter))
     }
 }
 

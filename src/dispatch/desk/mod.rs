@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod breach;
+pub mod campaign;
 pub mod certificate;
 pub mod conversation;
 pub mod ladder;
@@ -14,7 +15,7 @@ use crate::directory::certificate::CertificateError;
 use crate::mail::fetch::FetchError;
 use crate::message::seal::SealError;
 use crate::model::breach::Gap;
-use crate::model::id::{AlertId, BreachId, DeliveryId, MailId, Reference};
+use crate::model::id::{AlertId, BreachId, CampaignId, DeliveryId, MailId, Reference};
 use crate::reading::ReadError;
 use crate::store::StoreError;
 
@@ -38,6 +39,11 @@ pub enum DeskError {
     NoDelivery(DeliveryId),
     #[error("there is no alert {0}")]
     NoAlert(AlertId),
+    #[error("there is no campaign {0}")]
+    NoCampaign(CampaignId),
+    /// A person must do something first; the command says what.
+    #[error("{why}")]
+    First { why: String, command: String },
     #[error("cannot tell which authority is meant")]
     Authority(#[source] DirectoryError),
     #[error("a notice cannot be sent without: {}", list(.0))]
@@ -121,6 +127,7 @@ impl DeskError {
                 | DeskError::Fetch { .. }
                 | DeskError::Fetched { .. }
                 | DeskError::Refused(_)
+                | DeskError::First { .. }
         )
     }
 
@@ -134,6 +141,7 @@ impl DeskError {
                 | DeskError::NoMail(_)
                 | DeskError::NoDelivery(_)
                 | DeskError::NoAlert(_)
+                | DeskError::NoCampaign(_)
                 | DeskError::Authority(_)
         )
     }

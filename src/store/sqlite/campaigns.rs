@@ -446,7 +446,7 @@ const NOT_FINAL: &str = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE campaign 
 pub(super) const TALLY: &str =
     "SELECT state, count(*), sum(possibly_twice) FROM deliveries WHERE campaign = ?1 GROUP BY state";
 
-fn tally(conn: &Connection, campaign: CampaignId) -> Result<Tally, StoreError> {
+pub(super) fn tally(conn: &Connection, campaign: CampaignId) -> Result<Tally, StoreError> {
     let counts = all(conn, "count the deliveries", TALLY, [campaign.row()], |row| {
         let count = |i| row.get::<_, i64>(i).map(i64::cast_unsigned);
         Ok((row.get::<_, String>(0)?, count(1)?, count(2)?))

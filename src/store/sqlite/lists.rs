@@ -252,7 +252,7 @@ fn not_ended(conn: &Connection, campaign: CampaignId) -> Result<Option<i64>, Sto
     one(conn, "look for the list", sql, [campaign.row()], |row| row.get(0))
 }
 
-fn counts(conn: &Connection, campaign: CampaignId) -> Result<RowCounts, StoreError> {
+pub(super) fn counts(conn: &Connection, campaign: CampaignId) -> Result<RowCounts, StoreError> {
     let sql = "SELECT rows, valid, duplicates, invalid FROM campaigns WHERE id = ?1";
     let found = one(conn, "read the campaign's counts", sql, [campaign.row()], |row| {
         let count = |place| row.get::<_, i64>(place).map(i64::cast_unsigned);

@@ -8,13 +8,13 @@ use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
 use super::rows::{Json, Micros, Text, all, failed, one, run};
-use super::{Sqlite, Tx, campaigns, journal, register};
+use super::{Sqlite, Tx, campaigns, journal, lists, register};
 use crate::model::Time;
 use crate::model::delivery::Fault;
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
 use crate::model::recipient::fold_address;
 use crate::store::{
-    Breakdown, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, StoreError, ToldOtherwise, WhoTold,
+    Breakdown, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, RowCounts, StoreError, Tally, ToldOtherwise, WhoTold,
     Whom,
 };
 
@@ -53,8 +53,14 @@ impl Reach for Sqlite {
             .await
     }
 
-    async fn told_otherwise(&self, campaign: CampaignId) -> Result<ToldOtherwise, StoreError> {
-        self.read(move |conn| told(conn, campaign)).await
+    async fn counted(&self, campaign: CampaignId) -> Result<(RowCounts, Tally, ToldOtherwise), StoreError> {
+        self.read(move |conn| {
+            // Ends without a change; until then each query sees the same rows.
+            let _same_moment = conn.unchecked_transaction().map_err(failed("count who was reached"))?;
+            let rows = lists::counts(conn, campaign)?;
+            Ok((rows, campaigns::tally(conn, campaign)?, told(conn, campaign)?))
+        })
+        .await
     }
 
     async fn find_by_address(&self, address: &str) -> Result<Vec<FoundPerson>, StoreError> {

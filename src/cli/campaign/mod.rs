@@ -1,5 +1,9 @@
 //! `campaign`: telling the persons concerned (GDPR Art. 34).
 
+mod look;
+mod report;
+mod run;
+
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -16,6 +20,7 @@ use crate::cli::wording::WordingArgs;
 use crate::dispatch::campaign::bad_rows;
 use crate::dispatch::campaign::check::{self, CampaignCheck};
 use crate::dispatch::campaign::import::{self, ImportError, ImportRequest, Progress, Target};
+use crate::dispatch::desk;
 use crate::dispatch::office::{Office, OfficeError};
 use crate::model::id::{BreachId, CampaignId};
 use crate::model::recipient::{ColumnsError, Mapping};
@@ -28,7 +33,7 @@ pub enum CampaignCommand {
     /// Make a campaign from a list of persons: CSV, JSON lines, XLSX or ODS. Sends nothing. Cut off, the same command
     /// goes on where it was. Status 2 when there are rows that cannot be used.
     #[command(
-        after_help = "Examples:\n  breachpost campaign create B-2026-001 --recipients customers.csv\n  breachpost campaign create B-2026-001 --recipients customers.csv \\\n      --map email=Kontakt --bad-rows to-correct.csv\n  breachpost campaign create B-2026-001 --recipients patients.csv \\\n      --discreet --html --texts texts.yaml"
+        after_help = "Examples:\n  breachpost campaign create B-2026-001 --recipients customers.csv\n  breachpost campaign create B-2026-001 --recipients customers.csv \\\n      --map email=Kontakt --bad-rows to-correct.csv\n  breachpost campaign create B-2026-001 --recipients patients.csv \\\n      --discreet --html --texts texts.yaml\n  breachpost campaign create B-2026-001 --recipients unreached.csv --follow-up cmp_1"
     )]
     Create {
         breach: BreachId,
@@ -39,6 +44,9 @@ pub enum CampaignCommand {
         fallback_language: Option<String>,
         #[command(flatten)]
         wording: WordingArgs,
+        /// The campaign that this one follows up: to those it did not reach, or with more to say.
+        #[arg(long, value_name = "CAMPAIGN")]
+        follow_up: Option<CampaignId>,
     },
     /// Add another list to a campaign that has not been started, or bad rows that were corrected: a row with a `bad_row`
     /// takes the place of that one.
@@ -51,7 +59,8 @@ pub enum CampaignCommand {
     /// All campaigns, and how far they are.
     #[command(after_help = "Examples:\n  breachpost campaign list")]
     List,
-    /// What is known about a campaign's persons, and what is worth a look; status 2 when rows cannot be used.
+    /// Whether a campaign can go: its persons, what the linter says of its messages, when the run would end, the checklist.
+    /// Status 2 when a person must do something first.
     #[command(
         after_help = "Examples:\n  breachpost campaign check cmp_1\n  breachpost campaign check cmp_1 --bad-rows still-to-correct.csv"
     )]
@@ -70,6 +79,12 @@ pub enum CampaignCommand {
     /// Delete the keyed hashes that an erased campaign left: then nobody can ask any more whether an address was told.
     #[command(after_help = "Examples:\n  breachpost campaign forget-hashes cmp_1")]
     ForgetHashes(ForgetArgs),
+    #[command(flatten)]
+    Look(look::LookCommand),
+    #[command(flatten)]
+    Run(run::RunCommand),
+    #[command(flatten)]
+    Report(report::ReportCommand),
 }
 
 /// A list and how it is read.
@@ -122,15 +137,20 @@ pub async fn run(command: CampaignCommand, context: &Context) -> Result<Exit, Fa
             list,
             fallback_language,
             wording,
+            follow_up,
         } => {
             let mut content = Box::new(import::content(&office, breach, fallback_language.as_deref()).await?);
             content.wording = wording.read(&office)?;
             let again = format!("breachpost campaign create {breach}");
-            bring_in(&office, context, Target::Fresh { breach, content }, list, &again).await
+            if let Some(earlier) = follow_up {
+                // Before anything is stored.
+                desk::campaign::get(&office, earlier).await?;
+            }
+            bring_in(&office, context, Target::Fresh { breach, content }, list, &again, follow_up).await
         }
         CampaignCommand::Add { id, list } => {
             let again = format!("breachpost campaign add {id}");
-            bring_in(&office, context, Target::Draft(id), list, &again).await
+            bring_in(&office, context, Target::Draft(id), list, &again, None).await
         }
         CampaignCommand::Erase(args) => erase::erase(args, &office, context).await,
         CampaignCommand::ForgetHashes(args) => erase::forget_hashes(args, &office, context).await,
@@ -141,9 +161,17 @@ pub async fn run(command: CampaignCommand, context: &Context) -> Result<Exit, Fa
             if let (Some(file), Some(path)) = (file, &bad_rows) {
                 write_bad_rows(&office, id, file, path, context).await?;
             }
-            context.out.data(&found, || told(&found))?;
-            Ok(exit_of(&found))
+            let ready = desk::campaign::ready(&office, id).await?;
+            let checked = Checked {
+                check: &found,
+                ready: &ready,
+            };
+            context.out.data(&checked, || told(&found) + &look::readiness(id, &ready))?;
+            Ok(if ready.needs_person() { Exit::Person } else { exit_of(&found) })
         }
+        CampaignCommand::Look(command) => look::run(command, &office, context).await,
+        CampaignCommand::Run(command) => run::run(command, &office, context).await,
+        CampaignCommand::Report(command) => report::run(command, &office, context).await,
     }
 }
 
@@ -158,6 +186,15 @@ fn no_campaign(error: OfficeError) -> Failure {
 
 fn exit_of(check: &CampaignCheck) -> Exit {
     if check.needs_person() { Exit::Person } else { Exit::Done }
+}
+
+/// What `check` prints.
+#[derive(Serialize)]
+struct Checked<'a> {
+    #[serde(flatten)]
+    check: &'a CampaignCheck,
+    #[serde(flatten)]
+    ready: &'a desk::campaign::Ready,
 }
 
 /// What `create` and `add` print.
@@ -176,6 +213,7 @@ async fn bring_in(
     target: Target,
     list: ListArgs,
     again: &str,
+    follows: Option<CampaignId>,
 ) -> Result<Exit, Failure> {
     let bad_rows_file = list.bad_rows.as_deref().map(new_file).transpose()?;
     let request = ImportRequest {
@@ -205,6 +243,9 @@ async fn bring_in(
             });
         }
     };
+    if let Some(earlier) = follows {
+        desk::campaign::follow_up(office, imported.campaign, earlier, &context.actor()).await?;
+    }
     let found = check::check(office, imported.campaign).await?;
     if let (Some(file), Some(path)) = (bad_rows_file, &list.bad_rows) {
         write_bad_rows(office, imported.campaign, file, path, context).await?;

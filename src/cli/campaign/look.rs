@@ -1,0 +1,185 @@
+//! `campaign preview`, `test`, `checklist` and `public-notice`: what it says, before it is said.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::cli::Context;
+use crate::cli::output::{Exit, Failure, table};
+use crate::dispatch::desk::campaign::{self, POINTS, Ready, Whose};
+use crate::dispatch::office::Office;
+use crate::message::template::Severity;
+use crate::model::breach::Decision;
+use crate::model::id::{BreachId, CampaignId};
+
+/// Looking at a campaign.
+#[derive(Debug, Subcommand)]
+pub enum LookCommand {
+    /// Show the message of one person, in their language or in another.
+    #[command(
+        after_help = "Examples:\n  breachpost campaign preview cmp_1\n  breachpost campaign preview cmp_1 --row 1 --lang fr --html > message.html"
+    )]
+    Preview {
+        id: CampaignId,
+        /// The person at this address; else the first.
+        #[arg(long, value_name = "ADDRESS", conflicts_with = "row")]
+        person: Option<String>,
+        /// The person with this number among those who can be written to.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        row: Option<u64>,
+        /// In this language.
+        #[arg(long, value_name = "LANG")]
+        lang: Option<String>,
+        /// As the HTML page that goes beside the text.
+        #[arg(long)]
+        html: bool,
+    },
+    /// Send samples to a colleague: the first person's message in each language, marked as a test. Nobody is counted as
+    /// informed by it.
+    #[command(
+        after_help = "Examples:\n  breachpost campaign test cmp_1 --to team@example.lu\n  breachpost campaign test cmp_1 --to team@example.lu --lang de --lang fr"
+    )]
+    Test {
+        id: CampaignId,
+        #[arg(long, value_name = "ADDRESS")]
+        to: String,
+        /// Only in this language. May be repeated.
+        #[arg(long, value_name = "LANG")]
+        lang: Vec<String>,
+    },
+    /// What makes such a mail credible, and who has seen to it.
+    #[command(
+        after_help = "Examples:\n  breachpost campaign checklist cmp_1\n  breachpost campaign checklist cmp_1 --done telephone --note 'ten colleagues until Friday'"
+    )]
+    Checklist {
+        id: CampaignId,
+        /// Tick this point off.
+        #[arg(long, value_name = "NAME")]
+        done: Option<String>,
+        #[arg(long, value_name = "TEXT", requires = "done")]
+        note: Option<String>,
+    },
+    /// The text that tells everybody, for the website or a newspaper, where not every person can be told (GDPR Art.
+    /// 34(3)(c)).
+    #[command(
+        after_help = "Examples:\n  breachpost campaign public-notice B-2026-001\n  breachpost campaign public-notice B-2026-001 --lang de --html > notice.html"
+    )]
+    PublicNotice {
+        breach: BreachId,
+        #[arg(long, value_name = "LANG")]
+        lang: Option<String>,
+        /// As an HTML page.
+        #[arg(long)]
+        html: bool,
+    },
+}
+
+pub async fn run(command: LookCommand, office: &Office, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        LookCommand::Preview {
+            id,
+            person,
+            row,
+            lang,
+            html,
+        } => {
+            let whose = match (person, row) {
+                (Some(address), _) => Whose::Address(address),
+                (None, Some(row)) => Whose::Row(row),
+                (None, None) => Whose::First,
+            };
+            let shown = campaign::preview(office, id, &whose, lang.as_deref()).await?;
+            context.out.data(&shown, || match html {
+                true => shown.html.clone(),
+                false => format!("From: {}\nSubject: {}\n\n{}", shown.from, shown.subject, shown.text),
+            })?;
+            Ok(Exit::Done)
+        }
+        LookCommand::Test { id, to, lang } => {
+            let tested = campaign::test(office, id, &to, &lang, &context.actor()).await?;
+            context.out.data(&tested, || {
+                let rows: Vec<Vec<String>> = tested
+                    .iter()
+                    .map(|sample| vec![sample.language.clone(), sample.outcome.to_owned(), sample.reply.clone()])
+                    .collect();
+                table(&rows)
+            })?;
+            let all = tested.iter().all(|sample| sample.outcome == "accepted");
+            Ok(if all { Exit::Done } else { Exit::Person })
+        }
+        LookCommand::Checklist { id, done, note } => {
+            if let Some(name) = done {
+                campaign::check_off(office, id, &name, note.as_deref(), &context.actor()).await?;
+            }
+            let ready = campaign::ready(office, id).await?;
+            context.out.data(&ready.checklist, || checklist(&ready))?;
+            Ok(Exit::Done)
+        }
+        LookCommand::PublicNotice { breach, lang, html } => {
+            let filled = campaign::public_notice(office, breach, lang.as_deref()).await?;
+            let said = filled.rendered();
+            let facts = json!({
+                "breach": breach, "language": filled.language, "subject": said.subject, "text": said.text,
+                "html": filled.html(),
+            });
+            context.out.data(&facts, || match html {
+                true => filled.html(),
+                false => format!("{}\n\n{}", said.subject, said.text),
+            })?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn checklist(ready: &Ready) -> String {
+    let mut rows = Vec::new();
+    for point in &ready.checklist {
+        let done = match &point.done {
+            Some(done) => format!("done, {} by {}", done.at.format("%Y-%m-%d %H:%M UTC"), done.by),
+            None => "open".to_owned(),
+        };
+        let note = point.done.as_ref().and_then(|done| done.note.clone()).unwrap_or_default();
+        rows.push(vec![format!("  {}", point.name), done, point.text.to_owned(), note]);
+    }
+    table(&rows)
+}
+
+/// What is to be known before a start, for a person.
+pub fn readiness(id: CampaignId, ready: &Ready) -> String {
+    let mut text = String::new();
+    match ready.decision {
+        Decision::Pending | Decision::NotRequired => text.push_str(&format!(
+            "\nThe decision to tell the persons is missing (now: {}): breachpost breach decide BREACH inform --rationale 'WHY'\n",
+            ready.decision.name()
+        )),
+        _ => {}
+    }
+    if ready.record_has_changed {
+        text.push_str(&format!(
+            "\nThe breach record has changed since; to take it in: breachpost campaign update {id}\n"
+        ));
+    }
+    let worth: Vec<_> = ready.findings.iter().filter(|finding| finding.severity != Severity::Note).collect();
+    if !worth.is_empty() {
+        text.push_str("\nIn the messages:\n");
+        for finding in worth {
+            text.push_str(&format!("  {}: {finding}\n", finding.severity.name()));
+        }
+    }
+    if let Some(estimate) = &ready.estimate {
+        text.push_str(&format!(
+            "\nStarted now, {} messages end at about {} ({} decides)\n",
+            estimate.messages,
+            estimate.ends.format("%Y-%m-%d %H:%M UTC"),
+            estimate.bound_by
+        ));
+    }
+    let open = ready.checklist.iter().filter(|point| point.done.is_none()).count();
+    if open > 0 {
+        text.push_str(&format!(
+            "\nBefore you start ({open} of {} open; tick off: breachpost campaign checklist {id} --done NAME):\n{}",
+            POINTS.len(),
+            checklist(ready)
+        ));
+    }
+    text
+}

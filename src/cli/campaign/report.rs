@@ -1,0 +1,326 @@
+//! `campaign status`, `report`, `find`, `unreached` and `record`: who was told, who was not, what came of the rest.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::json;
+
+use super::{new_file, run::watch};
+use crate::cli::Context;
+use crate::cli::output::{Exit, Failure, table};
+use crate::dispatch::desk::campaign::{self, Found, RecordError, Report, Status, UNREACHED_COLUMNS};
+use crate::dispatch::office::Office;
+use crate::model::campaign::CampaignState;
+use crate::model::id::CampaignId;
+use crate::store::{NotReached, OtherChannel, Reached};
+
+/// An XLSX sheet has no more rows than this.
+const MOST_SHEET_ROWS: u64 = 1_048_575;
+/// Groups that are shown; all of them are in JSON.
+const SHOWN: usize = 10;
+
+/// Who was reached.
+#[derive(Debug, Subcommand)]
+pub enum ReportCommand {
+    /// How far a campaign has got; status 2 when it is paused.
+    #[command(after_help = "Examples:\n  breachpost campaign status cmp_1\n  breachpost campaign status cmp_1 --watch")]
+    Status {
+        id: CampaignId,
+        /// Follow until all have been tried, or it is paused or cancelled.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Who was informed, by language, country and domain, and why the others were not. The sums equal the list, always.
+    #[command(after_help = "Examples:\n  breachpost campaign report cmp_1\n  breachpost campaign report cmp_1 --json")]
+    Report { id: CampaignId },
+    /// Was this person told, when, and what came back? In all campaigns. Status 2 when they were not.
+    #[command(after_help = "Examples:\n  breachpost campaign find anna@example.lu")]
+    Find { address: String },
+    /// The persons who were not reached by mail, for letters and calls: CSV, or XLSX by the file's name.
+    #[command(
+        after_help = "Examples:\n  breachpost campaign unreached cmp_1\n  breachpost campaign unreached cmp_1 -o to-write-to.xlsx --in-doubt"
+    )]
+    Unreached {
+        id: CampaignId,
+        /// A new file; else standard output.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Also those whose message may or may not have been taken.
+        #[arg(long)]
+        in_doubt: bool,
+    },
+    /// Book persons who were told by post or telephone: a list with a column `person` (as in the export), `person_id` or
+    /// `email`. They count as informed from then on. Status 2 when rows name nobody of the campaign.
+    #[command(
+        after_help = "Examples:\n  breachpost campaign record cmp_1 --channel post --file letters-sent.csv"
+    )]
+    Record {
+        id: CampaignId,
+        #[arg(long, value_enum)]
+        channel: ChannelArg,
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+/// How persons were told.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ChannelArg {
+    Post,
+    Phone,
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Desk(error) => error.into(),
+            other => Failure::new(Exit::Usage, other),
+        }
+    }
+}
+
+pub async fn run(command: ReportCommand, office: &Office, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        ReportCommand::Status { id, watch: true } => watch(office, context, id).await,
+        ReportCommand::Status { id, .. } => {
+            let status = campaign::status(office, id).await?;
+            context.out.data(&status, || human(&status))?;
+            Ok(if needs_person(&status) { Exit::Person } else { Exit::Done })
+        }
+        ReportCommand::Report { id } => {
+            let report = campaign::report(office, id).await?;
+            context.out.data(&report, || whole(&report))?;
+            Ok(Exit::Done)
+        }
+        ReportCommand::Find { address } => {
+            let found = campaign::find(office, &address).await?;
+            context.out.data(&found, || told(&address, &found))?;
+            let informed = found.iter().any(|found| found.informed);
+            Ok(if informed { Exit::Done } else { Exit::Person })
+        }
+        ReportCommand::Unreached { id, output, in_doubt } => unreached(office, context, id, output, in_doubt).await,
+        ReportCommand::Record { id, channel, file } => {
+            let channel = match channel {
+                ChannelArg::Post => OtherChannel::Post,
+                ChannelArg::Phone => OtherChannel::Phone,
+            };
+            let named = campaign::record(office, id, channel, &file, &context.actor()).await?;
+            context.out.data(&named, || {
+                let mut text = format!("{} of {} rows name persons of {id}\n", named.found, named.rows);
+                if named.not_found > 0 {
+                    let rows: Vec<String> = named.not_found_rows.iter().map(u64::to_string).collect();
+                    text.push_str(&format!("{} rows name nobody: {}\n", named.not_found, rows.join(", ")));
+                }
+                text
+            })?;
+            Ok(if named.not_found > 0 { Exit::Person } else { Exit::Done })
+        }
+    }
+}
+
+/// Whether it does not go on by itself.
+pub fn needs_person(status: &Status) -> bool {
+    matches!(status.state, CampaignState::Paused { .. })
+}
+
+/// How far it is, for a person.
+pub fn human(status: &Status) -> String {
+    let mut text = format!("{} for {}: {}", status.id, status.breach, status.state.name());
+    match &status.state {
+        CampaignState::Paused { why } => text.push_str(&format!(", {why}")),
+        CampaignState::Scheduled { at } => text.push_str(&format!(", starts {}", at.format("%Y-%m-%d %H:%M UTC"))),
+        CampaignState::Settling { until } => {
+            text.push_str(&format!(", late bounces are awaited until {}", until.format("%Y-%m-%d %H:%M UTC")));
+        }
+        _ => {}
+    }
+    text.push('\n');
+    let c = &status.coverage;
+    let mut rows = vec![
+        vec!["  persons".to_owned(), c.total.to_string()],
+        vec!["  informed".to_owned(), c.informed.to_string()],
+        vec!["  in doubt".to_owned(), c.in_doubt.to_string()],
+        vec!["  unreached".to_owned(), c.unreached.to_string()],
+        vec!["  pending".to_owned(), c.pending.to_string()],
+    ];
+    if c.confirmed > 0 {
+        rows.insert(2, vec!["    confirmed".to_owned(), c.confirmed.to_string()]);
+    }
+    if c.told_otherwise > 0 {
+        rows.insert(2, vec!["    by post or telephone".to_owned(), c.told_otherwise.to_string()]);
+    }
+    if c.possibly_twice > 0 {
+        rows.push(vec!["  possibly told twice".to_owned(), c.possibly_twice.to_string()]);
+    }
+    text + &table(&rows)
+}
+
+fn whole(report: &Report) -> String {
+    let mut text = human(&report.status);
+    let groups = &report.groups;
+    for (name, group) in [("language", &groups.languages), ("country", &groups.countries), ("domain", &groups.domains)] {
+        let mut sorted: Vec<(&String, &Reached)> = group.iter().collect();
+        sorted.sort_by_key(|(_, r)| std::cmp::Reverse(r.informed + r.in_doubt + r.unreached + r.pending));
+        let header = [name, "informed", "in doubt", "unreached", "pending"];
+        let mut rows = vec![header.map(str::to_owned).to_vec()];
+        for (key, reached) in sorted.iter().take(SHOWN) {
+            let key = if key.is_empty() { "not known" } else { key.as_str() };
+            let counts = [reached.informed, reached.in_doubt, reached.unreached, reached.pending];
+            rows.push([key.to_owned()].into_iter().chain(counts.map(|n| n.to_string())).collect());
+        }
+        text.push_str(&format!("\n{}", table(&rows)));
+        if sorted.len() > SHOWN {
+            text.push_str(&format!("and {} more; all of them: --json\n", sorted.len() - SHOWN));
+        }
+    }
+    if !groups.reasons.is_empty() {
+        text.push_str("\nWhy persons are unreached:\n");
+        let rows = groups.reasons.iter().map(|(reason, n)| vec![format!("  {}", reason.replace('_', " ")), n.to_string()]);
+        text.push_str(&table(&rows.collect::<Vec<_>>()));
+        let id = report.status.id;
+        text.push_str(&format!("For letters and calls: breachpost campaign unreached {id} -o unreached.csv\n"));
+    }
+    text
+}
+
+fn told(address: &str, found: &[Found]) -> String {
+    if found.is_empty() {
+        return format!("{address} is in no campaign\n");
+    }
+    let mut text = String::new();
+    for person in found {
+        let words = if person.informed { "told" } else { "not told" };
+        text.push_str(&format!(
+            "{words}: {} for {} ({}, {})\n",
+            person.campaign,
+            person.breach,
+            person.delivery,
+            person.state.name()
+        ));
+        for attempt in &person.attempts {
+            let said = attempt.reply.as_ref().map(ToString::to_string);
+            let said = said.or_else(|| attempt.fault.as_ref().map(ToString::to_string)).unwrap_or_default();
+            text.push_str(&format!("  {}  {}  {said}\n", attempt.at.format("%Y-%m-%d %H:%M:%S UTC"), attempt.outcome));
+        }
+        for report in &person.reports {
+            let said = [report.status.as_deref(), report.diagnostic.as_deref()];
+            let said: Vec<&str> = said.into_iter().flatten().collect();
+            text.push_str(&format!(
+                "  {}  came back ({})  {}\n",
+                report.at.format("%Y-%m-%d %H:%M:%S UTC"),
+                report.mail,
+                said.join(" ")
+            ));
+        }
+        if let Some((channel, at)) = &person.told_otherwise {
+            text.push_str(&format!("  {}  told by {}\n", at.format("%Y-%m-%d %H:%M:%S UTC"), channel.name()));
+        }
+        if person.possibly_twice {
+            text.push_str("  may have got it twice\n");
+        }
+    }
+    text
+}
+
+async fn unreached(
+    office: &Office,
+    context: &Context,
+    id: CampaignId,
+    output: Option<PathBuf>,
+    in_doubt: bool,
+) -> Result<Exit, Failure> {
+    let Some(path) = output else {
+        if context.out.json {
+            let mut all = Vec::new();
+            campaign::unreached(office, id, in_doubt, |page| {
+                let named = |person: &NotReached| {
+                    let cells = campaign::unreached_cells(person);
+                    UNREACHED_COLUMNS.iter().copied().zip(cells).collect::<std::collections::BTreeMap<_, _>>()
+                };
+                all.extend(page.iter().map(named));
+                Ok::<_, Failure>(())
+            })
+            .await?;
+            context.out.data(&all, String::new)?;
+            return Ok(Exit::Done);
+        }
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(UNREACHED_COLUMNS).map_err(unwritten)?;
+        campaign::unreached(office, id, in_doubt, |page| {
+            for person in page {
+                writer.write_record(campaign::unreached_cells(person)).map_err(unwritten)?;
+            }
+            writer.flush()?;
+            Ok::<_, Failure>(())
+        })
+        .await?;
+        let bytes = writer.into_inner().map_err(|error| Failure::new(Exit::Ours, error.into_error()))?;
+        context.out.bytes(&bytes, &json!(null))?;
+        return Ok(Exit::Done);
+    };
+    let is_sheet = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"));
+    let file = new_file(&path)?;
+    let written = match is_sheet {
+        true => sheet(office, id, in_doubt, file).await,
+        false => delimited(office, id, in_doubt, file).await,
+    };
+    let written = written.inspect_err(|_| {
+        // It would look whole.
+        let _ = std::fs::remove_file(&path);
+    })?;
+    context.out.data(&json!({ "campaign": id, "file": path, "persons": written }), || {
+        format!("{} has {written} persons\n", shown(&path))
+    })?;
+    Ok(Exit::Done)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn unwritten(error: csv::Error) -> Failure {
+    Failure::new(Exit::Ours, error)
+}
+
+async fn delimited(office: &Office, id: CampaignId, in_doubt: bool, file: std::fs::File) -> Result<u64, Failure> {
+    let mut writer = csv::Writer::from_writer(BufWriter::new(file));
+    writer.write_record(UNREACHED_COLUMNS).map_err(unwritten)?;
+    let written = campaign::unreached(office, id, in_doubt, |page| {
+        for person in page {
+            writer.write_record(campaign::unreached_cells(person)).map_err(unwritten)?;
+        }
+        Ok::<_, Failure>(())
+    })
+    .await?;
+    writer.flush()?;
+    Ok(written)
+}
+
+async fn sheet(office: &Office, id: CampaignId, in_doubt: bool, mut file: std::fs::File) -> Result<u64, Failure> {
+    let failed = |error: rust_xlsxwriter::XlsxError| Failure::new(Exit::Ours, error);
+    let mut book = rust_xlsxwriter::Workbook::new();
+    // Held in memory until it is saved, unlike CSV: some 300 MB at the most rows a sheet takes.
+    let page_of = book.add_worksheet();
+    for (column, name) in (0u16..).zip(UNREACHED_COLUMNS) {
+        page_of.write_string(0, column, *name).map_err(failed)?;
+    }
+    let mut row = 0u32;
+    let written = campaign::unreached(office, id, in_doubt, |page| {
+        for person in page {
+            row += 1;
+            if u64::from(row) > MOST_SHEET_ROWS {
+                return Err(Failure::usage("these are more persons than a sheet has rows: write a .csv file"));
+            }
+            for (column, cell) in (0u16..).zip(campaign::unreached_cells(person)) {
+                page_of.write_string(row, column, cell).map_err(failed)?;
+            }
+        }
+        Ok::<_, Failure>(())
+    })
+    .await?;
+    let bytes = book.save_to_buffer().map_err(failed)?;
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    Ok(written)
+}

@@ -1,0 +1,340 @@
+//! `campaign approve`, `start` and what follows: agreeing, sending, following, stopping.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::report::{human, needs_person};
+use crate::cli::Context;
+use crate::cli::ask::Terminal;
+use crate::cli::output::{Exit, Failure};
+use crate::cli::wording::WordingArgs;
+use crate::dispatch::courier::{Courier, Scope};
+use crate::dispatch::desk::breach;
+use crate::dispatch::desk::campaign::{self, Started, Status, Whose};
+use crate::dispatch::office::Office;
+use crate::dispatch::worker::WorkerKind;
+use crate::model::campaign::CampaignState;
+use crate::model::id::CampaignId;
+use crate::model::time::parse_aware;
+
+/// How often a run is looked at while it is followed.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The life of a campaign.
+#[derive(Debug, Subcommand)]
+pub enum RunCommand {
+    /// Agree to exactly what would be sent: the messages in every language, the sender, the list. A later edit voids it.
+    /// With `approval.campaign: two_persons` another person must do the same, with a token of their own.
+    #[command(
+        after_help = "Examples:\n  breachpost campaign approve cmp_1\n  breachpost campaign approve cmp_1 --yes --token-file anna.token"
+    )]
+    Approve {
+        id: CampaignId,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take the breach record as it is now, and other words where they are given. An approval is void then.
+    #[command(
+        after_help = "Examples:\n  breachpost campaign update cmp_1\n  breachpost campaign update cmp_1 --texts texts.yaml"
+    )]
+    Update {
+        id: CampaignId,
+        #[command(flatten)]
+        wording: WordingArgs,
+    },
+    /// Send what was approved. Without a daemon this command sends; started again, it joins in where it was. Status 2 when
+    /// somebody must decide or approve first, or when messages wait for another try.
+    #[command(
+        after_help = "Examples:\n  breachpost campaign start cmp_1 --at '2027-01-15 09:00'\n  breachpost campaign start cmp_1 --yes"
+    )]
+    Start {
+        id: CampaignId,
+        /// Not now but then: RFC 3339, or a local time of the organisation. A daemon must run then.
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+        /// With a daemon running: follow until all have been tried.
+        #[arg(long, overrides_with = "no_wait")]
+        wait: bool,
+        /// With a daemon running: return at once, which is usual.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Send no more for now. What is on the wire ends.
+    #[command(after_help = "Examples:\n  breachpost campaign pause cmp_1 --reason 'the telephone number is wrong'")]
+    Pause {
+        id: CampaignId,
+        /// Why; it stands in the timeline.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Go on where it was paused. Without a daemon, `campaign start` sends.
+    #[command(after_help = "Examples:\n  breachpost campaign resume cmp_1")]
+    Resume { id: CampaignId },
+    /// Call it off: who has not been written to by now is not. There is no way back.
+    #[command(after_help = "Examples:\n  breachpost campaign cancel cmp_1 --yes")]
+    Cancel {
+        id: CampaignId,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+pub async fn run(command: RunCommand, office: &Office, context: &Context) -> Result<Exit, Failure> {
+    let by = context.actor();
+    match command {
+        RunCommand::Approve { id, yes } => approve(office, context, id, yes).await,
+        RunCommand::Update { id, wording } => {
+            let wording = match wording.is_given() {
+                true => Some(wording.read(office)?),
+                false => None,
+            };
+            campaign::update(office, id, wording, &by).await?;
+            tell(office, context, id).await
+        }
+        RunCommand::Start {
+            id, at, yes, wait, ..
+        } => start(office, context, id, at, yes, wait).await,
+        RunCommand::Pause { id, reason } => {
+            campaign::pause(office, id, &reason, &by).await?;
+            context.out.note(&format!("Nothing more is sent. To go on: breachpost campaign resume {id}"));
+            tell(office, context, id).await.map(|_| Exit::Done)
+        }
+        RunCommand::Resume { id } => {
+            campaign::resume(office, id, &by).await?;
+            if !office.daemon_runs() {
+                context.out.note(&format!("No daemon runs, so nothing is sent yet: breachpost campaign start {id}"));
+            }
+            tell(office, context, id).await
+        }
+        RunCommand::Cancel { id, yes } => {
+            let status = campaign::status(office, id).await?;
+            context.out.note(&human(&status));
+            sure(context, yes, &format!("Call {id} off for good?"), "campaign status")?;
+            let cancelled = campaign::cancel(office, id, &by).await?;
+            context.out.note(&format!("{cancelled} messages were cancelled"));
+            tell(office, context, id).await.map(|_| Exit::Done)
+        }
+    }
+}
+
+async fn tell(office: &Office, context: &Context, id: CampaignId) -> Result<Exit, Failure> {
+    let status = campaign::status(office, id).await?;
+    context.out.data(&status, || human(&status))?;
+    Ok(if needs_person(&status) { Exit::Person } else { Exit::Done })
+}
+
+async fn approve(office: &Office, context: &Context, id: CampaignId, yes: bool) -> Result<Exit, Failure> {
+    context.out.note(&what_is_sent(office, id).await?);
+    sure(context, yes, "Agree to exactly this?", "campaign preview")?;
+    let approved = campaign::approve(office, id, &context.actor()).await?;
+    context.out.data(&approved, || {
+        let by: Vec<String> = approved.by.iter().map(ToString::to_string).collect();
+        let next = match approved.approved {
+            true => format!("Approved. To send it: breachpost campaign start {id}\n"),
+            false => format!(
+                "Another person must agree, with a token of their own: breachpost campaign approve {id} --token-file FILE\n"
+            ),
+        };
+        format!("{id}: agreed to by {}\n  content {}\n{next}", by.join(", "), approved.content_sha256)
+    })?;
+    Ok(if approved.approved { Exit::Done } else { Exit::Person })
+}
+
+/// Shown before anybody agrees or sends: to how many, from whom, what it says.
+async fn what_is_sent(office: &Office, id: CampaignId) -> Result<String, Failure> {
+    let status = campaign::status(office, id).await?;
+    let mut text = human(&status);
+    if let Ok(first) = campaign::preview(office, id, &Whose::First, None).await {
+        text.push_str(&format!(
+            "\nFrom {}; the first person's message ({}):\n  {}\n",
+            first.from, first.language, first.subject
+        ));
+        for line in first.text.lines() {
+            text.push_str(&format!("  | {line}\n"));
+        }
+    }
+    let ready = campaign::ready(office, id).await?;
+    text.push_str(&super::look::readiness(id, &ready));
+    Ok(text)
+}
+
+/// Asks, unless that was answered on the command line.
+fn sure(context: &Context, yes: bool, question: &str, look: &str) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    let Some(mut terminal) = Terminal::find().filter(|_| context.out.interactive()) else {
+        return Err(Failure::usage(format!("nobody can be asked here: look at `{look}` and add --yes")));
+    };
+    let answer = terminal.confirm(question, false);
+    match answer.map_err(|error| Failure::new(Exit::Person, error))? {
+        true => Ok(()),
+        false => Err(Failure::person("nothing was done, as you wished")),
+    }
+}
+
+async fn start(
+    office: &Office,
+    context: &Context,
+    id: CampaignId,
+    at: Option<String>,
+    yes: bool,
+    wait: bool,
+) -> Result<Exit, Failure> {
+    let at = match at {
+        None => None,
+        Some(text) => {
+            let (stored, content) = campaign::get(office, id).await?;
+            let _ = stored;
+            let zone = breach::zone_of(office, &content.record);
+            Some(parse_aware(&text, zone).map_err(|error| Failure::new(Exit::Usage, error))?)
+        }
+    };
+    let before = campaign::status(office, id).await?;
+    if before.state != CampaignState::Running && !yes {
+        context.out.note(&what_is_sent(office, id).await?);
+        let question = format!("Write to {} persons now?", before.coverage.pending);
+        sure(context, yes, &question, "campaign preview")?;
+    }
+    // What cannot work is found before anything starts: the relay's settings, or a running daemon.
+    let mine = match office.daemon_runs() {
+        true => None,
+        false => {
+            let worker = office.sign_on(WorkerKind::Command).await?;
+            Some((Arc::new(Courier::new(office, &worker)?), worker))
+        }
+    };
+    let started = campaign::start(office, id, at, &context.actor()).await?;
+    match (started, mine) {
+        (Started::Later, mine) => {
+            if mine.is_some() {
+                context.out.note("No daemon runs. It starts at its time only if one does: breachpost serve");
+            }
+            return tell(office, context, id).await;
+        }
+        (_, Some((courier, _worker))) => carry(office, context, id, courier).await?,
+        (_, None) if wait => {
+            let bar = Bar::new(context, &before);
+            loop {
+                let status = campaign::status(office, id).await?;
+                bar.shows(&status);
+                if status.coverage.pending == 0 || status.state != CampaignState::Running {
+                    break;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+            bar.ends();
+        }
+        (_, None) => context.out.note(&format!(
+            "The daemon sends. To follow: breachpost campaign status {id} --watch"
+        )),
+    }
+    let status = campaign::status(office, id).await?;
+    context.out.data(&status, || human(&status))?;
+    if status.coverage.pending > 0 && !status.daemon && status.state == CampaignState::Running {
+        context.out.note(&format!(
+            "Some wait for another try. It goes on with: breachpost serve, or: breachpost campaign start {id}"
+        ));
+        return Ok(Exit::Person);
+    }
+    Ok(if needs_person(&status) { Exit::Person } else { Exit::Done })
+}
+
+/// Sends what is due in this process, and shows how far it is. Interrupted, it ends what is on the wire.
+async fn carry(office: &Office, context: &Context, id: CampaignId, courier: Arc<Courier>) -> Result<(), Failure> {
+    let bar = Bar::new(context, &campaign::status(office, id).await?);
+    let stop = CancellationToken::new();
+    let carrying = courier.run(Scope::UntilIdle, stop.clone());
+    tokio::pin!(carrying);
+    let result = loop {
+        tokio::select! {
+            done = &mut carrying => break done,
+            Ok(()) = tokio::signal::ctrl_c() => stop.cancel(),
+            () = tokio::time::sleep(LOOK) => {
+                if bar.is_shown() {
+                    bar.shows(&campaign::status(office, id).await?);
+                }
+            }
+        }
+    };
+    bar.ends();
+    result?;
+    let settled = campaign::settle_if_done(office, id).await?;
+    if settled {
+        context.out.note("All have been tried. Late bounces are awaited for some days; then it is finished.");
+    }
+    Ok(())
+}
+
+/// How far a run is, on a terminal; nothing elsewhere.
+struct Bar(Option<ProgressBar>);
+impl Bar {
+    fn new(context: &Context, status: &Status) -> Self {
+        if context.out.json || !std::io::stderr().is_terminal() {
+            return Self(None);
+        }
+        let bar = ProgressBar::new(status.coverage.total);
+        bar.set_style(
+            ProgressStyle::with_template("{bar:30} {human_pos} of {human_len}, {per_sec}, {eta} left; {msg}")
+                .expect("a constant template"),
+        );
+        bar.set_position(status.coverage.total - status.coverage.pending);
+        bar.reset_eta();
+        Self(Some(bar))
+    }
+    fn is_shown(&self) -> bool {
+        self.0.is_some()
+    }
+    fn shows(&self, status: &Status) {
+        if let Some(bar) = &self.0 {
+            let coverage = &status.coverage;
+            bar.set_position(coverage.total - coverage.pending);
+            bar.set_message(format!(
+                "{} informed, {} unreached, {} in doubt",
+                coverage.informed, coverage.unreached, coverage.in_doubt
+            ));
+        }
+    }
+    fn ends(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Follows a run: a line on a terminal's screen, one JSON object for each change elsewhere.
+///
+/// # Errors
+/// The store fails, or standard output cannot be written.
+pub async fn watch(office: &Office, context: &Context, id: CampaignId) -> Result<Exit, Failure> {
+    let mut last = None;
+    let bar = Bar::new(context, &campaign::status(office, id).await?);
+    loop {
+        let status = campaign::status(office, id).await?;
+        bar.shows(&status);
+        let now = json!(status);
+        if last.as_ref() != Some(&now) && context.out.json {
+            context.out.line(&status)?;
+        }
+        last = Some(now);
+        if status.state != CampaignState::Running || status.coverage.pending == 0 {
+            bar.ends();
+            if !context.out.json {
+                context.out.data(&status, || human(&status))?;
+            }
+            return Ok(if needs_person(&status) { Exit::Person } else { Exit::Done });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

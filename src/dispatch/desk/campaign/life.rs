@@ -1,0 +1,257 @@
+//! From a draft to the end: what was approved is what is sent, and nothing starts without a decision about the persons.
+
+use chrono::TimeDelta;
+use serde::Serialize;
+
+use super::{get, refused};
+use crate::config::Persons;
+use crate::dispatch::campaign::{CampaignContent, Letter, Wording};
+use crate::dispatch::desk::{DeskError, breach};
+use crate::dispatch::office::{Office, OfficeError};
+use crate::model::Time;
+use crate::model::breach::Decision;
+use crate::model::campaign::CampaignState;
+use crate::model::id::{Actor, CampaignId};
+use crate::store::{StoreError, StoredCampaign};
+
+/// What came of an approval.
+#[derive(Debug, Clone, Serialize)]
+pub struct Approved {
+    pub id: CampaignId,
+    /// Whether it is approved now, or needs another person.
+    pub approved: bool,
+    /// Lower-case hex SHA-256 of exactly what was agreed to.
+    pub content_sha256: String,
+    pub by: Vec<Actor>,
+    pub needed: usize,
+}
+
+/// Agrees to exactly what would be sent now. With `approval.campaign: two_persons` another person must do the same.
+///
+/// # Errors
+/// [`DeskError::First`] when the breach record says something else by now; [`DeskError::Refused`] when it has begun.
+pub async fn approve(office: &Office, id: CampaignId, by: &Actor) -> Result<Approved, DeskError> {
+    let (stored, content) = get(office, id).await?;
+    up_to_date(office, &stored, &content).await?;
+    let hash = Letter::of(office, id).await?.digest(office, id).await?;
+    let needed = match office.config.approval.campaign {
+        Persons::OnePerson => 1,
+        Persons::TwoPersons => 2,
+    };
+    let agreed = office.store.approve_campaign(id, &hash, needed, by, office.now()).await;
+    let by = agreed.map_err(refused)?;
+    Ok(Approved {
+        id,
+        approved: by.len() >= needed,
+        content_sha256: hash,
+        by,
+        needed,
+    })
+}
+
+/// How a campaign was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Started {
+    Now,
+    /// It ran already.
+    Joined,
+    Later,
+}
+
+/// Starts what was approved: now, or at a time. One that runs is joined.
+///
+/// # Errors
+/// [`DeskError::First`] with the command that leads on: no decision about the persons, no approval, or one for other
+/// content.
+pub async fn start(office: &Office, id: CampaignId, at: Option<Time>, by: &Actor) -> Result<Started, DeskError> {
+    let (stored, content) = get(office, id).await?;
+    if stored.state == CampaignState::Running {
+        return Ok(Started::Joined);
+    }
+    may_start(office, &stored, &content).await?;
+    let now = office.now();
+    match at.filter(|at| *at > now) {
+        Some(at) => {
+            office.store.schedule(id, at, by, now).await.map_err(refused)?;
+            Ok(Started::Later)
+        }
+        None => {
+            office.store.start(id, by, now).await.map_err(refused)?;
+            Ok(Started::Now)
+        }
+    }
+}
+
+/// Starts every scheduled campaign whose time has come; one that must not start any more is paused with the reason.
+/// Returns how many were started.
+///
+/// # Errors
+/// The store fails.
+pub async fn start_due(office: &Office, by: &Actor) -> Result<u32, OfficeError> {
+    let now = office.now();
+    let mut started = 0;
+    for stored in office.store.list_campaigns().await? {
+        if !matches!(stored.state, CampaignState::Scheduled { at } if at <= now) {
+            continue;
+        }
+        let content = CampaignContent::read(stored.content.clone())?;
+        match may_start(office, &stored, &content).await {
+            Ok(()) => {
+                office.store.start(stored.id, by, now).await?;
+                started += 1;
+            }
+            Err(DeskError::Office(error)) => return Err(error),
+            Err(refused) => office.store.pause(stored.id, &refused.to_string(), by, now).await?,
+        }
+    }
+    Ok(started)
+}
+
+/// Lets a campaign settle whose every message has been tried: late bounces are awaited for `campaign.settle_days`. Says
+/// whether it does.
+///
+/// # Errors
+/// The store fails.
+pub async fn settle_if_done(office: &Office, id: CampaignId) -> Result<bool, DeskError> {
+    let (stored, _) = get(office, id).await?;
+    if stored.state != CampaignState::Running {
+        return Ok(false);
+    }
+    let now = office.now();
+    let until = now + TimeDelta::days(i64::from(office.config.campaign.settle_days));
+    match office.store.settle_campaign(id, until, &Office::as_loop("courier"), now).await {
+        Ok(()) => Ok(true),
+        // Something waits still.
+        Err(StoreError::Conflict { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Nothing more is sent until it is resumed; what is on the wire ends.
+///
+/// # Errors
+/// [`DeskError::Refused`] when it does not run.
+pub async fn pause(office: &Office, id: CampaignId, why: &str, by: &Actor) -> Result<(), DeskError> {
+    get(office, id).await?;
+    office.store.pause(id, why, by, office.now()).await.map_err(refused)
+}
+
+/// Goes on where it was paused.
+///
+/// # Errors
+/// As [`start`]; [`DeskError::Refused`] when it is not paused.
+pub async fn resume(office: &Office, id: CampaignId, by: &Actor) -> Result<(), DeskError> {
+    let (stored, content) = get(office, id).await?;
+    if matches!(stored.state, CampaignState::Paused { .. }) {
+        decided(office, &stored).await?;
+        same_as_approved(office, &stored, &content).await?;
+    }
+    office.store.resume(id, by, office.now()).await.map_err(refused)
+}
+
+/// Calls it off: who has not been written to by now is not. Cut off, doing it again goes on. Returns how many messages were
+/// cancelled.
+///
+/// # Errors
+/// [`DeskError::Refused`] when all have been tried.
+pub async fn cancel(office: &Office, id: CampaignId, by: &Actor) -> Result<u64, DeskError> {
+    get(office, id).await?;
+    office.store.cancel(id, by, office.now()).await.map_err(refused)
+}
+
+/// Takes the breach record as it is now, and other words where they are given; an approval is void then.
+///
+/// # Errors
+/// [`DeskError::Refused`] when it has begun.
+pub async fn update(office: &Office, id: CampaignId, wording: Option<Wording>, by: &Actor) -> Result<(), DeskError> {
+    let (stored, mut content) = get(office, id).await?;
+    content.record = breach::find(office, stored.breach).await?.record;
+    if let Some(wording) = wording {
+        content.wording = wording;
+    }
+    let content = serde_json::to_value(content).expect("a campaign's content is plain data");
+    office.store.set_content(id, content, by, office.now()).await.map_err(refused)
+}
+
+/// Keeps that a campaign follows up an earlier one.
+///
+/// # Errors
+/// No such campaign, or the store fails.
+pub async fn follow_up(office: &Office, id: CampaignId, earlier: CampaignId, by: &Actor) -> Result<(), DeskError> {
+    get(office, earlier).await?;
+    Ok(office.store.link(id, earlier, by, office.now()).await?)
+}
+
+/// All that must hold before the first message leaves.
+async fn may_start(office: &Office, stored: &StoredCampaign, content: &CampaignContent) -> Result<(), DeskError> {
+    let id = stored.id;
+    match &stored.state {
+        CampaignState::Approved { .. } | CampaignState::Scheduled { .. } => {}
+        CampaignState::Draft => {
+            return Err(DeskError::First {
+                why: format!("{id} is not approved: somebody must look at it and agree"),
+                command: format!("breachpost campaign approve {id}"),
+            });
+        }
+        CampaignState::Paused { why } => {
+            return Err(DeskError::First {
+                why: format!("{id} is paused: {why}"),
+                command: format!("breachpost campaign resume {id}"),
+            });
+        }
+        other => return Err(DeskError::Refused(format!("{id} is {}, so it cannot be started", other.name()))),
+    }
+    decided(office, stored).await?;
+    up_to_date(office, stored, content).await?;
+    same_as_approved(office, stored, content).await
+}
+
+/// Whether somebody has decided that the persons are told (GDPR Art. 34).
+async fn decided(office: &Office, stored: &StoredCampaign) -> Result<(), DeskError> {
+    let record = breach::find(office, stored.breach).await?.record;
+    let why = match record.communication.decision {
+        Decision::Required | Decision::Ordered | Decision::Public => return Ok(()),
+        Decision::Pending => format!("nobody has decided yet whether the persons of {} are told", stored.breach),
+        Decision::NotRequired => format!("it was decided not to tell the persons of {}", stored.breach),
+    };
+    Err(DeskError::First {
+        why,
+        command: format!("breachpost breach decide {} inform --rationale 'WHY'", stored.breach),
+    })
+}
+
+/// What is stored says the same as what was agreed to, templates and settings included.
+async fn same_as_approved(
+    office: &Office,
+    stored: &StoredCampaign,
+    content: &CampaignContent,
+) -> Result<(), DeskError> {
+    let id = stored.id;
+    let letter = Letter::with(office, id, content.clone()).await?;
+    if stored.approved_hash == Some(letter.digest(office, id).await?) {
+        return Ok(());
+    }
+    let (why, command) = match stored.state.has_begun() {
+        true => (
+            format!("{id} would go on with other messages than were approved: put templates, sender and settings back"),
+            format!("breachpost campaign preview {id}"),
+        ),
+        false => (
+            format!("a template, the sender or the list has changed since {id} was approved"),
+            format!("breachpost campaign approve {id}"),
+        ),
+    };
+    Err(DeskError::First { why, command })
+}
+
+/// The record as it is now gives the same messages.
+async fn up_to_date(office: &Office, stored: &StoredCampaign, content: &CampaignContent) -> Result<(), DeskError> {
+    if stored.state.has_begun() || !super::ready::record_has_changed(office, stored, content).await? {
+        return Ok(());
+    }
+    Err(DeskError::First {
+        why: format!("the record of {} has changed, and the messages of {} say what it said before", stored.breach, stored.id),
+        command: format!("breachpost campaign update {}", stored.id),
+    })
+}

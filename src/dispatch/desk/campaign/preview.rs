@@ -1,0 +1,211 @@
+//! A message as it would reach one person, on the screen or in a colleague's mailbox. Neither is counted in the ledger.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::get;
+use crate::dispatch::campaign::{Letter, LetterError};
+use crate::dispatch::desk::DeskError;
+use crate::dispatch::office::{Office, OfficeError};
+use crate::mail::smtp::{Connection, Mail, Notify};
+use crate::message::template::Filled;
+use crate::message::token;
+use crate::model::delivery::Outcome;
+use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId};
+use crate::store::PersonRow;
+
+/// Put before the subject of a test, so that nobody takes it for the real message.
+const TEST_MARK: &str = "[TEST]";
+
+/// Whose message is looked at.
+#[derive(Debug, Clone)]
+pub enum Whose {
+    /// The first person's.
+    First,
+    /// The person's at this place among those who can be written to, from 1.
+    Row(u64),
+    Address(String),
+}
+/// A message as its reader would see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Preview {
+    pub campaign: CampaignId,
+    pub language: String,
+    pub from: String,
+    pub subject: String,
+    pub text: String,
+    /// The same as a page that loads nothing.
+    pub html: String,
+}
+/// What came of a test.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tested {
+    pub campaign: CampaignId,
+    pub language: String,
+    pub outcome: &'static str,
+    /// The relay's words.
+    pub reply: String,
+}
+
+/// Shows one person's message, in their language or in another.
+///
+/// # Errors
+/// [`DeskError::Refused`] when there is no such person or the message cannot be rendered.
+pub async fn preview(
+    office: &Office,
+    id: CampaignId,
+    whose: &Whose,
+    language: Option<&str>,
+) -> Result<Preview, DeskError> {
+    let (_, content) = get(office, id).await?;
+    let person = person(office, id, whose).await?;
+    let letter = Letter::with(office, id, content).await?;
+    if let Some(asked) = language {
+        must_be_known(&letter, asked)?;
+    }
+    let language = language.unwrap_or(&person.language);
+    let filled = letter.fill(language, &json!(person.fields)).map_err(unwritten)?;
+    Ok(shown(id, &letter, &filled))
+}
+
+/// What tells everybody where not every person can be told (GDPR Art. 34(3)(c)): a page for the website, a text for a
+/// newspaper.
+///
+/// # Errors
+/// No such breach, or there is no such text in this language.
+pub async fn public_notice(office: &Office, breach: BreachId, language: Option<&str>) -> Result<Filled, DeskError> {
+    let content = crate::dispatch::campaign::import::content(office, breach, None).await;
+    let content = content.map_err(|error| match error {
+        crate::dispatch::campaign::import::ImportError::Desk(error) => error,
+        other => DeskError::Refused(other.to_string()),
+    })?;
+    let language = language.map_or_else(|| content.fallback_language.clone(), str::to_owned);
+    // No campaign has this number: nothing is read of it, for nothing is encrypted.
+    let letter = Letter::with(office, CampaignId::new(0), content).await?;
+    letter.public(&language).map_err(unwritten)
+}
+
+/// Sends samples to a colleague: one in each of the languages, marked as a test. They are in no ledger; the journal says
+/// that they were sent.
+///
+/// # Errors
+/// [`DeskError::Refused`] when a sample cannot be written; the relay's settings cannot be used.
+pub async fn test(
+    office: &Office,
+    id: CampaignId,
+    to: &str,
+    languages: &[String],
+    by: &Actor,
+) -> Result<Vec<Tested>, DeskError> {
+    let (_, content) = get(office, id).await?;
+    let person = person(office, id, &Whose::First).await?;
+    let letter = Letter::with(office, id, content).await?;
+    let asked: Vec<String> = match languages {
+        [] => {
+            let found = office.store.person_counts(id).await?.languages;
+            let mut found: Vec<String> = found.keys().map(|known| letter.language_for(known).to_owned()).collect();
+            found.sort();
+            found.dedup();
+            found
+        }
+        given => given.to_vec(),
+    };
+    let mut samples = Vec::new();
+    for language in asked {
+        must_be_known(&letter, &language)?;
+        let token = office.tokens.for_delivery(DeliveryId::new(0));
+        let unlike = hex_of(&language, &office.now().timestamp_micros().to_string());
+        let message_id = token::message_id_of(&format!("{token}-test-{unlike}"), &letter.sender.address);
+        let bytes = letter
+            .sample(to, &language, &json!(person.fields), &message_id, office.now(), TEST_MARK)
+            .map_err(unwritten)?;
+        samples.push((language, bytes));
+    }
+    let connector = office.connector()?;
+    let mut tested = Vec::new();
+    for (language, bytes) in samples {
+        let outcome = send(&connector, &letter.sender.address, to, &bytes).await;
+        let facts = json!({ "campaign": id, "language": language, "outcome": outcome.name() });
+        office.store.append("campaign.tested", facts, by, office.now()).await?;
+        tested.push(Tested {
+            campaign: id,
+            language,
+            outcome: outcome.name(),
+            reply: outcome.words(),
+        });
+    }
+    Ok(tested)
+}
+
+fn hex_of(language: &str, now: &str) -> String {
+    token::sha256_hex(format!("{language} {now}").as_bytes())[..12].to_owned()
+}
+
+async fn send(connector: &crate::mail::smtp::Connector, from: &str, to: &str, bytes: &[u8]) -> Outcome {
+    let mail = Mail {
+        envelope_from: from,
+        recipient: to,
+        bytes,
+        envid: None,
+        notify: Notify::TROUBLE,
+    };
+    match Connection::open(connector).await {
+        Ok(mut connection) => {
+            let outcome = connection.carry(&mail).await;
+            connection.quit().await;
+            outcome
+        }
+        Err(fault) => Outcome::Deferred { fault },
+    }
+}
+
+async fn person(office: &Office, id: CampaignId, whose: &Whose) -> Result<PersonRow, DeskError> {
+    let found = match whose {
+        Whose::First => office.store.person_at(id, 1).await?,
+        Whose::Row(place) => office.store.person_at(id, *place).await?,
+        Whose::Address(address) => {
+            let found = office.store.find_by_address(address).await?;
+            match found.into_iter().find(|found| found.campaign == id) {
+                Some(found) => office.store.person_of(found.delivery).await?,
+                None => None,
+            }
+        }
+    };
+    found.ok_or_else(|| {
+        DeskError::Refused(match whose {
+            Whose::First => format!("{id} has nobody who can be written to"),
+            Whose::Row(place) => format!("{id} has no person number {place}"),
+            Whose::Address(_) => format!("{id} has nobody at this address"),
+        })
+    })
+}
+
+/// A language that was asked for by name is not replaced by another.
+fn must_be_known(letter: &Letter, language: &str) -> Result<(), DeskError> {
+    if language.is_empty() || letter.language_for(language) == language {
+        return Ok(());
+    }
+    Err(DeskError::Refused(format!(
+        "there is no message to persons in `{language}`; those get it in `{}`",
+        letter.language_for(language)
+    )))
+}
+
+fn shown(campaign: CampaignId, letter: &Letter, filled: &Filled) -> Preview {
+    let said = filled.rendered();
+    Preview {
+        campaign,
+        language: filled.language.clone(),
+        from: letter.sender.shown(),
+        subject: said.subject,
+        text: said.text,
+        html: filled.html(),
+    }
+}
+
+fn unwritten(error: LetterError) -> DeskError {
+    match error {
+        LetterError::Render(error) => OfficeError::from(error).into(),
+        other => DeskError::Refused(other.to_string()),
+    }
+}

@@ -1,0 +1,174 @@
+//! What is to be known before a campaign is started: what the linter says of its messages, whether the record still says
+//! the same, when the run will end, and the checklist of what makes such a mail credible.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use serde::Serialize;
+
+use super::{get, refused};
+use crate::dispatch::campaign::{CampaignContent, Letter};
+use crate::dispatch::desk::{DeskError, breach};
+use crate::dispatch::office::Office;
+use crate::message::template::{Finding, Severity};
+use crate::model::Time;
+use crate::model::breach::Decision;
+use crate::model::id::{Actor, CampaignId};
+use crate::store::{Checked, StoredCampaign};
+
+/// What makes such a mail credible: its name, and what to do.
+pub const POINTS: &[(&str, &str)] = &[
+    ("official-site", "the same text, with the same reference, stands on the official website"),
+    ("telephone", "the telephone number of the message is staffed, from the first minute on"),
+    ("support", "support and reception know of the message and what to answer"),
+    ("dmarc", "SPF, DKIM and DMARC of the sender's domain are aligned: send a test and look at its headers"),
+    ("read-aloud", "somebody who did not write the message has read it as its reader would"),
+];
+
+/// A point of the checklist, and who has seen to it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Point {
+    pub name: &'static str,
+    pub text: &'static str,
+    pub done: Option<Checked>,
+}
+/// When a run would end that is started now, at the configured pace.
+#[derive(Debug, Clone, Serialize)]
+pub struct Estimate {
+    pub messages: u64,
+    pub ends: Time,
+    /// What is slowest: `per_second`, `per_day`, or a domain with its `per_domain_per_second`.
+    pub bound_by: String,
+}
+/// How ready a campaign is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ready {
+    pub decision: Decision,
+    /// The record has changed since the messages were worded; `campaign update` takes it in.
+    pub record_has_changed: bool,
+    /// Of the messages in all languages that the list needs, worst first.
+    pub findings: Vec<Finding>,
+    pub checklist: Vec<Point>,
+    /// Unknown where no pace is configured: then the relay decides.
+    pub estimate: Option<Estimate>,
+}
+impl Ready {
+    /// Whether something stands in the way of a start.
+    pub fn needs_person(&self) -> bool {
+        matches!(self.decision, Decision::Pending | Decision::NotRequired)
+            || self.record_has_changed
+            || self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+/// Looks at all of it. Changes nothing.
+///
+/// # Errors
+/// No such campaign, messages that cannot be rendered, or the store fails.
+pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> {
+    let (stored, content) = get(office, id).await?;
+    let record = breach::find(office, stored.breach).await?.record;
+    let letter = Letter::with(office, id, content.clone()).await?;
+    let mut findings = Vec::new();
+    for language in languages(office, id, &letter).await? {
+        findings.extend(letter.findings(&language).map_err(|error| DeskError::Refused(error.to_string()))?);
+    }
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let done = office.store.checklist(id).await?;
+    let points = POINTS.iter().map(|(name, text)| Point {
+        name,
+        text,
+        done: done.iter().find(|checked| checked.name == *name).cloned(),
+    });
+    Ok(Ready {
+        decision: record.communication.decision,
+        record_has_changed: record_has_changed(office, &stored, &content).await?,
+        findings,
+        checklist: points.collect(),
+        estimate: estimate(office, id).await?,
+    })
+}
+
+/// The languages that the campaign's persons are written to in.
+async fn languages(office: &Office, id: CampaignId, letter: &Letter) -> Result<BTreeSet<String>, DeskError> {
+    let persons = office.store.person_counts(id).await?;
+    let asked = persons.languages.keys().map(|language| letter.language_for(language).to_owned());
+    let mut languages: BTreeSet<String> = asked.collect();
+    languages.insert(letter.language_for("").to_owned());
+    Ok(languages)
+}
+
+/// Whether the record as it is now would give other messages, in any language that the list needs. What the messages do
+/// not show, such as a decision, changes nothing.
+///
+/// # Errors
+/// Messages that cannot be rendered, or the store fails.
+pub(super) async fn record_has_changed(
+    office: &Office,
+    stored: &StoredCampaign,
+    content: &CampaignContent,
+) -> Result<bool, DeskError> {
+    let record = breach::find(office, stored.breach).await?.record;
+    if record == content.record {
+        return Ok(false);
+    }
+    let was = Letter::with(office, stored.id, content.clone()).await?;
+    let content = CampaignContent { record, ..content.clone() };
+    let is = Letter::with(office, stored.id, content).await?;
+    for language in languages(office, stored.id, &was).await? {
+        let nobody = serde_json::json!({});
+        let say = |letter: &Letter| letter.fill(&language, &nobody).map(|filled| filled.rendered());
+        match (say(&was), say(&is)) {
+            (Ok(was), Ok(is)) if was.subject == is.subject && was.text == is.text => {}
+            (Err(error), _) | (_, Err(error)) => return Err(DeskError::Refused(error.to_string())),
+            _ => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+async fn estimate(office: &Office, id: CampaignId) -> Result<Option<Estimate>, DeskError> {
+    let pace = &office.config.relay_to_individuals().pace;
+    let tally = office.store.tally(id).await?;
+    let messages = tally.ready + tally.leased + tally.on_wire + tally.in_doubt;
+    let mut bounds = Vec::new();
+    if let Some(rate) = pace.per_second {
+        bounds.push((messages as f64 / rate, "per_second".to_owned()));
+    }
+    if let Some(a_day) = pace.per_day {
+        // The first day's share leaves at once.
+        bounds.push((messages.saturating_sub(1).checked_div(a_day).unwrap_or(0) as f64 * 86_400.0, "per_day".to_owned()));
+    }
+    if let Some(rate) = pace.per_domain_per_second {
+        let domains = office.store.person_counts(id).await?.domains;
+        bounds.extend(domains.into_iter().map(|(domain, persons)| (persons as f64 / rate, domain)));
+    }
+    let slowest = bounds.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b));
+    Ok(slowest.map(|(seconds, bound_by)| Estimate {
+        messages,
+        ends: office.now() + TimeDelta::seconds(seconds.ceil().min(1e9) as i64),
+        bound_by,
+    }))
+}
+
+/// Ticks off a point of the checklist.
+///
+/// # Errors
+/// No such campaign, or [`DeskError::Refused`] for a point that is not on the list.
+pub async fn check_off(
+    office: &Office,
+    id: CampaignId,
+    name: &str,
+    note: Option<&str>,
+    by: &Actor,
+) -> Result<(), DeskError> {
+    get(office, id).await?;
+    if !POINTS.iter().any(|(known, _)| *known == name) {
+        let known: Vec<&str> = POINTS.iter().map(|(known, _)| *known).collect();
+        return Err(DeskError::Refused(format!(
+            "there is no point `{name}` on the checklist; there is: {}",
+            known.join(", ")
+        )));
+    }
+    office.store.check_off(id, name, note, by, office.now()).await.map_err(refused)
+}

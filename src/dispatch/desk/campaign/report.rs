@@ -1,0 +1,270 @@
+//! Who was told, who was not and why, and what came of the letters and calls after that.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{get, refused};
+use crate::dispatch::campaign::check::{self, Coverage};
+use crate::dispatch::desk::DeskError;
+use crate::dispatch::office::Office;
+use crate::model::Time;
+use crate::model::campaign::CampaignState;
+use crate::model::delivery::DeliveryState;
+use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId};
+use crate::model::recipient::{Columns, ColumnsError, Meaning, PersonKey, formula_safe};
+use crate::reading::table::{Options, Table, TableError};
+use crate::store::{Attempt, Breakdown, DeliveryReport, NotReached, OtherChannel, WhoTold, Whom};
+
+/// Persons read from the store at a time.
+const PAGE: u32 = 1_000;
+/// Persons booked in one transaction.
+const CHUNK: usize = 1_000;
+
+/// How far a campaign has got. The sums fit, always: `informed + in_doubt + unreached + pending = total`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    pub id: CampaignId,
+    pub breach: BreachId,
+    /// `state`, and what belongs to it.
+    #[serde(flatten)]
+    pub state: CampaignState,
+    #[serde(flatten)]
+    pub coverage: Coverage,
+    pub started_at: Option<Time>,
+    pub ended_at: Option<Time>,
+    pub follows: Option<CampaignId>,
+    /// Whether a daemon carries what waits.
+    pub daemon: bool,
+}
+/// [`Status`], by group and reason.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    #[serde(flatten)]
+    pub status: Status,
+    #[serde(flatten)]
+    pub groups: Breakdown,
+}
+
+/// How far a campaign has got.
+///
+/// # Errors
+/// No such campaign, or the store fails.
+pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError> {
+    let (stored, _) = get(office, id).await?;
+    let line = check::line(office, &stored).await?;
+    Ok(Status {
+        id,
+        breach: stored.breach,
+        state: stored.state,
+        coverage: line.coverage,
+        started_at: stored.started_at,
+        ended_at: stored.ended_at,
+        follows: stored.follows,
+        daemon: office.daemon_runs(),
+    })
+}
+
+/// How far it has got, by language, country, domain and reason.
+///
+/// # Errors
+/// As [`status`].
+pub async fn report(office: &Office, id: CampaignId) -> Result<Report, DeskError> {
+    Ok(Report {
+        status: status(office, id).await?,
+        groups: office.store.breakdown(id).await?,
+    })
+}
+
+/// What is known about one person's message.
+#[derive(Debug, Clone, Serialize)]
+pub struct Found {
+    pub campaign: CampaignId,
+    pub breach: BreachId,
+    pub delivery: DeliveryId,
+    /// `state`, and what belongs to it.
+    #[serde(flatten)]
+    pub state: DeliveryState,
+    /// Whether the person counts as informed.
+    pub informed: bool,
+    pub possibly_twice: bool,
+    pub attempts: Vec<Attempt>,
+    /// What came back later.
+    pub reports: Vec<DeliveryReport>,
+    /// Told by this channel, then.
+    pub told_otherwise: Option<(OtherChannel, Time)>,
+}
+
+/// Whether whoever reads this address was told, in any campaign, oldest first.
+///
+/// # Errors
+/// The store fails.
+pub async fn find(office: &Office, address: &str) -> Result<Vec<Found>, DeskError> {
+    let mut all = Vec::new();
+    for person in office.store.find_by_address(address).await? {
+        let missing = || DeskError::NoDelivery(person.delivery);
+        let delivery = office.store.find_delivery(person.delivery).await?.ok_or_else(missing)?;
+        let (stored, _) = get(office, person.campaign).await?;
+        let told_otherwise = person.told_otherwise.map(|(channel, at, _)| (channel, at));
+        let handed = matches!(delivery.state, DeliveryState::Handed { .. } | DeliveryState::Confirmed { .. });
+        all.push(Found {
+            campaign: person.campaign,
+            breach: stored.breach,
+            delivery: person.delivery,
+            informed: handed || told_otherwise.is_some(),
+            possibly_twice: delivery.possibly_twice,
+            reports: office.store.list_reports(person.delivery).await?,
+            attempts: delivery.attempts,
+            state: delivery.state,
+            told_otherwise,
+        });
+    }
+    Ok(all)
+}
+
+/// The columns of an export of persons who were not reached; `person` names them when they are booked later.
+pub const UNREACHED_COLUMNS: &[&str] = &[
+    "person", "person_id", "name", "email", "phone", "street", "postcode", "city", "country", "language", "state", "reason",
+    "detail",
+];
+
+/// One person's cells, each harmless in a spreadsheet program.
+pub fn unreached_cells(person: &NotReached) -> Vec<String> {
+    let field = |name: &str| person.fields.all(name).join("\n");
+    let cells = [
+        person.whom.to_string(),
+        field("person_id"),
+        field("name"),
+        person.address.clone().unwrap_or_default(),
+        field("phone"),
+        field("street"),
+        field("postcode"),
+        field("city"),
+        person.country.clone().unwrap_or_else(|| field("country")),
+        person.language.clone(),
+        person.state.clone(),
+        person.reason.clone(),
+        person.detail.clone().unwrap_or_default(),
+    ];
+    cells.iter().map(|cell| formula_safe(cell).into_owned()).collect()
+}
+
+/// Walks over the persons who were not reached, a page at a time; with `in_doubt` also over those of whom it is not known.
+/// Returns how many there are.
+///
+/// # Errors
+/// No such campaign, the store fails, or `take` does.
+pub async fn unreached<E: From<DeskError>>(
+    office: &Office,
+    id: CampaignId,
+    in_doubt: bool,
+    mut take: impl FnMut(&[NotReached]) -> Result<(), E>,
+) -> Result<u64, E> {
+    get(office, id).await?;
+    let (mut after, mut found) = (None, 0);
+    loop {
+        let page = office.store.list_unreached(id, in_doubt, after, PAGE).await;
+        let page = page.map_err(DeskError::from)?;
+        let Some(last) = page.last() else { return Ok(found) };
+        after = Some(last.whom);
+        found += page.len() as u64;
+        take(&page)?;
+    }
+}
+
+/// What became of a list of persons told by another channel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Named {
+    pub rows: u64,
+    /// Rows that name somebody of the campaign.
+    pub found: u64,
+    /// Rows of the file that name nobody, at most twenty.
+    pub not_found_rows: Vec<u64>,
+    pub not_found: u64,
+}
+/// Why persons were not booked.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error("the list cannot be read")]
+    Table(#[from] TableError),
+    #[error("the list needs a column `person` (as in the export of `campaign unreached`), `person_id` or `email`")]
+    NoColumn,
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+}
+
+/// Books the persons whom a list names as told by post or telephone. Each counts as informed from now on; whose message
+/// was handed over counts already. Doing it twice changes nothing.
+///
+/// # Errors
+/// The list cannot be used, or the campaign has not begun.
+pub async fn record(
+    office: &Office,
+    id: CampaignId,
+    channel: OtherChannel,
+    file: &Path,
+    by: &Actor,
+) -> Result<Named, RecordError> {
+    get(office, id).await?;
+    let path = file.to_owned();
+    let rows = tokio::task::spawn_blocking(move || who(&path))
+        .await
+        .expect("reading a list does not panic")?;
+    let mut named = Named::default();
+    for chunk in rows.chunks(CHUNK) {
+        let asked = chunk.iter().filter_map(|(_, who)| who.clone()).collect();
+        let booked = office.store.tell_otherwise(id, asked, channel, by, office.now()).await;
+        let mut booked = booked.map_err(refused)?.into_iter();
+        for (number, who) in chunk {
+            named.rows += 1;
+            let persons = if who.is_some() { booked.next().unwrap_or(0) } else { 0 };
+            if persons > 0 {
+                named.found += 1;
+                continue;
+            }
+            named.not_found += 1;
+            if named.not_found_rows.len() < 20 {
+                named.not_found_rows.push(*number);
+            }
+        }
+    }
+    Ok(named)
+}
+
+/// Each row's number and whom it names.
+fn who(file: &Path) -> Result<Vec<(u64, Option<WhoTold>)>, RecordError> {
+    let table = Table::open(file, &Options::default())?;
+    let names = table.columns();
+    let ours = names.iter().position(|name| name.trim().eq_ignore_ascii_case("person"));
+    let columns = match Columns::of(names, &[]) {
+        Ok(columns) => Some(columns),
+        // Without an address it is no list of recipients, but a list of persons all the same.
+        Err(ColumnsError::NoEmail { .. }) => None,
+        Err(_) if ours.is_some() => None,
+        Err(_) => return Err(RecordError::NoColumn),
+    };
+    let place = |meaning| columns.as_ref().and_then(|columns| columns.place(&meaning));
+    let number = names.iter().position(|name| name.trim().eq_ignore_ascii_case("person_id"));
+    let (number, address) = (place(Meaning::PersonId).or(number), place(Meaning::Email));
+    if ours.or(number).or(address).is_none() {
+        return Err(RecordError::NoColumn);
+    }
+    let mut found = Vec::new();
+    for row in table.rows()? {
+        let row = row?;
+        let cell = |place: Option<usize>| {
+            let cell = row.cells.get(place?)?.trim();
+            // What was quoted for a spreadsheet program when it went out.
+            let cell = cell.strip_prefix('\'').unwrap_or(cell);
+            (!cell.is_empty()).then(|| cell.to_owned())
+        };
+        let ours = cell(ours).and_then(|cell| {
+            let delivery = cell.parse().map(Whom::Delivery).ok();
+            delivery.or_else(|| cell.parse().map(Whom::BadRow).ok())
+        });
+        let who = ours.map(WhoTold::Whom);
+        let who = who.or_else(|| cell(number).map(|id| WhoTold::Key(PersonKey::of_id(&id))));
+        found.push((row.number, who.or_else(|| cell(address).map(WhoTold::Address))));
+    }
+    Ok(found)
+}
