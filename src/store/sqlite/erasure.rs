@@ -241,6 +241,8 @@ fn erase_attempts(conn: &Connection, delivery: i64) -> Result<(), StoreError> {
 
 /// Of the last answer the code stays: reports count by it.
 fn erase_detail(conn: &Connection, delivery: i64) -> Result<(), StoreError> {
+    let sql = "UPDATE deliveries SET domain = NULL WHERE id = ?1";
+    run(conn, "erase the recipient's domain", sql, params![delivery])?;
     let wordless = |reply: &SmtpReply| SmtpReply {
         text: String::new(),
         ..reply.clone()
