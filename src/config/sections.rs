@@ -378,7 +378,7 @@ pub enum Encrypt {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Campaign {
-    /// The share of refused messages, above 0 and at most 1, at which a campaign pauses.
+    /// The share of answers that refused us, above 0, at which a campaign pauses; 1 never pauses.
     pub error_budget: f64,
     /// For persons whose language we do not have; the organisation's first where absent.
     pub fallback_language: Option<Language>,

@@ -225,6 +225,14 @@ impl Courier {
                     return Ok(());
                 }
             }
+            if !found
+                && !matches!(scope, Scope::Once(_))
+                && line.persons.is_some()
+                && settled.is_none_or(|last| last.elapsed() >= SETTLE_EVERY)
+            {
+                campaign::settle::round(&self.office).await?;
+                settled = Some(tokio::time::Instant::now());
+            }
             let wait = match (scope, again) {
                 (Scope::Once(_), _) => return Ok(()),
                 (_, None) if found => continue,
@@ -233,10 +241,6 @@ impl Courier {
                 (Scope::UntilIdle, _) => return Ok(()),
                 (Scope::Forever, again) => again.map_or(POLL, |again| self.until(again)),
             };
-            if !found && line.persons.is_some() && settled.is_none_or(|last| last.elapsed() >= SETTLE_EVERY) {
-                campaign::settle::round(&self.office).await?;
-                settled = Some(tokio::time::Instant::now());
-            }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(wait) => {}

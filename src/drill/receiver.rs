@@ -142,6 +142,10 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared
                 // A client that left again before it was its turn is no reason to stop.
                 let Ok((socket, _)) = accepted else { continue };
                 let number = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
+                if shared.plan.connections_most.is_some_and(|most| sessions.len() >= most) {
+                    sessions.spawn(session::send_away(socket));
+                    continue;
+                }
                 sessions.spawn(session::serve(socket, number, acceptor.clone(), Arc::clone(&shared)));
             }
             Some(_) = sessions.join_next() => {}

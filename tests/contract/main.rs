@@ -13,9 +13,11 @@ mod health;
 mod intake;
 mod journal;
 mod lists;
+mod machine;
 mod mailboxes;
 mod notices;
 mod outbox;
+mod pace;
 mod people;
 mod pins;
 mod proposals;
@@ -66,7 +68,11 @@ macro_rules! suite {
                 a_late_bounce_is_kept);
             suite!(@ $bed, campaigns:
                 nobody_is_due_before_the_start
-                every_person_is_counted_once);
+                every_person_is_counted_once
+                two_different_persons_agree_to_the_same_content
+                a_cancellation_ends_what_waits
+                it_settles_when_nothing_waits
+                the_sums_fit_whatever_happens);
             suite!(@ $bed, lists:
                 the_same_person_counts_once
                 rows_of_one_person_are_united
@@ -85,6 +91,16 @@ macro_rules! suite {
             suite!(@ $bed, people:
                 a_token_leads_to_its_user
                 only_a_second_person_lets_a_notice_go);
+            suite!(@ $bed, machine:
+                two_workers_at_random);
+            suite!(@ $bed, pace:
+                two_processes_share_one_rate
+                the_limit_of_a_day_is_reached_and_not_passed
+                each_domain_has_its_own_rate
+                no_pace_holds_a_notice_back
+                a_domain_that_puts_us_off_is_slowed_alone
+                what_is_not_the_domains_fault_slows_no_domain
+                refusals_of_us_pause_the_campaign);
             suite!(@ $bed, pins:
                 the_last_pin_counts);
             suite!(@ $bed, proposals:

@@ -1,5 +1,6 @@
 //! What the journeys share: an installation in a scratch folder, the program run as a user runs it, and one way to wait.
 
+pub mod campaign;
 pub mod gpg;
 pub mod relay;
 

@@ -15,6 +15,8 @@ pub struct Plan {
     pub offers: Offers,
     /// Closes each connection after so many mails, right after the reply to the last, as some providers do.
     pub close_after_mails: Option<u32>,
+    /// Sends further connections away while so many are open, as some providers do.
+    pub connections_most: Option<usize>,
     /// The first that fits strikes.
     pub troubles: Vec<Trouble>,
 }
@@ -38,6 +40,7 @@ impl Plan {
             account: None,
             offers: Offers::default(),
             close_after_mails: None,
+            connections_most: None,
             troubles: Vec::new(),
         }
     }

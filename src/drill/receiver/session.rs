@@ -18,6 +18,15 @@ const READ_BYTES: usize = 16 * 1024;
 trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
+/// Greets a client for whom there is no room.
+pub(super) async fn send_away(mut socket: TcpStream) {
+    // Whether it hears it is its own business.
+    let _ = socket
+        .write_all(b"421 4.7.0 receiver.example too many connections\r\n")
+        .await;
+    let _ = socket.shutdown().await;
+}
+
 /// Serves one connection until either side closes it.
 pub(super) async fn serve(socket: TcpStream, number: usize, acceptor: TlsAcceptor, shared: Arc<Shared>) {
     // Without it the client waits for our delayed packets; a socket that cannot do it still works.

@@ -21,7 +21,7 @@ const SLOT_MICROS: i64 = 600_000_000;
 /// Domains looked at by one claim: a few milliseconds. The next claim goes on behind them.
 const DOMAINS_MOST: u32 = 500;
 /// How long the one message that tries a slow domain may take before another one does.
-const PROBE_LEAST: TimeDelta = TimeDelta::minutes(1);
+const PROBE_LEAST: TimeDelta = TimeDelta::seconds(10);
 /// Of so many outcomes, or of fewer while there are no more, the share of refusals is taken.
 const BUDGET_OUTCOMES: u32 = 200;
 /// A share of fewer outcomes than this would be chance.
@@ -379,7 +379,7 @@ pub(super) fn spend(
     })?;
     let refusals: Vec<&Fault> = faults.iter().flatten().filter(|f| blame(f) == Blame::Us).collect();
     let outcomes = faults.len().max(BUDGET_LEAST as usize);
-    if (refusals.len() as f64) < (budget * outcomes as f64).max(1.0) {
+    if budget >= 1.0 || (refusals.len() as f64) < (budget * outcomes as f64).max(1.0) {
         return Ok(None);
     }
     let last = refusals.first().map_or_else(String::new, |fault| reason_of(fault));

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{MIGRATIONS, campaigns, notices, outbox};
+use super::{MIGRATIONS, campaigns, notices, outbox, pace};
 
 fn empty_store() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
@@ -30,7 +30,7 @@ fn ledger_queries_use_their_indexes() {
     let conn = empty_store();
     let by_reference = format!("{} WHERE n.reference = ?1", notices::NOTICE);
     let by_message_id = format!("{} WHERE n.message_id = ?1", notices::NOTICE);
-    let tables: [(&str, &str, &[&str]); 9] = [
+    let tables: [(&str, &str, &[&str]); 12] = [
         (
             "claim",
             outbox::CLAIM,
@@ -44,6 +44,24 @@ fn ledger_queries_use_their_indexes() {
             "claim one",
             outbox::CLAIM_ONE,
             &["SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)"],
+        ),
+        (
+            "next domain",
+            pace::NEXT_DOMAIN,
+            &["SEARCH deliveries USING COVERING INDEX deliveries_ready_by_domain (campaign=? AND domain>?)"],
+        ),
+        (
+            "claim of a domain",
+            pace::CLAIM_DOMAIN,
+            &[
+                "SEARCH deliveries USING COVERING INDEX deliveries_ready_by_domain (campaign=? AND domain=? AND due<?)",
+                "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)",
+            ],
+        ),
+        (
+            "doubtful",
+            pace::DOUBTFUL,
+            &["SEARCH deliveries USING INDEX deliveries_in_doubt (campaign=? AND due<?)"],
         ),
         (
             "next due",

@@ -1,0 +1,108 @@
+//! How a campaign leaves: over a relay of its own, over as many connections as the relay wants, and not on and on when the
+//! world refuses us.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+#[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
+mod world;
+
+use breachpost::drill::receiver::{Act, Plan, Step, Trouble};
+use breachpost::model::campaign::CampaignState;
+
+use world::campaign::Campaign;
+use world::relay::Relay;
+use world::{World, until};
+
+fn addresses(count: usize) -> Vec<String> {
+    (0..count)
+        .map(|n| format!("person{n}@provider{}.example", n % 3))
+        .collect()
+}
+/// Each was taken by its first attempt, once.
+fn all_at_once(campaign: &Campaign) {
+    campaign.until_all_final();
+    for delivery in campaign.deliveries() {
+        let outcomes: Vec<&str> = delivery
+            .attempts
+            .iter()
+            .map(|attempt| attempt.outcome.as_str())
+            .collect();
+        assert_eq!(outcomes, ["accepted"], "{}", delivery.id);
+        assert!(!delivery.possibly_twice);
+    }
+}
+
+#[test]
+fn individuals_are_written_to_by_their_own_sender_over_their_own_relay() {
+    let (notices, individuals) = (Relay::sound(), Relay::sound());
+    let world = World::new(&notices);
+    world.settle(
+        "#e.g. individuals: { sender: { address: \"info@example.lu\", verp: none }, relay: { url: \"smtps://bulk.example.lu:465\" } }",
+        &format!(
+            "individuals: {{ sender: {{ address: \"info@brasserie.example\", verp: plus }}, relay: {{ url: \"{}\" }} }}",
+            individuals.url()
+        ),
+    );
+    let campaign = Campaign::start(&world, &addresses(20));
+    let daemon = world.serve();
+    all_at_once(&campaign);
+    assert_eq!((notices.mails().len(), individuals.mails().len()), (0, 20));
+    let mut paths: Vec<String> = individuals
+        .mails()
+        .iter()
+        .map(|mail| mail.envelope_from.clone())
+        .collect();
+    paths.sort();
+    paths.dedup();
+    assert_eq!(paths.len(), 20, "each has a return path of its own");
+    for mail in individuals.mails() {
+        assert!(mail.envelope_from.starts_with("info+") && mail.envelope_from.ends_with("@brasserie.example"));
+        assert!(String::from_utf8_lossy(&mail.bytes).contains("<info@brasserie.example>"));
+    }
+    until("all have been tried", || {
+        matches!(campaign.state(), CampaignState::Settling { .. }).then_some(())
+    });
+    assert_eq!(daemon.stop(), 0);
+    world.is_intact();
+}
+
+#[test]
+fn a_relay_that_counts_connections_and_messages_is_no_failure() {
+    let mut plan = Plan::clear();
+    plan.connections_most = Some(2);
+    plan.close_after_mails = Some(5);
+    let relay = Relay::start(plan);
+    let world = World::new(&relay);
+    let campaign = Campaign::start(&world, &addresses(60));
+    let daemon = world.serve();
+    campaign.until_all_final();
+    assert_eq!(relay.mails().len(), 60, "each once");
+    let taken = campaign
+        .deliveries()
+        .iter()
+        .filter(|delivery| delivery.state.name() == "handed")
+        .count();
+    assert_eq!(taken, 60);
+    assert!(campaign.deliveries().iter().all(|delivery| !delivery.possibly_twice));
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn a_world_that_refuses_us_pauses_the_campaign() {
+    let refused = Trouble::at(Step::Rcpt, Act::reply("550 5.7.1 your network is on our blocklist"));
+    let relay = Relay::start(Plan::clear().with(refused));
+    let world = World::new(&relay);
+    let campaign = Campaign::start(&world, &addresses(100));
+    let daemon = world.serve();
+    let why = until("the campaign is paused", || match campaign.state() {
+        CampaignState::Paused { why } => Some(why),
+        _ => None,
+    });
+    assert!(
+        why.contains("refused us and not the recipient") && why.contains("550 5.7.1"),
+        "{why}"
+    );
+    assert_eq!(daemon.stop(), 0);
+    let tally = campaign.tally();
+    assert!(tally.failed >= 5 && tally.ready > 0, "most are spared: {tally:?}");
+    world.is_intact();
+}
