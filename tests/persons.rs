@@ -253,8 +253,16 @@ fn who_was_not_reached_gets_a_letter_and_all_are_erased_in_the_end() {
     world.run(&erase).exits(2).says(&["erased already"]);
     let nothing = ["campaign", "letters", &id, "-o", "late.pdf"];
     world.run(&nothing).exits(2).says(&["No letters"]);
+    let found = world.run(&["campaign", "find", "Anna@Example.lu", "--json"]).json();
+    assert_eq!(
+        (&found[0]["campaign"], &found[0]["state"]),
+        (&json!(id), &json!("cancelled")),
+        "{found}"
+    );
     let forget = ["campaign", "forget-hashes", &id, "--yes", "--json"];
     assert_eq!(world.run(&forget).exits(0).json()["forgotten"], true);
     assert_eq!(world.run(&forget).exits(0).json()["forgotten"], false);
+    let nobody = world.run(&["campaign", "find", "anna@example.lu"]);
+    assert!(nobody.stdout.contains("is in no campaign"), "{nobody:?}");
     world.is_intact();
 }

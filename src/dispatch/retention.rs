@@ -2,10 +2,8 @@
 //! (design: invariant 10).
 
 use chrono::TimeDelta;
-use serde::Serialize;
 
-use crate::model::Time;
-use crate::model::id::{Actor, CampaignId, DeliveryId};
+use crate::model::id::{Actor, CampaignId};
 use crate::store::{Erased, StoreError};
 
 use super::office::{Office, OfficeError};
@@ -55,42 +53,4 @@ pub async fn erase(
         None => office.store.erase_campaign(campaign, by, now).await?,
         Some(address) => office.store.erase_person(campaign, address, by, now).await?,
     })
-}
-
-/// A message to somebody who has been erased since.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ErasedDelivery {
-    pub campaign: CampaignId,
-    pub delivery: DeliveryId,
-    /// As in the ledger: `handed`, `confirmed`, `failed`…
-    pub state: &'static str,
-    /// When that state began; none where the message never left.
-    pub since: Option<Time>,
-}
-
-/// Whether this address was told by a campaign whose persons are erased, while the keyed hashes exist.
-///
-/// # Errors
-/// The store fails.
-pub async fn find(office: &Office, address: &str) -> Result<Vec<ErasedDelivery>, OfficeError> {
-    use crate::model::delivery::DeliveryState as State;
-    let mut found = Vec::new();
-    for (campaign, delivery) in office.store.find_erased(address).await? {
-        let Some(stored) = office.store.find_delivery(delivery).await? else {
-            continue;
-        };
-        let since = match &stored.state {
-            State::Handed { at, .. } | State::Confirmed { at, .. } | State::Failed { at, .. } => Some(*at),
-            State::Cancelled { at, .. } => Some(*at),
-            State::InDoubt { since, .. } | State::OnWire { since, .. } => Some(*since),
-            State::Ready { .. } | State::Leased { .. } | State::Held { .. } => None,
-        };
-        found.push(ErasedDelivery {
-            campaign,
-            delivery,
-            state: stored.state.name(),
-            since,
-        });
-    }
-    Ok(found)
 }

@@ -142,7 +142,8 @@ pub trait Reach: Send + Sync {
     ) -> Result<Vec<u64>, StoreError>;
     /// Rows, deliveries and persons told otherwise, all as of one moment, so that their sums fit while others work.
     async fn counted(&self, campaign: CampaignId) -> Result<(RowCounts, Tally, ToldOtherwise), StoreError>;
-    /// Every person at this address, in all campaigns, oldest first.
+    /// Every person at this address, in all campaigns, oldest first; those who were erased too, while the hashes of their
+    /// addresses exist.
     async fn find_by_address(&self, address: &str) -> Result<Vec<FoundPerson>, StoreError>;
     /// The person at this place of the list of those who can be written to, from 1.
     async fn person_at(&self, campaign: CampaignId, place: u64) -> Result<Option<PersonRow>, StoreError>;

@@ -117,7 +117,10 @@ fn end_erasure(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) -> 
     let sql = "UPDATE campaigns SET erased_at = ?2, domain_cursor = '' WHERE id = ?1";
     run(tx.conn, "note the erasure", sql, params![campaign.row(), Micros(now)])?;
     // A pace whose time is past holds nobody back.
-    for sql in ["DELETE FROM pace_next WHERE next < ?1", "DELETE FROM slow_domains WHERE until < ?1"] {
+    for sql in [
+        "DELETE FROM pace_next WHERE next < ?1",
+        "DELETE FROM slow_domains WHERE until < ?1",
+    ] {
         run(tx.conn, "forget the domains' pace", sql, [Micros(now)])?;
     }
     let facts = json!({ "campaign": campaign, "erased": erased });
@@ -332,7 +335,8 @@ fn keyed(key: &[u8; 32], address: &str) -> [u8; 16] {
     digest[..16].try_into().expect("sixteen of thirty-two bytes")
 }
 
-fn find_erased(conn: &Connection, address: &str) -> Result<Vec<(CampaignId, DeliveryId)>, StoreError> {
+/// The deliveries to this address among those that were erased.
+pub(super) fn find_erased(conn: &Connection, address: &str) -> Result<Vec<(CampaignId, DeliveryId)>, StoreError> {
     let step = "look for the hash";
     let sql = "SELECT campaign, key FROM told_keys ORDER BY campaign";
     let keys: Vec<(i64, [u8; 32])> = all(conn, step, sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;

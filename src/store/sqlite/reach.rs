@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
 use super::rows::{Json, Micros, Text, all, failed, one, run};
-use super::{Sqlite, Tx, campaigns, journal, lists, register};
+use super::{Sqlite, Tx, campaigns, erasure, journal, lists, register};
 use crate::model::Time;
 use crate::model::delivery::Fault;
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
@@ -65,14 +65,20 @@ impl Reach for Sqlite {
 
     async fn find_by_address(&self, address: &str) -> Result<Vec<FoundPerson>, StoreError> {
         let wanted = fold_address(address);
-        self.read(move |conn| by_address(conn, None, &wanted)).await
+        self.read(move |conn| {
+            let mut found = by_address(conn, None, &wanted)?;
+            found.extend(erased(conn, &wanted)?);
+            found.sort_by_key(|person| person.delivery);
+            Ok(found)
+        })
+        .await
     }
 
     async fn person_at(&self, campaign: CampaignId, place: u64) -> Result<Option<PersonRow>, StoreError> {
         self.read(move |conn| {
             // One row, for a person's eyes: skipping over a million index entries takes some milliseconds.
             let sql = "SELECT delivery, address, language, fields FROM persons WHERE delivery =
-                       (SELECT id FROM deliveries WHERE campaign = ?1 ORDER BY id LIMIT 1 OFFSET ?2)";
+                       (SELECT id FROM deliveries WHERE campaign = ?1 ORDER BY id LIMIT 1 OFFSET ?2) AND address <> ''";
             let skipped = place.saturating_sub(1).cast_signed();
             one(
                 conn,
@@ -271,6 +277,17 @@ fn by_address(conn: &Connection, campaign: Option<CampaignId>, wanted: &str) -> 
         if fold_address(&address) == wanted {
             found.push(read_found(row).map_err(&step)?);
         }
+    }
+    Ok(found)
+}
+
+/// Those who were at this address until they were erased.
+fn erased(conn: &Connection, wanted: &str) -> Result<Vec<FoundPerson>, StoreError> {
+    let sql = "SELECT d.campaign, d.id, NULL, t.channel, t.at, t.by
+               FROM deliveries d LEFT JOIN told_otherwise t ON t.delivery = d.id WHERE d.id = ?1";
+    let mut found = Vec::new();
+    for (_, delivery) in erasure::find_erased(conn, wanted)? {
+        found.extend(one(conn, "find a person who was erased", sql, [delivery.row()], read_found)?);
     }
     Ok(found)
 }
