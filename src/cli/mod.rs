@@ -15,6 +15,7 @@ mod files;
 mod init;
 mod journal;
 mod key;
+mod letters;
 mod mailbox;
 mod notice;
 pub mod output;

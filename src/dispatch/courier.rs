@@ -96,7 +96,8 @@ pub struct Courier {
     office: Office,
     worker: WorkerId,
     lines: Vec<Arc<Line>>,
-    letters: Mutex<HashMap<CampaignId, Arc<Letter>>>,
+    /// With the hash that was approved.
+    letters: Mutex<HashMap<CampaignId, (String, Arc<Letter>)>>,
 }
 
 impl Courier {
@@ -224,7 +225,8 @@ impl Courier {
                     return Ok(());
                 }
             }
-            if !found && !matches!(scope, Scope::Once(_)) && line.persons.is_some() && settled.is_none_or(|last| last.elapsed() >= SETTLE_EVERY) {
+            let may_settle = !found && line.persons.is_some() && !matches!(scope, Scope::Once(_));
+            if may_settle && settled.is_none_or(|last| last.elapsed() >= SETTLE_EVERY) {
                 campaign::settle::round(&self.office).await?;
                 settled = Some(tokio::time::Instant::now());
             }

@@ -11,6 +11,7 @@ pub mod classify;
 pub mod facts;
 mod header;
 pub mod key;
+pub mod letter;
 pub mod mime;
 pub mod open;
 pub mod order;

@@ -137,7 +137,11 @@ fn checklist(ready: &Ready) -> String {
             Some(done) => format!("done, {} by {}", done.at.format("%Y-%m-%d %H:%M UTC"), done.by),
             None => "open".to_owned(),
         };
-        let note = point.done.as_ref().and_then(|done| done.note.clone()).unwrap_or_default();
+        let note = point
+            .done
+            .as_ref()
+            .and_then(|done| done.note.clone())
+            .unwrap_or_default();
         rows.push(vec![format!("  {}", point.name), done, point.text.to_owned(), note]);
     }
     table(&rows)
@@ -158,7 +162,11 @@ pub fn readiness(id: CampaignId, ready: &Ready) -> String {
             "\nThe breach record has changed since; to take it in: breachpost campaign update {id}\n"
         ));
     }
-    let worth: Vec<_> = ready.findings.iter().filter(|finding| finding.severity != Severity::Note).collect();
+    let worth: Vec<_> = ready
+        .findings
+        .iter()
+        .filter(|finding| finding.severity != Severity::Note)
+        .collect();
     if !worth.is_empty() {
         text.push_str("\nIn the messages:\n");
         for finding in worth {

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::Context;
 use super::output::{Exit, Failure, table};
 use crate::cli::erase::{self, EraseArgs, ForgetArgs};
+use crate::cli::letters::{self, LettersArgs};
 use crate::cli::wording::WordingArgs;
 use crate::dispatch::campaign::bad_rows;
 use crate::dispatch::campaign::check::{self, CampaignCheck};
@@ -70,6 +71,16 @@ pub enum CampaignCommand {
         #[arg(long, value_name = "FILE")]
         bad_rows: Option<PathBuf>,
     },
+    #[command(flatten)]
+    Look(look::LookCommand),
+    #[command(flatten)]
+    Run(run::RunCommand),
+    #[command(flatten)]
+    Report(report::ReportCommand),
+    /// Print letters to those whom mail did not reach and whose postal address is known: one PDF for each language, for
+    /// window envelopes. Status 2 when somebody gets none.
+    #[command(after_help = "Examples:\n  breachpost campaign letters cmp_1 -o letters.pdf --window right")]
+    Letters(LettersArgs),
     /// Erase the persons' data of a campaign that has ended, or of one person. Counts, proofs and a keyed hash of each
     /// address remain. After `retention.recipients_days` this happens by itself.
     #[command(
@@ -79,12 +90,6 @@ pub enum CampaignCommand {
     /// Delete the keyed hashes that an erased campaign left: then nobody can ask any more whether an address was told.
     #[command(after_help = "Examples:\n  breachpost campaign forget-hashes cmp_1")]
     ForgetHashes(ForgetArgs),
-    #[command(flatten)]
-    Look(look::LookCommand),
-    #[command(flatten)]
-    Run(run::RunCommand),
-    #[command(flatten)]
-    Report(report::ReportCommand),
 }
 
 /// A list and how it is read.
@@ -146,7 +151,15 @@ pub async fn run(command: CampaignCommand, context: &Context) -> Result<Exit, Fa
                 // Before anything is stored.
                 desk::campaign::get(&office, earlier).await?;
             }
-            bring_in(&office, context, Target::Fresh { breach, content }, list, &again, follow_up).await
+            bring_in(
+                &office,
+                context,
+                Target::Fresh { breach, content },
+                list,
+                &again,
+                follow_up,
+            )
+            .await
         }
         CampaignCommand::Add { id, list } => {
             let again = format!("breachpost campaign add {id}");
@@ -154,6 +167,7 @@ pub async fn run(command: CampaignCommand, context: &Context) -> Result<Exit, Fa
         }
         CampaignCommand::Erase(args) => erase::erase(args, &office, context).await,
         CampaignCommand::ForgetHashes(args) => erase::forget_hashes(args, &office, context).await,
+        CampaignCommand::Letters(args) => letters::run(args, &office, context).await,
         CampaignCommand::List => show_list(&office, context).await,
         CampaignCommand::Check { id, bad_rows } => {
             let file = bad_rows.as_deref().map(new_file).transpose()?;
@@ -166,8 +180,14 @@ pub async fn run(command: CampaignCommand, context: &Context) -> Result<Exit, Fa
                 check: &found,
                 ready: &ready,
             };
-            context.out.data(&checked, || told(&found) + &look::readiness(id, &ready))?;
-            Ok(if ready.needs_person() { Exit::Person } else { exit_of(&found) })
+            context
+                .out
+                .data(&checked, || told(&found) + &look::readiness(id, &ready))?;
+            Ok(if ready.needs_person() {
+                Exit::Person
+            } else {
+                exit_of(&found)
+            })
         }
         CampaignCommand::Look(command) => look::run(command, &office, context).await,
         CampaignCommand::Run(command) => run::run(command, &office, context).await,

@@ -52,9 +52,7 @@ pub enum ReportCommand {
     },
     /// Book persons who were told by post or telephone: a list with a column `person` (as in the export), `person_id` or
     /// `email`. They count as informed from then on. Status 2 when rows name nobody of the campaign.
-    #[command(
-        after_help = "Examples:\n  breachpost campaign record cmp_1 --channel post --file letters-sent.csv"
-    )]
+    #[command(after_help = "Examples:\n  breachpost campaign record cmp_1 --channel post --file letters-sent.csv")]
     Record {
         id: CampaignId,
         #[arg(long, value_enum)]
@@ -86,7 +84,11 @@ pub async fn run(command: ReportCommand, office: &Office, context: &Context) -> 
         ReportCommand::Status { id, .. } => {
             let status = campaign::status(office, id).await?;
             context.out.data(&status, || human(&status))?;
-            Ok(if needs_person(&status) { Exit::Person } else { Exit::Done })
+            Ok(if needs_person(&status) {
+                Exit::Person
+            } else {
+                Exit::Done
+            })
         }
         ReportCommand::Report { id } => {
             let report = campaign::report(office, id).await?;
@@ -131,7 +133,10 @@ pub fn human(status: &Status) -> String {
         CampaignState::Paused { why } => text.push_str(&format!(", {why}")),
         CampaignState::Scheduled { at } => text.push_str(&format!(", starts {}", at.format("%Y-%m-%d %H:%M UTC"))),
         CampaignState::Settling { until } => {
-            text.push_str(&format!(", late bounces are awaited until {}", until.format("%Y-%m-%d %H:%M UTC")));
+            text.push_str(&format!(
+                ", late bounces are awaited until {}",
+                until.format("%Y-%m-%d %H:%M UTC")
+            ));
         }
         _ => {}
     }
@@ -148,7 +153,10 @@ pub fn human(status: &Status) -> String {
         rows.insert(2, vec!["    confirmed".to_owned(), c.confirmed.to_string()]);
     }
     if c.told_otherwise > 0 {
-        rows.insert(2, vec!["    by post or telephone".to_owned(), c.told_otherwise.to_string()]);
+        rows.insert(
+            2,
+            vec!["    by post or telephone".to_owned(), c.told_otherwise.to_string()],
+        );
     }
     if c.possibly_twice > 0 {
         rows.push(vec!["  possibly told twice".to_owned(), c.possibly_twice.to_string()]);
@@ -159,7 +167,11 @@ pub fn human(status: &Status) -> String {
 fn whole(report: &Report) -> String {
     let mut text = human(&report.status);
     let groups = &report.groups;
-    for (name, group) in [("language", &groups.languages), ("country", &groups.countries), ("domain", &groups.domains)] {
+    for (name, group) in [
+        ("language", &groups.languages),
+        ("country", &groups.countries),
+        ("domain", &groups.domains),
+    ] {
         let mut sorted: Vec<(&String, &Reached)> = group.iter().collect();
         sorted.sort_by_key(|(_, r)| std::cmp::Reverse(r.informed + r.in_doubt + r.unreached + r.pending));
         let header = [name, "informed", "in doubt", "unreached", "pending"];
@@ -167,7 +179,12 @@ fn whole(report: &Report) -> String {
         for (key, reached) in sorted.iter().take(SHOWN) {
             let key = if key.is_empty() { "not known" } else { key.as_str() };
             let counts = [reached.informed, reached.in_doubt, reached.unreached, reached.pending];
-            rows.push([key.to_owned()].into_iter().chain(counts.map(|n| n.to_string())).collect());
+            rows.push(
+                [key.to_owned()]
+                    .into_iter()
+                    .chain(counts.map(|n| n.to_string()))
+                    .collect(),
+            );
         }
         text.push_str(&format!("\n{}", table(&rows)));
         if sorted.len() > SHOWN {
@@ -176,10 +193,15 @@ fn whole(report: &Report) -> String {
     }
     if !groups.reasons.is_empty() {
         text.push_str("\nWhy persons are unreached:\n");
-        let rows = groups.reasons.iter().map(|(reason, n)| vec![format!("  {}", reason.replace('_', " ")), n.to_string()]);
+        let rows = groups
+            .reasons
+            .iter()
+            .map(|(reason, n)| vec![format!("  {}", reason.replace('_', " ")), n.to_string()]);
         text.push_str(&table(&rows.collect::<Vec<_>>()));
         let id = report.status.id;
-        text.push_str(&format!("For letters and calls: breachpost campaign unreached {id} -o unreached.csv\n"));
+        text.push_str(&format!(
+            "For letters and calls: breachpost campaign unreached {id} -o unreached.csv\n"
+        ));
     }
     text
 }
@@ -200,8 +222,14 @@ fn told(address: &str, found: &[Found]) -> String {
         ));
         for attempt in &person.attempts {
             let said = attempt.reply.as_ref().map(ToString::to_string);
-            let said = said.or_else(|| attempt.fault.as_ref().map(ToString::to_string)).unwrap_or_default();
-            text.push_str(&format!("  {}  {}  {said}\n", attempt.at.format("%Y-%m-%d %H:%M:%S UTC"), attempt.outcome));
+            let said = said
+                .or_else(|| attempt.fault.as_ref().map(ToString::to_string))
+                .unwrap_or_default();
+            text.push_str(&format!(
+                "  {}  {}  {said}\n",
+                attempt.at.format("%Y-%m-%d %H:%M:%S UTC"),
+                attempt.outcome
+            ));
         }
         for report in &person.reports {
             let said = [report.status.as_deref(), report.diagnostic.as_deref()];
@@ -214,7 +242,11 @@ fn told(address: &str, found: &[Found]) -> String {
             ));
         }
         if let Some((channel, at)) = &person.told_otherwise {
-            text.push_str(&format!("  {}  told by {}\n", at.format("%Y-%m-%d %H:%M:%S UTC"), channel.name()));
+            text.push_str(&format!(
+                "  {}  told by {}\n",
+                at.format("%Y-%m-%d %H:%M:%S UTC"),
+                channel.name()
+            ));
         }
         if person.possibly_twice {
             text.push_str("  may have got it twice\n");
@@ -236,7 +268,11 @@ async fn unreached(
             campaign::unreached(office, id, in_doubt, |page| {
                 let named = |person: &NotReached| {
                     let cells = campaign::unreached_cells(person);
-                    UNREACHED_COLUMNS.iter().copied().zip(cells).collect::<std::collections::BTreeMap<_, _>>()
+                    UNREACHED_COLUMNS
+                        .iter()
+                        .copied()
+                        .zip(cells)
+                        .collect::<std::collections::BTreeMap<_, _>>()
                 };
                 all.extend(page.iter().map(named));
                 Ok::<_, Failure>(())
@@ -249,17 +285,23 @@ async fn unreached(
         writer.write_record(UNREACHED_COLUMNS).map_err(unwritten)?;
         campaign::unreached(office, id, in_doubt, |page| {
             for person in page {
-                writer.write_record(campaign::unreached_cells(person)).map_err(unwritten)?;
+                writer
+                    .write_record(campaign::unreached_cells(person))
+                    .map_err(unwritten)?;
             }
             writer.flush()?;
             Ok::<_, Failure>(())
         })
         .await?;
-        let bytes = writer.into_inner().map_err(|error| Failure::new(Exit::Ours, error.into_error()))?;
+        let bytes = writer
+            .into_inner()
+            .map_err(|error| Failure::new(Exit::Ours, error.into_error()))?;
         context.out.bytes(&bytes, &json!(null))?;
         return Ok(Exit::Done);
     };
-    let is_sheet = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"));
+    let is_sheet = path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"));
     let file = new_file(&path)?;
     let written = match is_sheet {
         true => sheet(office, id, in_doubt, file).await,
@@ -269,9 +311,11 @@ async fn unreached(
         // It would look whole.
         let _ = std::fs::remove_file(&path);
     })?;
-    context.out.data(&json!({ "campaign": id, "file": path, "persons": written }), || {
-        format!("{} has {written} persons\n", shown(&path))
-    })?;
+    context
+        .out
+        .data(&json!({ "campaign": id, "file": path, "persons": written }), || {
+            format!("{} has {written} persons\n", shown(&path))
+        })?;
     Ok(Exit::Done)
 }
 
@@ -288,7 +332,9 @@ async fn delimited(office: &Office, id: CampaignId, in_doubt: bool, file: std::f
     writer.write_record(UNREACHED_COLUMNS).map_err(unwritten)?;
     let written = campaign::unreached(office, id, in_doubt, |page| {
         for person in page {
-            writer.write_record(campaign::unreached_cells(person)).map_err(unwritten)?;
+            writer
+                .write_record(campaign::unreached_cells(person))
+                .map_err(unwritten)?;
         }
         Ok::<_, Failure>(())
     })
@@ -310,7 +356,9 @@ async fn sheet(office: &Office, id: CampaignId, in_doubt: bool, mut file: std::f
         for person in page {
             row += 1;
             if u64::from(row) > MOST_SHEET_ROWS {
-                return Err(Failure::usage("these are more persons than a sheet has rows: write a .csv file"));
+                return Err(Failure::usage(
+                    "these are more persons than a sheet has rows: write a .csv file",
+                ));
             }
             for (column, cell) in (0u16..).zip(campaign::unreached_cells(person)) {
                 page_of.write_string(row, column, cell).map_err(failed)?;

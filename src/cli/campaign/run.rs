@@ -102,18 +102,20 @@ pub async fn run(command: RunCommand, office: &Office, context: &Context) -> Res
             campaign::update(office, id, wording, &by).await?;
             tell(office, context, id).await
         }
-        RunCommand::Start {
-            id, at, yes, wait, ..
-        } => start(office, context, id, at, yes, wait).await,
+        RunCommand::Start { id, at, yes, wait, .. } => start(office, context, id, at, yes, wait).await,
         RunCommand::Pause { id, reason } => {
             campaign::pause(office, id, &reason, &by).await?;
-            context.out.note(&format!("Nothing more is sent. To go on: breachpost campaign resume {id}"));
+            context.out.note(&format!(
+                "Nothing more is sent. To go on: breachpost campaign resume {id}"
+            ));
             tell(office, context, id).await.map(|_| Exit::Done)
         }
         RunCommand::Resume { id } => {
             campaign::resume(office, id, &by).await?;
             if !office.daemon_runs() {
-                context.out.note(&format!("No daemon runs, so nothing is sent yet: breachpost campaign start {id}"));
+                context.out.note(&format!(
+                    "No daemon runs, so nothing is sent yet: breachpost campaign start {id}"
+                ));
             }
             tell(office, context, id).await
         }
@@ -131,7 +133,11 @@ pub async fn run(command: RunCommand, office: &Office, context: &Context) -> Res
 async fn tell(office: &Office, context: &Context, id: CampaignId) -> Result<Exit, Failure> {
     let status = campaign::status(office, id).await?;
     context.out.data(&status, || human(&status))?;
-    Ok(if needs_person(&status) { Exit::Person } else { Exit::Done })
+    Ok(if needs_person(&status) {
+        Exit::Person
+    } else {
+        Exit::Done
+    })
 }
 
 async fn approve(office: &Office, context: &Context, id: CampaignId, yes: bool) -> Result<Exit, Failure> {
@@ -175,7 +181,9 @@ fn sure(context: &Context, yes: bool, question: &str, look: &str) -> Result<(), 
         return Ok(());
     }
     let Some(mut terminal) = Terminal::find().filter(|_| context.out.interactive()) else {
-        return Err(Failure::usage(format!("nobody can be asked here: look at `{look}` and add --yes")));
+        return Err(Failure::usage(format!(
+            "nobody can be asked here: look at `{look}` and add --yes"
+        )));
     };
     let answer = terminal.confirm(question, false);
     match answer.map_err(|error| Failure::new(Exit::Person, error))? {
@@ -219,7 +227,9 @@ async fn start(
     match (started, mine) {
         (Started::Later, mine) => {
             if mine.is_some() {
-                context.out.note("No daemon runs. It starts at its time only if one does: breachpost serve");
+                context
+                    .out
+                    .note("No daemon runs. It starts at its time only if one does: breachpost serve");
             }
             return tell(office, context, id).await;
         }
@@ -248,7 +258,11 @@ async fn start(
         ));
         return Ok(Exit::Person);
     }
-    Ok(if needs_person(&status) { Exit::Person } else { Exit::Done })
+    Ok(if needs_person(&status) {
+        Exit::Person
+    } else {
+        Exit::Done
+    })
 }
 
 /// Sends what is due in this process, and shows how far it is. Interrupted, it ends what is on the wire.
@@ -272,7 +286,9 @@ async fn carry(office: &Office, context: &Context, id: CampaignId, courier: Arc<
     result?;
     let settled = campaign::settle_if_done(office, id).await?;
     if settled {
-        context.out.note("All have been tried. Late bounces are awaited for some days; then it is finished.");
+        context
+            .out
+            .note("All have been tried. Late bounces are awaited for some days; then it is finished.");
     }
     Ok(())
 }
@@ -333,7 +349,11 @@ pub async fn watch(office: &Office, context: &Context, id: CampaignId) -> Result
             if !context.out.json {
                 context.out.data(&status, || human(&status))?;
             }
-            return Ok(if needs_person(&status) { Exit::Person } else { Exit::Done });
+            return Ok(if needs_person(&status) {
+                Exit::Person
+            } else {
+                Exit::Done
+            });
         }
         tokio::time::sleep(LOOK).await;
     }

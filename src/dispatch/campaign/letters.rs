@@ -170,7 +170,10 @@ impl Letter {
     /// The store fails.
     pub async fn digest(&self, office: &Office, id: CampaignId) -> Result<String, OfficeError> {
         let lists = office.store.lists(id).await?;
-        let lists: Vec<_> = lists.iter().map(|list| (&list.sha256, &list.facts, list.rows)).collect();
+        let lists: Vec<_> = lists
+            .iter()
+            .map(|list| (&list.sha256, &list.facts, list.rows))
+            .collect();
         let facts = serde_json::json!({
             "content": self.content,
             "templates": self.templates.digest(Audience::Individual),
@@ -198,11 +201,22 @@ impl Letter {
             ("the consequences", typed.consequences.is_none()),
             ("the measures", typed.measures.is_none()),
         ];
-        let taken: Vec<&'static str> = taken.into_iter().filter(|(_, taken)| *taken && named).map(|(part, _)| part).collect();
-        let written_in = self.content.record.language.clone().filter(|written| written != language);
+        let taken: Vec<&'static str> = taken
+            .into_iter()
+            .filter(|(_, taken)| *taken && named)
+            .map(|(part, _)| part)
+            .collect();
+        let written_in = self
+            .content
+            .record
+            .language
+            .clone()
+            .filter(|written| written != language);
         let matter = Matter {
             risk: self.content.record.risk.level,
-            foreign: written_in.filter(|_| !taken.is_empty()).map(|language| (taken, language)),
+            foreign: written_in
+                .filter(|_| !taken.is_empty())
+                .map(|language| (taken, language)),
         };
         Ok(lint::lint(&said, &facts, &matter, &format!("message/{language}")))
     }
@@ -217,7 +231,9 @@ impl Letter {
 
     /// The language in which somebody of this one is written to.
     pub fn language_for<'a>(&'a self, language: &'a str) -> &'a str {
-        let known = self.templates.languages_of(Audience::Individual, self.content.wording.variant());
+        let known = self
+            .templates
+            .languages_of(Audience::Individual, self.content.wording.variant());
         match known.contains(&language) {
             true => language,
             false => &self.content.fallback_language,
@@ -306,6 +322,26 @@ impl Letter {
     /// Fields that are not understood, or a template that cannot be filled.
     pub fn fill(&self, language: &str, fields: &serde_json::Value) -> Result<Filled, LetterError> {
         self.fill_for(language, &understood(fields)?)
+    }
+
+    /// Who writes, for the head of a letter on paper: the name, then how the person asks back.
+    pub fn letterhead(&self) -> Vec<String> {
+        let contact = match &self.content.wording.discreet {
+            Some(unnamed) => Some(&unnamed.contact),
+            None => self.content.record.contact.as_ref().or(self.contact.as_ref()),
+        };
+        let name = match &self.content.wording.discreet {
+            Some(unnamed) => unnamed.sender.clone(),
+            None => self.organisation.clone(),
+        };
+        let more = contact.map(|contact| [&contact.postal, &contact.phone, &contact.email]);
+        let more = more.into_iter().flatten().flatten().cloned();
+        std::iter::once(name).chain(more).collect()
+    }
+
+    /// What stands in every message and on the official site.
+    pub fn reference(&self) -> &str {
+        &self.content.reference
     }
 
     fn fill_for(&self, language: &str, fields: &Fields) -> Result<Filled, LetterError> {

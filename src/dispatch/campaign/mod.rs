@@ -6,6 +6,7 @@ pub mod check;
 pub mod import;
 mod keys;
 mod letters;
+pub mod post;
 pub mod settle;
 pub mod wording;
 

@@ -187,7 +187,10 @@ mod tests {
         ] {
             assert!(read(text, false).unwrap_err().to_string().contains(words), "{text}");
         }
-        for text in ["updates_at: www.example.lu\n", "discreet: { sender: Office, contact: { email: a@b.lu } }\n"] {
+        for text in [
+            "updates_at: www.example.lu\n",
+            "discreet: { sender: Office, contact: { email: a@b.lu } }\n",
+        ] {
             assert!(matches!(read(text, true), Err(WordingError::NotDiscreet)), "{text}");
         }
     }

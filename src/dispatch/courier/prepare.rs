@@ -56,19 +56,26 @@ impl Courier {
 
     /// Makes the claims' bytes. A message that cannot be made is an attempt that failed on our side, kept like any other.
     async fn prepare(&self, claims: Vec<Claim>) -> Result<Vec<Job>, OfficeError> {
-        let (mut work, mut back) = (Vec::new(), Vec::new());
+        let (mut letters, mut sound, mut back) = (Vec::new(), Vec::new(), Vec::new());
         for claim in claims {
-            match claim.work {
-                Work::Notice { .. } => work.push((claim, None)),
+            let letter = match claim.work {
+                Work::Notice { .. } => None,
                 Work::Person { campaign, .. } => match self.letter(campaign).await? {
-                    Some(letter) => work.push((claim, Some(letter))),
-                    None => back.push(claim),
+                    Some(letter) => Some(letter),
+                    // Not what was approved: the campaign is paused now.
+                    None => {
+                        back.push(claim);
+                        continue;
+                    }
                 },
-            }
+            };
+            letters.push(letter);
+            sound.push(claim);
         }
         if !back.is_empty() {
             self.office.store.release(back, self.office.now()).await?;
         }
+        let claims = sound;
         let (office, now) = (self.office.clone(), self.office.now());
         let write = move || {
             let write = |(claim, letter): (Claim, Option<Arc<Letter>>)| match (&claim.work, letter) {
@@ -96,7 +103,7 @@ impl Courier {
                 }),
                 (Work::Person { .. }, None) => unreachable!("every person's letter was read above"),
             };
-            work.into_iter().map(write).collect::<Vec<_>>()
+            claims.into_iter().zip(letters).map(write).collect::<Vec<_>>()
         };
         let written = tokio::task::spawn_blocking(write)
             .await
@@ -114,17 +121,21 @@ impl Courier {
         Ok(jobs)
     }
 
-    /// One campaign's letter, compiled once; `None` when it is not what was approved.
+    /// One campaign's letter, compiled once for each approval; `None` when it is not what was approved.
     async fn letter(&self, id: CampaignId) -> Result<Option<Arc<Letter>>, OfficeError> {
+        let campaign = self.office.store.find_campaign(id).await?;
+        let approved = campaign.and_then(|campaign| campaign.approved_hash);
         let mut letters = self.letters.lock().await;
-        if let Some(letter) = letters.get(&id) {
+        if let Some((hash, letter)) = letters.get(&id)
+            && Some(hash) == approved.as_ref()
+        {
             return Ok(Some(Arc::clone(letter)));
         }
-        let Some(letter) = Letter::approved(&self.office, id).await? else {
+        let (Some(letter), Some(hash)) = (Letter::approved(&self.office, id).await?, approved) else {
             return Ok(None);
         };
         let letter = Arc::new(letter);
-        letters.insert(id, Arc::clone(&letter));
+        letters.insert(id, (hash, Arc::clone(&letter)));
         Ok(Some(letter))
     }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::campaigns::{self, conflict};
 use super::rows::{Json, Micros, all, json as json_text, one, only, run};
-use super::{Sqlite, Tx, journal, ledger};
+use super::{Sqlite, Tx, journal, ledger, pace};
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::{DeliveryState, Fault, FaultCause, SmtpReply};
@@ -209,12 +209,14 @@ fn erase(conn: &Connection, campaign: CampaignId, persons: &[(i64, String)]) -> 
         let sql = "UPDATE persons SET person = randomblob(16), address = '', domain = '', fields = '{}'
                    WHERE delivery = ?1";
         run(conn, "erase the person", sql, [delivery])?;
+        let sql = "UPDATE deliveries SET domain = NULL WHERE id = ?1";
+        run(conn, "erase the person's domain", sql, [delivery])?;
         let sql = "UPDATE delivery_reports SET diagnostic = NULL WHERE delivery = ?1";
         run(conn, "erase the diagnostics", sql, [delivery])?;
         erase_attempts(conn, *delivery)?;
         erase_detail(conn, *delivery)?;
     }
-    Ok(())
+    pace::forget(conn, campaign)
 }
 
 /// The words of each attempt go; their digests, which the journal covers, stay.

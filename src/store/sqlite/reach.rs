@@ -14,8 +14,8 @@ use crate::model::delivery::Fault;
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
 use crate::model::recipient::fold_address;
 use crate::store::{
-    Breakdown, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, RowCounts, StoreError, Tally, ToldOtherwise, WhoTold,
-    Whom,
+    Breakdown, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, RowCounts, StoreError, Tally,
+    ToldOtherwise, WhoTold, Whom,
 };
 
 /// Different domains that are told apart; those that first occur later are counted together.

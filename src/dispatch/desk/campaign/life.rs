@@ -120,7 +120,11 @@ pub async fn settle_if_done(office: &Office, id: CampaignId) -> Result<bool, Des
     }
     let now = office.now();
     let until = now + TimeDelta::days(i64::from(office.config.campaign.settle_days));
-    match office.store.settle_campaign(id, until, &Office::as_loop("courier"), now).await {
+    match office
+        .store
+        .settle_campaign(id, until, &Office::as_loop("courier"), now)
+        .await
+    {
         Ok(()) => Ok(true),
         // Something waits still.
         Err(StoreError::Conflict { .. }) => Ok(false),
@@ -171,7 +175,11 @@ pub async fn update(office: &Office, id: CampaignId, wording: Option<Wording>, b
         content.wording = wording;
     }
     let content = serde_json::to_value(content).expect("a campaign's content is plain data");
-    office.store.set_content(id, content, by, office.now()).await.map_err(refused)
+    office
+        .store
+        .set_content(id, content, by, office.now())
+        .await
+        .map_err(refused)
 }
 
 /// Keeps that a campaign follows up an earlier one.
@@ -200,7 +208,12 @@ async fn may_start(office: &Office, stored: &StoredCampaign, content: &CampaignC
                 command: format!("breachpost campaign resume {id}"),
             });
         }
-        other => return Err(DeskError::Refused(format!("{id} is {}, so it cannot be started", other.name()))),
+        other => {
+            return Err(DeskError::Refused(format!(
+                "{id} is {}, so it cannot be started",
+                other.name()
+            )));
+        }
     }
     decided(office, stored).await?;
     up_to_date(office, stored, content).await?;
@@ -212,7 +225,10 @@ async fn decided(office: &Office, stored: &StoredCampaign) -> Result<(), DeskErr
     let record = breach::find(office, stored.breach).await?.record;
     let why = match record.communication.decision {
         Decision::Required | Decision::Ordered | Decision::Public => return Ok(()),
-        Decision::Pending => format!("nobody has decided yet whether the persons of {} are told", stored.breach),
+        Decision::Pending => format!(
+            "nobody has decided yet whether the persons of {} are told",
+            stored.breach
+        ),
         Decision::NotRequired => format!("it was decided not to tell the persons of {}", stored.breach),
     };
     Err(DeskError::First {
@@ -251,7 +267,10 @@ async fn up_to_date(office: &Office, stored: &StoredCampaign, content: &Campaign
         return Ok(());
     }
     Err(DeskError::First {
-        why: format!("the record of {} has changed, and the messages of {} say what it said before", stored.breach, stored.id),
+        why: format!(
+            "the record of {} has changed, and the messages of {} say what it said before",
+            stored.breach, stored.id
+        ),
         command: format!("breachpost campaign update {}", stored.id),
     })
 }

@@ -103,7 +103,10 @@ pub async fn test(
     let asked: Vec<String> = match languages {
         [] => {
             let found = office.store.person_counts(id).await?.languages;
-            let mut found: Vec<String> = found.keys().map(|known| letter.language_for(known).to_owned()).collect();
+            let mut found: Vec<String> = found
+                .keys()
+                .map(|known| letter.language_for(known).to_owned())
+                .collect();
             found.sort();
             found.dedup();
             found
@@ -117,7 +120,14 @@ pub async fn test(
         let unlike = hex_of(&language, &office.now().timestamp_micros().to_string());
         let message_id = token::message_id_of(&format!("{token}-test-{unlike}"), &letter.sender.address);
         let bytes = letter
-            .sample(to, &language, &json!(person.fields), &message_id, office.now(), TEST_MARK)
+            .sample(
+                to,
+                &language,
+                &json!(person.fields),
+                &message_id,
+                office.now(),
+                TEST_MARK,
+            )
             .map_err(unwritten)?;
         samples.push((language, bytes));
     }

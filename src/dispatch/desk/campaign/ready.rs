@@ -18,11 +18,26 @@ use crate::store::{Checked, StoredCampaign};
 
 /// What makes such a mail credible: its name, and what to do.
 pub const POINTS: &[(&str, &str)] = &[
-    ("official-site", "the same text, with the same reference, stands on the official website"),
-    ("telephone", "the telephone number of the message is staffed, from the first minute on"),
-    ("support", "support and reception know of the message and what to answer"),
-    ("dmarc", "SPF, DKIM and DMARC of the sender's domain are aligned: send a test and look at its headers"),
-    ("read-aloud", "somebody who did not write the message has read it as its reader would"),
+    (
+        "official-site",
+        "the same text, with the same reference, stands on the official website",
+    ),
+    (
+        "telephone",
+        "the telephone number of the message is staffed, from the first minute on",
+    ),
+    (
+        "support",
+        "support and reception know of the message and what to answer",
+    ),
+    (
+        "dmarc",
+        "SPF, DKIM and DMARC of the sender's domain are aligned: send a test and look at its headers",
+    ),
+    (
+        "read-aloud",
+        "somebody who did not write the message has read it as its reader would",
+    ),
 ];
 
 /// A point of the checklist, and who has seen to it.
@@ -71,7 +86,11 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
     let letter = Letter::with(office, id, content.clone()).await?;
     let mut findings = Vec::new();
     for language in languages(office, id, &letter).await? {
-        findings.extend(letter.findings(&language).map_err(|error| DeskError::Refused(error.to_string()))?);
+        findings.extend(
+            letter
+                .findings(&language)
+                .map_err(|error| DeskError::Refused(error.to_string()))?,
+        );
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let done = office.store.checklist(id).await?;
@@ -92,7 +111,10 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
 /// The languages that the campaign's persons are written to in.
 async fn languages(office: &Office, id: CampaignId, letter: &Letter) -> Result<BTreeSet<String>, DeskError> {
     let persons = office.store.person_counts(id).await?;
-    let asked = persons.languages.keys().map(|language| letter.language_for(language).to_owned());
+    let asked = persons
+        .languages
+        .keys()
+        .map(|language| letter.language_for(language).to_owned());
     let mut languages: BTreeSet<String> = asked.collect();
     languages.insert(letter.language_for("").to_owned());
     Ok(languages)
@@ -113,7 +135,10 @@ pub(super) async fn record_has_changed(
         return Ok(false);
     }
     let was = Letter::with(office, stored.id, content.clone()).await?;
-    let content = CampaignContent { record, ..content.clone() };
+    let content = CampaignContent {
+        record,
+        ..content.clone()
+    };
     let is = Letter::with(office, stored.id, content).await?;
     for language in languages(office, stored.id, &was).await? {
         let nobody = serde_json::json!({});
@@ -137,11 +162,18 @@ async fn estimate(office: &Office, id: CampaignId) -> Result<Option<Estimate>, D
     }
     if let Some(a_day) = pace.per_day {
         // The first day's share leaves at once.
-        bounds.push((messages.saturating_sub(1).checked_div(a_day).unwrap_or(0) as f64 * 86_400.0, "per_day".to_owned()));
+        bounds.push((
+            messages.saturating_sub(1).checked_div(a_day).unwrap_or(0) as f64 * 86_400.0,
+            "per_day".to_owned(),
+        ));
     }
     if let Some(rate) = pace.per_domain_per_second {
         let domains = office.store.person_counts(id).await?.domains;
-        bounds.extend(domains.into_iter().map(|(domain, persons)| (persons as f64 / rate, domain)));
+        bounds.extend(
+            domains
+                .into_iter()
+                .map(|(domain, persons)| (persons as f64 / rate, domain)),
+        );
     }
     let slowest = bounds.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b));
     Ok(slowest.map(|(seconds, bound_by)| Estimate {
@@ -170,5 +202,9 @@ pub async fn check_off(
             known.join(", ")
         )));
     }
-    office.store.check_off(id, name, note, by, office.now()).await.map_err(refused)
+    office
+        .store
+        .check_off(id, name, note, by, office.now())
+        .await
+        .map_err(refused)
 }

@@ -106,7 +106,10 @@ pub async fn find(office: &Office, address: &str) -> Result<Vec<Found>, DeskErro
         let delivery = office.store.find_delivery(person.delivery).await?.ok_or_else(missing)?;
         let (stored, _) = get(office, person.campaign).await?;
         let told_otherwise = person.told_otherwise.map(|(channel, at, _)| (channel, at));
-        let handed = matches!(delivery.state, DeliveryState::Handed { .. } | DeliveryState::Confirmed { .. });
+        let handed = matches!(
+            delivery.state,
+            DeliveryState::Handed { .. } | DeliveryState::Confirmed { .. }
+        );
         all.push(Found {
             campaign: person.campaign,
             breach: stored.breach,
@@ -124,7 +127,18 @@ pub async fn find(office: &Office, address: &str) -> Result<Vec<Found>, DeskErro
 
 /// The columns of an export of persons who were not reached; `person` names them when they are booked later.
 pub const UNREACHED_COLUMNS: &[&str] = &[
-    "person", "person_id", "name", "email", "phone", "street", "postcode", "city", "country", "language", "state", "reason",
+    "person",
+    "person_id",
+    "name",
+    "email",
+    "phone",
+    "street",
+    "postcode",
+    "city",
+    "country",
+    "language",
+    "state",
+    "reason",
     "detail",
 ];
 
@@ -244,7 +258,9 @@ fn who(file: &Path) -> Result<Vec<(u64, Option<WhoTold>)>, RecordError> {
         Err(_) => return Err(RecordError::NoColumn),
     };
     let place = |meaning| columns.as_ref().and_then(|columns| columns.place(&meaning));
-    let number = names.iter().position(|name| name.trim().eq_ignore_ascii_case("person_id"));
+    let number = names
+        .iter()
+        .position(|name| name.trim().eq_ignore_ascii_case("person_id"));
     let (number, address) = (place(Meaning::PersonId).or(number), place(Meaning::Email));
     if ours.or(number).or(address).is_none() {
         return Err(RecordError::NoColumn);

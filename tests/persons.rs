@@ -1,0 +1,252 @@
+//! What one person of a campaign gets and keeps: the wording that the operator chose, an encrypted mail where the
+//! certificate is known, a letter where mail does not arrive, and in the end the erasure of it all.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+#[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
+mod world;
+
+use std::fs;
+use std::sync::{Arc, LazyLock};
+
+use breachpost::config::Home;
+use breachpost::dispatch::campaign::{Letter, LetterError};
+use breachpost::dispatch::office::Office;
+use breachpost::message::open;
+use breachpost::model::id::{Actor, CampaignId};
+use breachpost::model::{Clock, SystemClock};
+use serde_json::{Value, json};
+
+use world::gpg::Gpg;
+use world::relay::Relay;
+use world::{BREACH, Ran, World, text};
+
+fn world() -> World {
+    static RELAY: LazyLock<Relay> = LazyLock::new(Relay::sound);
+    let world = World::new(&RELAY);
+    world.open_breach(BREACH);
+    world
+}
+fn create(world: &World, list: &str, more: &[&str]) -> Ran {
+    let file = world.file("list.csv", list.as_bytes());
+    let line = ["campaign", "create", world.breach(), "--recipients", &file, "--json"];
+    world.run(&[&line[..], more].concat())
+}
+fn office(world: &World) -> Office {
+    Office::open(Home::find(Some(&world.home())).unwrap(), Arc::new(SystemClock)).unwrap()
+}
+/// Relays of tests cannot be made within a runtime, so that tests have none but here.
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new().unwrap().block_on(work)
+}
+fn letter(office: &Office, campaign: &Value) -> Letter {
+    let id: CampaignId = text(&campaign["id"]).parse().unwrap();
+    wait(Letter::of(office, id)).unwrap()
+}
+fn write(letter: &Letter, address: &str, language: &str, fields: &Value) -> Result<String, LetterError> {
+    let mail = letter.write(address, language, fields, "<1@example.lu>", SystemClock.now())?;
+    Ok(String::from_utf8(mail).unwrap())
+}
+
+const TEXTS: &str = "
+discreet: { sender: 'Data protection office, Luxembourg', contact: { name: 'The office', phone: '+352 621 999' } }
+stacked: [de, fr]
+updates_at: www.example.lu
+texts:
+  de: { what_happened: 'Eine Datei lag offen.', consequences: 'Fremde kennen Ihren Namen.', measures: 'Sie ist weg.' }
+";
+
+#[test]
+fn a_campaign_is_worded_as_the_operator_says() {
+    let world = world();
+    let texts = world.file("texts.yaml", TEXTS.as_bytes());
+    let list = "email,name\nanna@example.lu,Anna\n";
+    let plain = create(&world, list, &["--html", "--texts", &texts]).exits(0).json();
+    let discreet = create(&world, list, &["--discreet", "--texts", &texts]).exits(0).json();
+    let office = office(&world);
+    let (plain, discreet) = (letter(&office, &plain), letter(&office, &discreet));
+    let anna = json!({ "name": ["Anna"] });
+    let read = |mail: String| {
+        let opened = open::open(mail.as_bytes(), None, &[], SystemClock.now());
+        (mail, opened)
+    };
+
+    let (raw, german) = read(write(&plain, "anna@example.lu", "de", &anna).unwrap());
+    assert!(german.text.contains("Eine Datei lag offen.") && german.text.contains("www.example.lu"));
+    assert!(
+        raw.contains("multipart/alternative") && raw.contains("Content-Language: de"),
+        "{raw}"
+    );
+    for header in [
+        "Auto-Submitted: auto-generated",
+        "X-Auto-Response-Suppress: OOF, AutoReply",
+    ] {
+        assert!(raw.contains(header), "{header}: {raw}");
+    }
+    let (_, unknown) = read(write(&plain, "anna@example.lu", "", &anna).unwrap());
+    assert!(
+        unknown.text.contains("Eine Datei lag offen.") && unknown.text.contains("Bonjour"),
+        "{}",
+        unknown.text
+    );
+    let (_, fallback) = read(write(&plain, "anna@example.lu", "xx", &anna).unwrap());
+    assert!(
+        fallback.text.contains("Bonjour") && !fallback.text.contains("Guten Tag"),
+        "{}",
+        fallback.text
+    );
+
+    let (raw, hidden) = read(write(&discreet, "anna@example.lu", "de", &anna).unwrap());
+    assert!(
+        hidden.text.contains("+352 621 999") && raw.contains("Data protection office"),
+        "{raw}"
+    );
+    for telling in ["Brasserie", "Claire Weber", "+352 621 000 111"] {
+        assert!(
+            !hidden.text.contains(telling) && !hidden.subject.contains(telling),
+            "{telling}"
+        );
+    }
+    assert!(
+        !raw.contains("multipart/alternative"),
+        "HTML only where it is asked for"
+    );
+
+    create(&world, list, &["--discreet"]).exits(64);
+    let wrong = world.file("wrong.yaml", b"texts: { xx: {} }\n");
+    create(&world, list, &["--texts", &wrong])
+        .exits(64)
+        .says(&["in `xx`, which texts asks for"]);
+    create(&world, list, &["--discreet", "--texts", &wrong])
+        .exits(64)
+        .says(&["needs a neutral sender"]);
+}
+
+#[test]
+fn whose_certificate_is_known_gets_an_encrypted_mail_that_gnupg_opens() {
+    let world = world();
+    let anna = Gpg::new("anna@example.lu");
+    let ours = world.run(&["key", "export"]).exits(0).stdout;
+    anna.ok(&["--import"], ours.as_bytes());
+    let armored = anna.certificate.replace('\n', "\\n");
+    let list = format!(
+        "email,name,certificate\nanna@example.lu,Anna,\"{}\"\nbob@example.lu,Bob,\ncarl@example.lu,Carl,\"{}\"\ndora@example.lu,Dora,nonsense\n",
+        anna.certificate, anna.certificate
+    );
+    let made = create(&world, &list, &[]).exits(0).json();
+    assert_eq!(
+        (&made["flags"]["certificate"], &made["flags"]["bad_certificate"]),
+        (&json!(1), &json!(2))
+    );
+    let one_line = create(&world, &format!("email,pgp\nanna@example.lu,{armored}\n"), &[])
+        .exits(0)
+        .json();
+    assert_eq!(
+        one_line["flags"]["certificate"], 1,
+        "as spreadsheets write it: {one_line}"
+    );
+
+    let office = office(&world);
+    let when_known = letter(&office, &made);
+    let (with, without) = (
+        json!({ "name": ["Anna"], "certificate": [anna.certificate] }),
+        json!({ "name": ["Bob"] }),
+    );
+    let first = write(&when_known, "anna@example.lu", "en", &with).unwrap();
+    let second = write(&when_known, "anna@example.lu", "en", &with).unwrap();
+    for mail in [first, second] {
+        let (headers, _) = mail.split_once("\r\n\r\n").unwrap();
+        assert!(headers.contains("multipart/encrypted") && headers.contains("Auto-Submitted: auto-generated"));
+        assert!(headers.contains("Subject: Encrypted message B-"), "{headers}");
+        let (content, status) = anna.decrypt(&mail);
+        assert!(
+            content.contains("Dear Anna") && content.contains("Subject: "),
+            "{content}"
+        );
+        assert!(
+            status.contains("GOODSIG") && status.contains("DECRYPTION_OKAY"),
+            "{status}"
+        );
+    }
+    for (address, fields) in [("bob@example.lu", &without), ("carl@example.lu", &with)] {
+        let clear = write(&when_known, address, "en", fields).unwrap();
+        assert!(
+            clear.contains("Content-Type: text/plain"),
+            "a certificate that is not theirs is not used: {clear}"
+        );
+    }
+
+    world.settle("#encrypt: when_known", "encrypt: required");
+    let made = create(&world, &list.replace("Dora", "Dorothea"), &[]).exits(0).json();
+    let office = self::office(&world);
+    let required = letter(&office, &made);
+    assert!(
+        write(&required, "anna@example.lu", "en", &with)
+            .unwrap()
+            .contains("multipart/encrypted")
+    );
+    let refused = write(&required, "bob@example.lu", "en", &without);
+    assert!(matches!(refused, Err(LetterError::NoCertificate)), "{refused:?}");
+}
+
+#[test]
+fn who_was_not_reached_gets_a_letter_and_all_are_erased_in_the_end() {
+    let world = world();
+    let list = "email,name,language,street,postcode,city,country\n\
+                nowhere,Noëlle Çelik,fr,1 rue des Œillets,L-1234,Luxembourg,LU\n\
+                nobody,Łukasz Nowak,fr,2 rue Haute,L-1234,Luxembourg,LU\n\
+                none,Bob Weber,de,,,,DE\n\
+                anna@example.lu,Anna Muster,de,Gasse 3,54290,Trier,DE\n";
+    let made = create(&world, list, &[]).exits(2).json();
+    let id = text(&made["id"]);
+    let line = ["campaign", "letters", &id, "-o", "letters.pdf", "--window", "right"];
+    let printed = world.run(&[&line[..], &["--json"]].concat()).exits(2).json();
+    let unprinted: u64 = printed["unprinted"]["reasons"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|n| n.as_u64().unwrap())
+        .sum();
+    assert_eq!(
+        (printed["files"][0]["letters"].as_u64(), unprinted),
+        (Some(1), 2),
+        "{printed}"
+    );
+    let pdf = fs::read(
+        printed["files"][0]["file"]
+            .as_str()
+            .map(|file| world.scratch().join(file))
+            .unwrap(),
+    )
+    .unwrap();
+    assert!(pdf.starts_with(b"%PDF-"));
+    assert!(!printed.to_string().contains("Nowak"), "ids only: {printed}");
+    world.run(&line).exits(64).says(&["the letters could not be kept"]);
+
+    let erase = ["campaign", "erase", &id, "--yes", "--json"];
+    world
+        .run(&erase)
+        .exits(2)
+        .says(&["it must be finished or cancelled first"]);
+    let before = {
+        let office = office(&world);
+        let campaign = id.parse().unwrap();
+        let now = SystemClock.now();
+        wait(office.store.cancel(campaign, &Actor::Os("tester".to_owned()), now)).unwrap();
+        world.json(&["campaign", "list"])
+    };
+    world.run(&["campaign", "erase", &id]).exits(2).says(&["not confirmed"]);
+    let erased = world.run(&erase).exits(0).json();
+    assert_eq!(
+        (&erased["persons"], &erased["bad_rows"]),
+        (&json!(1), &json!(3)),
+        "{erased}"
+    );
+    assert_eq!(world.json(&["campaign", "list"]), before, "the sums stay");
+    world.run(&erase).exits(2).says(&["erased already"]);
+    let nothing = ["campaign", "letters", &id, "-o", "late.pdf"];
+    world.run(&nothing).exits(2).says(&["No letters"]);
+    let forget = ["campaign", "forget-hashes", &id, "--yes", "--json"];
+    assert_eq!(world.run(&forget).exits(0).json()["forgotten"], true);
+    assert_eq!(world.run(&forget).exits(0).json()["forgotten"], false);
+    world.is_intact();
+}
