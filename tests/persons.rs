@@ -195,6 +195,7 @@ fn who_was_not_reached_gets_a_letter_and_all_are_erased_in_the_end() {
                 nowhere,Noëlle Çelik,fr,1 rue des Œillets,L-1234,Luxembourg,LU\n\
                 nobody,Łukasz Nowak,fr,2 rue Haute,L-1234,Luxembourg,LU\n\
                 none,Bob Weber,de,,,,DE\n\
+                nix,Jörg Müller,de,Große Straße 4,54290,Trier,DE\n\
                 anna@example.lu,Anna Muster,de,Gasse 3,54290,Trier,DE\n";
     let made = create(&world, list, &[]).exits(2).json();
     let id = text(&made["id"]);
@@ -206,11 +207,18 @@ fn who_was_not_reached_gets_a_letter_and_all_are_erased_in_the_end() {
         .values()
         .map(|n| n.as_u64().unwrap())
         .sum();
+    let files: Vec<_> = printed["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| (&f["language"], &f["letters"]))
+        .collect();
     assert_eq!(
-        (printed["files"][0]["letters"].as_u64(), unprinted),
-        (Some(1), 2),
-        "{printed}"
+        json!(files),
+        json!([["de", 1], ["fr", 1]]),
+        "each in their own language: {printed}"
     );
+    assert_eq!(unprinted, 2, "{printed}");
     let pdf = fs::read(
         printed["files"][0]["file"]
             .as_str()
@@ -238,7 +246,7 @@ fn who_was_not_reached_gets_a_letter_and_all_are_erased_in_the_end() {
     let erased = world.run(&erase).exits(0).json();
     assert_eq!(
         (&erased["persons"], &erased["bad_rows"]),
-        (&json!(1), &json!(3)),
+        (&json!(1), &json!(4)),
         "{erased}"
     );
     assert_eq!(world.json(&["campaign", "list"]), before, "the sums stay");

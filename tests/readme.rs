@@ -147,7 +147,8 @@ async fn the_tour_runs_and_prints_what_it_says() {
 
     // And what left can be read by the authority, and by nobody else on the way.
     let mails = receiver.mails();
-    assert_eq!(mails.len(), 1, "one notice, one message");
+    assert_eq!(mails.len(), 3, "one notice and two persons, one message each");
+    assert!(mails.iter().all(|mail| mail.recipients.len() == 1));
     let sent = &mails[0].bytes;
     assert!(!String::from_utf8_lossy(sent).contains("payroll"));
     let file = folder.path().join("sent.eml");

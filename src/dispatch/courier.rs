@@ -225,8 +225,11 @@ impl Courier {
                     return Ok(());
                 }
             }
-            let may_settle = !found && line.persons.is_some() && !matches!(scope, Scope::Once(_));
-            if may_settle && settled.is_none_or(|last| last.elapsed() >= SETTLE_EVERY) {
+            if !found
+                && !matches!(scope, Scope::Once(_))
+                && line.persons.is_some()
+                && settled.is_none_or(|last| last.elapsed() >= SETTLE_EVERY)
+            {
                 campaign::settle::round(&self.office).await?;
                 settled = Some(tokio::time::Instant::now());
             }

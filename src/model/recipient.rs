@@ -156,6 +156,9 @@ pub fn understand(columns: &Columns, row: &Row) -> Understood {
                 reason,
                 column: columns.place(&Meaning::Email),
             };
+            // A letter on paper may still reach this person, and is written from the fields alone.
+            read.fields.add("language", read.language.unwrap_or_default());
+            read.fields.add("country", read.country.unwrap_or_default());
             unusable(why, id, read.fields)
         }
     }

@@ -1,7 +1,14 @@
 //! Campaigns and their persons.
 
+use breachpost::model::campaign::CampaignState;
 use breachpost::model::delivery::Outcome;
-use breachpost::store::{Campaigns, Outbox, Tally};
+use breachpost::model::id::Actor;
+use breachpost::store::{
+    Campaigns, ListTarget, Lists, OtherChannel, Outbox, Reach, Reached, StoreError, Tally, WhoTold, Whom,
+};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 use crate::bed::{
@@ -57,5 +64,163 @@ pub async fn every_person_is_counted_once(bed: &impl Bed) {
         ..Tally::default()
     };
     assert_eq!(store.tally(campaign).await.unwrap(), wanted);
+    intact(&store).await;
+}
+
+pub async fn two_different_persons_agree_to_the_same_content(bed: &impl Bed) {
+    let store = bed.open();
+    let breach = add_breach(&store).await;
+    let campaign = add_campaign(&store, breach, vec![person(1)]).await;
+    let bob = Actor::User("bob".into());
+    let agree = |hash: char, by: Actor| {
+        let (store, hash) = (&store, hash.to_string().repeat(64));
+        async move {
+            store
+                .approve_campaign(campaign, &hash, 2, &by, at(1))
+                .await
+                .unwrap()
+                .len()
+        }
+    };
+    let state = || async { store.find_campaign(campaign).await.unwrap().unwrap().state };
+    assert_eq!(agree('a', anna()).await, 1);
+    assert_eq!(agree('a', anna()).await, 1, "the same person again");
+    assert_eq!(agree('b', bob.clone()).await, 1, "other content");
+    assert_eq!(state().await, CampaignState::Draft);
+    assert_eq!(agree('a', bob.clone()).await, 2);
+    let CampaignState::Approved { hash, by } = state().await else {
+        panic!("approved by two");
+    };
+    assert_eq!((hash, by), ("a".repeat(64), vec![anna(), bob.clone()]));
+    // What is edited is a draft, and so is what somebody agrees to in another form.
+    assert_eq!(agree('c', anna()).await, 1);
+    assert_eq!(state().await, CampaignState::Draft);
+    assert_eq!(agree('a', anna()).await, 2);
+    store
+        .set_content(campaign, json!({ "x": 1 }), &anna(), at(2))
+        .await
+        .unwrap();
+    assert_eq!(state().await, CampaignState::Draft);
+    assert!(store.start(campaign, &anna(), at(3)).await.is_err());
+    approve(&store, campaign).await;
+    store.schedule(campaign, at(9), &anna(), at(3)).await.unwrap();
+    assert!(
+        claim(&store, worker(1), 9, at(10)).await.is_empty(),
+        "somebody must start it"
+    );
+    store.pause(campaign, "not yet", &anna(), at(3)).await.unwrap();
+    store.resume(campaign, &anna(), at(4)).await.unwrap();
+    let edit = store.set_content(campaign, json!({}), &anna(), at(5)).await;
+    assert!(matches!(edit, Err(StoreError::Conflict { .. })), "{edit:?}");
+    assert_eq!(claim(&store, worker(1), 9, at(10)).await.len(), 1);
+    intact(&store).await;
+}
+
+pub async fn a_cancellation_ends_what_waits(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 4).await;
+    let sent = put_on_wire(&store, worker(1), at(1)).await;
+    let doubtful = put_on_wire(&store, worker(1), at(1)).await;
+    store
+        .step(vec![done(&doubtful, in_doubt())], vec![], at(1))
+        .await
+        .unwrap();
+    claim(&store, worker(2), 1, at(1)).await;
+    assert_eq!(store.cancel(campaign, &anna(), at(2)).await.unwrap(), 2);
+    // What is on the wire ends by itself; given back, the sweep ends it.
+    store
+        .step(vec![done(&sent, crate::bed::deferred())], vec![], at(3))
+        .await
+        .unwrap();
+    assert!(claim(&store, worker(1), 9, at(9_999)).await.is_empty());
+    assert_eq!(store.sweep_cancelled(&anna(), at(4)).await.unwrap(), 1);
+    assert_eq!(store.sweep_cancelled(&anna(), at(5)).await.unwrap(), 0);
+    let tally = store.tally(campaign).await.unwrap();
+    assert_eq!((tally.cancelled, tally.in_doubt), (3, 1));
+    intact(&store).await;
+}
+
+pub async fn it_settles_when_nothing_waits(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 1).await;
+    for early in [
+        store.settle_campaign(campaign, at(99), &anna(), at(1)).await,
+        store.finish(campaign, &anna(), at(1)).await,
+    ] {
+        assert!(matches!(early, Err(StoreError::Conflict { .. })), "{early:?}");
+    }
+    let sent = put_on_wire(&store, worker(1), at(1)).await;
+    store.step(vec![done(&sent, accepted())], vec![], at(1)).await.unwrap();
+    store.settle_campaign(campaign, at(99), &anna(), at(2)).await.unwrap();
+    store.finish(campaign, &anna(), at(100)).await.unwrap();
+    let found = store.find_campaign(campaign).await.unwrap().unwrap();
+    assert_eq!((found.state, found.ended_at), (CampaignState::Finished, Some(at(100))));
+    assert!(store.cancel(campaign, &anna(), at(101)).await.is_err());
+    intact(&store).await;
+}
+
+/// Random outcomes, letters and rows that cannot be used: every grouping adds up to the same, and to the number of persons.
+pub async fn the_sums_fit_whatever_happens(bed: &impl Bed) {
+    let store = bed.open();
+    let mut runner = TestRunner::deterministic();
+    let strategy = prop::collection::vec((0..5_u8, 0..4_u8), 1..12);
+    for round in 0..12 {
+        let fates = strategy.new_tree(&mut runner).unwrap().current();
+        let breach = add_breach(&store).await;
+        let campaign = add_campaign(&store, breach, (0..fates.len()).map(person).collect()).await;
+        let bad = crate::lists::bad(9, None);
+        let list = crate::bed::list(ListTarget::Draft(campaign), 'f', 1);
+        let open = store.begin_list(list, &anna(), at(0)).await.unwrap();
+        store.add_rows(open.list, 0, vec![bad], &anna(), at(0)).await.unwrap();
+        store.end_list(open.list, &anna(), at(0)).await.unwrap();
+        approve(&store, campaign).await;
+        store.start(campaign, &anna(), at(0)).await.unwrap();
+        let mut told = Vec::new();
+        for (fate, otherwise) in &fates {
+            let sent = put_on_wire(&store, worker(1), at(1)).await;
+            let outcome = match fate {
+                0 => accepted(),
+                1 => in_doubt(),
+                2 => Outcome::Refused { fault: refusal() },
+                3 => crate::bed::deferred(),
+                _ => {
+                    store.step(vec![done(&sent, accepted())], vec![], at(1)).await.unwrap();
+                    store.bounce(sent.delivery, refusal(), &anna(), at(2)).await.unwrap();
+                    continue;
+                }
+            };
+            store.step(vec![done(&sent, outcome)], vec![], at(1)).await.unwrap();
+            if *otherwise == 0 {
+                told.push(WhoTold::Whom(Whom::Delivery(sent.delivery)));
+            }
+        }
+        let named = store
+            .tell_otherwise(campaign, told.clone(), OtherChannel::Post, &anna(), at(3))
+            .await;
+        assert!(named.unwrap().iter().all(|persons| *persons == 1));
+        let (rows, tally, otherwise) = store.counted(campaign).await.unwrap();
+        let wanted = Reached {
+            informed: tally.handed + otherwise.unreached + otherwise.in_doubt + otherwise.pending,
+            in_doubt: tally.in_doubt - otherwise.in_doubt,
+            unreached: tally.failed + rows.invalid - otherwise.unreached,
+            pending: tally.ready - otherwise.pending,
+        };
+        let persons = wanted.informed + wanted.in_doubt + wanted.unreached + wanted.pending;
+        assert_eq!(persons, fates.len() as u64 + 1, "round {round}: {fates:?}");
+        let found = store.breakdown(campaign).await.unwrap();
+        for group in [&found.languages, &found.countries, &found.domains] {
+            let sum = group.values().fold(Reached::default(), |sum, one| Reached {
+                informed: sum.informed + one.informed,
+                in_doubt: sum.in_doubt + one.in_doubt,
+                unreached: sum.unreached + one.unreached,
+                pending: sum.pending + one.pending,
+            });
+            assert_eq!(sum, wanted, "round {round}: {fates:?}");
+        }
+        assert_eq!(found.reasons.values().sum::<u64>(), wanted.unreached, "round {round}");
+        let listed = store.list_unreached(campaign, false, None, 1_000).await.unwrap();
+        assert_eq!(listed.len() as u64, wanted.unreached, "round {round}");
+        store.cancel(campaign, &anna(), at(4)).await.unwrap();
+    }
     intact(&store).await;
 }

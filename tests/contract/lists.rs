@@ -21,7 +21,7 @@ fn counts(valid: u64, duplicates: u64, invalid: u64) -> RowCounts {
 }
 
 /// A row that names nobody who can be written to.
-fn bad(number: u64, key: Option<PersonKey>) -> NewRow {
+pub fn bad(number: u64, key: Option<PersonKey>) -> NewRow {
     NewRow {
         corrects: None,
         content: RowContent::Bad(Box::new(NewBadRow {

@@ -68,7 +68,11 @@ macro_rules! suite {
                 a_late_bounce_is_kept);
             suite!(@ $bed, campaigns:
                 nobody_is_due_before_the_start
-                every_person_is_counted_once);
+                every_person_is_counted_once
+                two_different_persons_agree_to_the_same_content
+                a_cancellation_ends_what_waits
+                it_settles_when_nothing_waits
+                the_sums_fit_whatever_happens);
             suite!(@ $bed, lists:
                 the_same_person_counts_once
                 rows_of_one_person_are_united

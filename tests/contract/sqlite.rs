@@ -335,14 +335,14 @@ async fn tampering_is_found() {
             "end is missing",
         ),
         ("UPDATE attempts SET outcome = 'refused' WHERE id = 1", 3, "altered"),
-        ("UPDATE attempts SET at = at - 1 WHERE id = 3", 10, "altered"),
-        ("UPDATE attempts SET delivery = 4 WHERE id = 3", 10, "altered"),
+        ("UPDATE attempts SET at = at - 1 WHERE id = 3", 12, "altered"),
+        ("UPDATE attempts SET delivery = 4 WHERE id = 3", 12, "altered"),
         (
             "UPDATE attempts SET reply = replace(reply, '250', '251') WHERE id = 2",
-            11,
+            12,
             "altered",
         ),
-        ("UPDATE attempts SET fault = NULL WHERE id = 4", 11, "altered"),
+        ("UPDATE attempts SET fault = NULL WHERE id = 4", 13, "altered"),
         ("UPDATE attempts SET tls = NULL WHERE id = 1", 3, "altered"),
         (
             "UPDATE tls_facts SET facts = replace(facts, 'TLSv1.3', 'TLSv1.0')",
@@ -356,17 +356,17 @@ async fn tampering_is_found() {
         ),
         (
             "DELETE FROM attempts WHERE id = 5",
-            12,
+            13,
             "covers 2 attempts, and there are 1",
         ),
         (
-            "UPDATE attempts SET journal = 11 WHERE id = 4",
-            11,
+            "UPDATE attempts SET journal = 12 WHERE id = 4",
+            12,
             "covers 2 attempts, and there are 3",
         ),
         (
             "INSERT INTO attempts (delivery, at, outcome, journal) VALUES (1, 1, 'accepted', 1)",
-            12,
+            13,
             "covers 2 attempts, and there are 3",
         ),
         (
@@ -376,7 +376,7 @@ async fn tampering_is_found() {
         ),
         (
             "INSERT INTO attempts (delivery, at, outcome, journal) VALUES (1, 1, 'accepted', 99)",
-            16,
+            17,
             "later attempts",
         ),
     ];

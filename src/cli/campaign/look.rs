@@ -16,7 +16,7 @@ use crate::model::id::{BreachId, CampaignId};
 pub enum LookCommand {
     /// Show the message of one person, in their language or in another.
     #[command(
-        after_help = "Examples:\n  breachpost campaign preview cmp_1\n  breachpost campaign preview cmp_1 --row 1 --lang fr --html > message.html"
+        after_help = "Examples:\n  breachpost campaign preview cmp_1\n  breachpost campaign preview cmp_1 --row 1 --lang fr \\\n      --html > message.html"
     )]
     Preview {
         id: CampaignId,
@@ -48,7 +48,7 @@ pub enum LookCommand {
     },
     /// What makes such a mail credible, and who has seen to it.
     #[command(
-        after_help = "Examples:\n  breachpost campaign checklist cmp_1\n  breachpost campaign checklist cmp_1 --done telephone --note 'ten colleagues until Friday'"
+        after_help = "Examples:\n  breachpost campaign checklist cmp_1\n  breachpost campaign checklist cmp_1 --done telephone \\\n      --note 'ten colleagues until Friday'"
     )]
     Checklist {
         id: CampaignId,

@@ -203,8 +203,7 @@ async fn start(
     let at = match at {
         None => None,
         Some(text) => {
-            let (stored, content) = campaign::get(office, id).await?;
-            let _ = stored;
+            let (_, content) = campaign::get(office, id).await?;
             let zone = breach::zone_of(office, &content.record);
             Some(parse_aware(&text, zone).map_err(|error| Failure::new(Exit::Usage, error))?)
         }

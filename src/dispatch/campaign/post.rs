@@ -79,7 +79,12 @@ pub async fn letters(
         after = Some(last.whom);
         for person in &page {
             let fields = serde_json::to_value(&person.fields).expect("fields are plain data");
-            let Ok(filled) = letter.fill(&person.language, &fields) else {
+            // Of a row that could not be used, the fields are all there is.
+            let language = match person.language.as_str() {
+                "" => person.fields.first("language").unwrap_or_default(),
+                known => known,
+            };
+            let Ok(filled) = letter.fill(language, &fields) else {
                 unprinted.add(person.whom, "the text could not be rendered; see `templates`");
                 continue;
             };
@@ -141,7 +146,7 @@ fn address(person: &NotReached, home: &str) -> Vec<String> {
         return Vec::new();
     }
     let mut lines = vec![first("name").to_owned(), first("street").to_owned(), city];
-    match person.country.as_deref() {
+    match person.country.as_deref().or(person.fields.first("country")) {
         Some(country) if country != home => lines.push(country_name(country).to_owned()),
         _ => {}
     }

@@ -56,26 +56,19 @@ impl Courier {
 
     /// Makes the claims' bytes. A message that cannot be made is an attempt that failed on our side, kept like any other.
     async fn prepare(&self, claims: Vec<Claim>) -> Result<Vec<Job>, OfficeError> {
-        let (mut letters, mut sound, mut back) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut work, mut back) = (Vec::new(), Vec::new());
         for claim in claims {
-            let letter = match claim.work {
-                Work::Notice { .. } => None,
+            match claim.work {
+                Work::Notice { .. } => work.push((claim, None)),
                 Work::Person { campaign, .. } => match self.letter(campaign).await? {
-                    Some(letter) => Some(letter),
-                    // Not what was approved: the campaign is paused now.
-                    None => {
-                        back.push(claim);
-                        continue;
-                    }
+                    Some(letter) => work.push((claim, Some(letter))),
+                    None => back.push(claim),
                 },
-            };
-            letters.push(letter);
-            sound.push(claim);
+            }
         }
         if !back.is_empty() {
             self.office.store.release(back, self.office.now()).await?;
         }
-        let claims = sound;
         let (office, now) = (self.office.clone(), self.office.now());
         let write = move || {
             let write = |(claim, letter): (Claim, Option<Arc<Letter>>)| match (&claim.work, letter) {
@@ -103,7 +96,7 @@ impl Courier {
                 }),
                 (Work::Person { .. }, None) => unreachable!("every person's letter was read above"),
             };
-            claims.into_iter().zip(letters).map(write).collect::<Vec<_>>()
+            work.into_iter().map(write).collect::<Vec<_>>()
         };
         let written = tokio::task::spawn_blocking(write)
             .await

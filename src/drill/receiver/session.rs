@@ -21,7 +21,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 /// Greets a client for whom there is no room.
 pub(super) async fn send_away(mut socket: TcpStream) {
     // Whether it hears it is its own business.
-    let _ = socket.write_all(b"421 4.7.0 receiver.example too many connections\r\n").await;
+    let _ = socket
+        .write_all(b"421 4.7.0 receiver.example too many connections\r\n")
+        .await;
     let _ = socket.shutdown().await;
 }
 

@@ -114,8 +114,12 @@ fn end_erasure(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) -> 
         bad_rows: erase_bad_rows(tx.conn, campaign, None)?,
         mails: erase_mails(tx.conn, campaign, None)?,
     };
-    let sql = "UPDATE campaigns SET erased_at = ?2 WHERE id = ?1";
+    let sql = "UPDATE campaigns SET erased_at = ?2, domain_cursor = '' WHERE id = ?1";
     run(tx.conn, "note the erasure", sql, params![campaign.row(), Micros(now)])?;
+    // A pace whose time is past holds nobody back.
+    for sql in ["DELETE FROM pace_next WHERE next < ?1", "DELETE FROM slow_domains WHERE until < ?1"] {
+        run(tx.conn, "forget the domains' pace", sql, [Micros(now)])?;
+    }
     let facts = json!({ "campaign": campaign, "erased": erased });
     journal::append(tx, "campaign.erased", &facts, by, now)?;
     Ok(erased)
@@ -210,7 +214,7 @@ fn erase(conn: &Connection, campaign: CampaignId, persons: &[(i64, String)]) -> 
                    WHERE delivery = ?1";
         run(conn, "erase the person", sql, [delivery])?;
         let sql = "UPDATE deliveries SET domain = NULL WHERE id = ?1";
-        run(conn, "erase the person's domain", sql, [delivery])?;
+        run(conn, "erase the domain", sql, [delivery])?;
         let sql = "UPDATE delivery_reports SET diagnostic = NULL WHERE delivery = ?1";
         run(conn, "erase the diagnostics", sql, [delivery])?;
         erase_attempts(conn, *delivery)?;

@@ -1,0 +1,401 @@
+//! The life of a campaign with the program and a relay: nothing leaves without a decision and an approval of exactly what
+//! leaves, everybody is accounted for at every moment, and what came of letters and calls is booked.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+#[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
+mod world;
+
+use std::fs;
+
+use breachpost::drill::receiver::{Act, Plan, Step, Trouble};
+use breachpost::model::{Clock, SystemClock};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+use world::relay::Relay;
+use world::{BREACH, Ran, World, breach_with, text, until};
+
+/// Anna and Jean can be reached; Marc's server refuses him; Zoé has no address.
+const LIST: &str = "person_id,email,name,language,country,street,postcode,city\n\
+    1,anna@example.lu,Anna Weber,de,LU,1 rue du Nord,L-1111,Luxembourg\n\
+    2,jean@example.fr,Jean Petit,fr,FR,2 rue du Sud,F-57000,Metz\n\
+    3,marc@refused.example,=Marc,en,LU,3 rue de l'Est,L-3333,Esch\n\
+    4,nowhere,Zoe Muller,lb,LU,4 rue de l'Ouest,L-4444,Wiltz\n";
+
+fn relay() -> Relay {
+    let refusal = Act::reply("550 5.1.1 no such user");
+    let refused = Trouble::at(Step::Rcpt, refusal).to(|address| address.ends_with("@refused.example"));
+    Relay::start(Plan::clear().with(refused))
+}
+
+/// An installation with the list as a draft `cmp_1`, and nobody asked anything.
+fn drafted(relay: &Relay) -> World {
+    let world = World::new(relay);
+    world.open_breach(BREACH);
+    world.file("list.csv", LIST.as_bytes());
+    world
+        .run(&["campaign", "create", world.breach(), "--recipients", "list.csv"])
+        .exits(2);
+    world
+}
+fn campaign(world: &World, line: &[&str]) -> Ran {
+    world.run(&[&["campaign"], line, &["--json"]].concat())
+}
+fn state(world: &World) -> String {
+    text(&campaign(world, &["status", "cmp_1"]).json()["state"])
+}
+/// Total, informed, in doubt, unreached, pending; their sum and those of every grouping fit.
+#[track_caller]
+fn report(world: &World) -> [u64; 5] {
+    let report = campaign(world, &["report", "cmp_1"]).exits(0).json();
+    let names = ["total", "informed", "in_doubt", "unreached", "pending"];
+    let counts = names.map(|name| report[name].as_u64().unwrap());
+    assert_eq!(counts[0], counts[1..].iter().sum::<u64>(), "{report}");
+    for group in ["languages", "countries", "domains"] {
+        let mut sums = [0; 4];
+        for reached in report[group].as_object().unwrap().values() {
+            for (sum, name) in sums.iter_mut().zip(&names[1..]) {
+                *sum += reached[name].as_u64().unwrap();
+            }
+        }
+        assert_eq!(sums, counts[1..], "{group}: {report}");
+    }
+    let reasons = report["reasons"].as_object().unwrap().values();
+    assert_eq!(reasons.map(|n| n.as_u64().unwrap()).sum::<u64>(), counts[3], "{report}");
+    counts
+}
+/// The record as it is, with a change.
+fn change_the_record(world: &World, old: &str, new: &str) {
+    let file = world.file("breach.yaml", breach_with(&[(old, new)]).as_bytes());
+    world.run(&["breach", "update", world.breach(), &file]).exits(0);
+}
+
+#[test]
+fn from_a_draft_to_letters() {
+    let relay = relay();
+    let world = drafted(&relay);
+    campaign(&world, &["start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["is not approved", "breachpost campaign approve cmp_1"]);
+    let approved = campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0).json();
+    assert_eq!(
+        (approved["approved"].as_bool(), approved["needed"].as_u64()),
+        (Some(true), Some(1))
+    );
+    assert_eq!(report(&world), [4, 0, 0, 1, 3]);
+    assert!(relay.mails().is_empty());
+
+    let started = campaign(&world, &["start", "cmp_1", "--yes"]).exits(0).json();
+    assert_eq!(started["state"], "settling");
+    assert_eq!(report(&world), [4, 2, 0, 2, 0]);
+    let mails = relay.taken(2);
+    assert!(mails.iter().all(|mail| mail.recipients.len() == 1));
+
+    // Told, and what came back.
+    let found = campaign(&world, &["find", "ANNA@example.lu"]).exits(0).json();
+    assert_eq!(
+        (&found[0]["campaign"], &found[0]["informed"]),
+        (&"cmp_1".into(), &true.into())
+    );
+    world
+        .run(&["campaign", "find", "marc@refused.example"])
+        .exits(2)
+        .says(&["not told", "550 5.1.1"]);
+    world
+        .run(&["campaign", "find", "nobody@example.lu"])
+        .exits(2)
+        .says(&["in no campaign"]);
+
+    // Letters for the rest: nothing that a spreadsheet program would compute.
+    let csv = world.run(&["campaign", "unreached", "cmp_1"]).exits(0).stdout;
+    let mut rows = csv::Reader::from_reader(csv.as_bytes());
+    let header: Vec<String> = rows.headers().unwrap().iter().map(str::to_owned).collect();
+    let rows: Vec<Vec<String>> = rows
+        .records()
+        .map(|row| row.unwrap().iter().map(str::to_owned).collect())
+        .collect();
+    let cell = |row: usize, name: &str| rows[row][header.iter().position(|found| found == name).unwrap()].clone();
+    assert_eq!(rows.len(), 2, "{csv}");
+    assert_eq!(
+        (cell(0, "street"), cell(0, "reason")),
+        ("3 rue de l'Est".into(), "address_unknown".into())
+    );
+    assert_eq!((cell(1, "city"), cell(1, "state")), ("Wiltz".into(), "invalid".into()));
+    assert!(
+        rows.iter()
+            .flatten()
+            .all(|cell| !cell.starts_with(['=', '+', '-', '@'])),
+        "{csv}"
+    );
+    world
+        .run(&["campaign", "unreached", "cmp_1", "-o", "unreached.xlsx"])
+        .exits(0);
+    let sheet = fs::read(world.scratch().join("unreached.xlsx")).unwrap();
+    assert!(sheet.starts_with(b"PK"));
+    world
+        .run(&["campaign", "unreached", "cmp_1", "-o", "unreached.xlsx"])
+        .exits(64)
+        .says(&["exists already"]);
+
+    // Booked by our own ids, and again, and with somebody who is not there.
+    let told = world.file("told.csv", format!("{csv}dlv_999,,,,,,,,,,,,\n").as_bytes());
+    let line = ["record", "cmp_1", "--channel", "post", "--file", &told];
+    for _ in 0..2 {
+        let named = campaign(&world, &line).exits(2).json();
+        assert_eq!((&named["found"], &named["not_found"]), (&2.into(), &1.into()));
+        assert_eq!(report(&world), [4, 4, 0, 0, 0]);
+    }
+    world
+        .run(&["campaign", "find", "marc@refused.example"])
+        .exits(0)
+        .says(&["told by post"]);
+    let journal = world.run(&["journal", "verify"]).exits(0);
+    assert!(!journal.stdout.contains("anna@"));
+}
+
+#[test]
+fn nothing_starts_without_a_decision() {
+    let relay = relay();
+    let world = World::new(&relay);
+    let decision = "communication: { decision: required, rationale: High risk; no exemption of Art. 34(3) applies. }";
+    world.open_breach(&breach_with(&[(decision, "")]));
+    world.file("list.csv", LIST.as_bytes());
+    world
+        .run(&["campaign", "create", world.breach(), "--recipients", "list.csv"])
+        .exits(2);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(2).says(&[
+        "nobody has decided",
+        &format!("breachpost breach decide {} inform", world.breach()),
+    ]);
+    assert!(relay.mails().is_empty());
+    // The decision is in no message, so it voids no approval.
+    world
+        .run(&["breach", "decide", world.breach(), "inform", "--rationale", "high risk"])
+        .exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+    assert_eq!(relay.taken(2).len(), 2);
+}
+
+#[test]
+fn two_persons_agree_to_the_same_content() {
+    let relay = relay();
+    let world = drafted(&relay);
+    world.settle("#campaign: one_person", "campaign: two_persons");
+    let anna = world.scratch().join("anna.token").to_str().unwrap().to_owned();
+    world.run(&["user", "add", "anna", "--output", &anna]).exits(0);
+    for _ in 0..2 {
+        let first = campaign(&world, &["approve", "cmp_1", "--yes"]).exits(2).json();
+        assert_eq!(first["approved"], false, "one person, however often");
+    }
+    campaign(&world, &["start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["is not approved"]);
+    let second = campaign(&world, &["approve", "cmp_1", "--yes", "--token-file", &anna])
+        .exits(0)
+        .json();
+    assert_eq!(
+        (&second["approved"], second["by"].as_array().unwrap().len()),
+        (&true.into(), 2)
+    );
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+}
+
+#[test]
+fn an_edit_voids_an_approval() {
+    let relay = relay();
+    let world = drafted(&relay);
+    let approve = || campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    let start = || campaign(&world, &["start", "cmp_1", "--yes"]).exits(2);
+    approve();
+
+    // A template of the operator's.
+    let overlay = world.home().join("templates/individual");
+    fs::create_dir_all(&overlay).unwrap();
+    let shown = world.run(&["templates", "show", "individual", "de"]).exits(0).stdout;
+    fs::write(overlay.join("de.hbs"), format!("{shown}\nGruss\n")).unwrap();
+    start().says(&["has changed since", "breachpost campaign approve cmp_1"]);
+    approve();
+
+    // The breach record, where the messages show it.
+    change_the_record(
+        &world,
+        "A payroll export (XLSX, not encrypted)",
+        "A payroll export (ODS, not encrypted)",
+    );
+    start().says(&["has changed", "breachpost campaign update cmp_1"]);
+    campaign(&world, &["approve", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["campaign update"]);
+    campaign(&world, &["update", "cmp_1"]).exits(0);
+    assert_eq!(state(&world), "draft");
+    approve();
+
+    // The list.
+    world.file("more.csv", b"email,name\nlea@example.lu,Lea\n");
+    world
+        .run(&["campaign", "add", "cmp_1", "--recipients", "more.csv"])
+        .exits(2);
+    assert_eq!(state(&world), "draft");
+    start().says(&["is not approved"]);
+    assert!(relay.mails().is_empty());
+}
+
+#[test]
+fn what_was_edited_while_it_ran_does_not_leave() {
+    let relay = Relay::troubled(Step::Mail, Act::reply("451 4.3.0 later"), 3);
+    let world = drafted(&relay);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    let waiting = campaign(&world, &["start", "cmp_1", "--yes"]).exits(2).json();
+    assert_eq!((&waiting["state"], &waiting["pending"]), (&"running".into(), &3.into()));
+    world.settle("Brasserie du Kirchberg S.A.", "Somebody Else");
+    // The same command joins in; by now the messages would name another sender.
+    until("the messages are due again", || {
+        let joined = campaign(&world, &["start", "cmp_1", "--yes"]).json();
+        (joined["state"] == "paused").then_some(())
+    });
+    assert!(relay.mails().is_empty());
+    campaign(&world, &["status", "cmp_1"])
+        .exits(2)
+        .says(&["not what was approved"]);
+    campaign(&world, &["resume", "cmp_1"])
+        .exits(2)
+        .says(&["other messages than were approved"]);
+    world.settle("Somebody Else", "Brasserie du Kirchberg S.A.");
+    campaign(&world, &["resume", "cmp_1"]).exits(0);
+    until("all have been tried", || {
+        let joined = campaign(&world, &["start", "cmp_1", "--yes"]).json();
+        (joined["pending"] == 0).then_some(())
+    });
+    assert_eq!(relay.taken(3).len(), 3);
+    assert_eq!(report(&world), [4, 3, 0, 1, 0]);
+}
+
+#[test]
+fn a_pause_holds_and_a_cancellation_ends() {
+    let relay = Relay::troubled(Step::Mail, Act::reply("451 4.3.0 later"), 3);
+    let world = drafted(&relay);
+    campaign(&world, &["pause", "cmp_1", "--reason", "too early"]).exits(2);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(2);
+    campaign(&world, &["pause", "cmp_1", "--reason", "wrong number"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["wrong number", "campaign resume cmp_1"]);
+    world.run(&["status"]).exits(2);
+    campaign(&world, &["cancel", "cmp_1"]).exits(64);
+    campaign(&world, &["cancel", "cmp_1", "--yes"]).exits(0);
+    assert_eq!((state(&world), report(&world)), ("cancelled".into(), [4, 0, 0, 4, 0]));
+    campaign(&world, &["cancel", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(2);
+    assert!(relay.mails().is_empty());
+    // Who was not reached is told by another campaign.
+    let list = world.run(&["campaign", "unreached", "cmp_1"]).exits(0).stdout;
+    let file = world.file("again.csv", list.as_bytes());
+    world
+        .run(&[
+            "campaign",
+            "create",
+            world.breach(),
+            "--recipients",
+            &file,
+            "--follow-up",
+            "cmp_1",
+        ])
+        .exits(2);
+    let status: Value = campaign(&world, &["status", "cmp_2"]).exits(0).json();
+    assert_eq!(status["follows"], "cmp_1");
+}
+
+#[test]
+fn looking_and_trying_out_informs_nobody() {
+    let relay = relay();
+    let world = drafted(&relay);
+    let first = campaign(&world, &["preview", "cmp_1"]).exits(0).json();
+    assert_eq!(first["language"], "de");
+    let other = campaign(&world, &["preview", "cmp_1", "--person", "jean@example.fr"])
+        .exits(0)
+        .json();
+    assert_eq!(other["language"], "fr");
+    assert!(text(&other["text"]).contains("Jean Petit"));
+    let html = world
+        .run(&["campaign", "preview", "cmp_1", "--row", "3", "--lang", "pt", "--html"])
+        .exits(0);
+    assert!(
+        html.stdout.starts_with("<!DOCTYPE html>") && html.stdout.contains("lang=\"pt\""),
+        "{html:?}"
+    );
+    campaign(&world, &["preview", "cmp_1", "--lang", "ja"]).exits(2);
+    campaign(&world, &["preview", "cmp_1", "--row", "9"]).exits(2);
+
+    let tested = campaign(&world, &["test", "cmp_1", "--to", "team@example.lu"])
+        .exits(0)
+        .json();
+    assert_eq!(tested.as_array().unwrap().len(), 3, "de, fr, en");
+    for mail in relay.taken(3) {
+        assert!(String::from_utf8_lossy(&mail.bytes).contains("[TEST]"));
+    }
+    assert_eq!(report(&world), [4, 0, 0, 1, 3]);
+    world.run(&["campaign", "find", "team@example.lu"]).exits(2);
+
+    campaign(&world, &["checklist", "cmp_1", "--done", "coffee"])
+        .exits(2)
+        .says(&["official-site"]);
+    campaign(
+        &world,
+        &["checklist", "cmp_1", "--done", "telephone", "--note", "ten colleagues"],
+    )
+    .exits(0);
+    let checked = world.run(&["campaign", "check", "cmp_1"]).exits(2);
+    checked.says(&["ten colleagues", "official-site", "dmarc"]);
+    world.settle("#e.g. per_second: 20", "per_second: 0.5");
+    let estimate = campaign(&world, &["check", "cmp_1"]).json()["estimate"].clone();
+    assert_eq!(
+        (&estimate["messages"], &estimate["bound_by"]),
+        (&3.into(), &"per_second".into())
+    );
+    let public = world
+        .run(&["campaign", "public-notice", world.breach(), "--lang", "de"])
+        .exits(0);
+    assert!(public.stdout.lines().count() > 20);
+}
+
+#[test]
+fn it_starts_at_its_time_or_sooner() {
+    let relay = relay();
+    let world = drafted(&relay);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    let start_at = |at: DateTime<Utc>| {
+        let line = ["start", "cmp_1", "--at", &at.to_rfc3339(), "--yes"];
+        text(&campaign(&world, &line).exits(0).json()["state"])
+    };
+    let now = SystemClock.now();
+    assert_eq!(start_at(now + TimeDelta::days(90)), "scheduled");
+    world.run(&["serve", "--once"]);
+    assert_eq!(state(&world), "scheduled");
+    assert_eq!(start_at(now + TimeDelta::days(30)), "scheduled", "another time");
+    start_at(SystemClock.now() + TimeDelta::seconds(1));
+    until("its time has come", || {
+        world.run(&["serve", "--once"]);
+        (state(&world) != "scheduled").then_some(())
+    });
+    until("the daemon has sent", || {
+        world.run(&["serve", "--once"]);
+        (campaign(&world, &["status", "cmp_1"]).json()["pending"] == 0).then_some(())
+    });
+    assert_eq!(relay.taken(2).len(), 2);
+    assert_eq!(report(&world), [4, 2, 0, 2, 0]);
+}
+
+#[test]
+fn a_daemon_sends_and_the_command_follows() {
+    let relay = relay();
+    let world = drafted(&relay);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    let daemon = world.serve();
+    campaign(&world, &["start", "cmp_1", "--yes", "--wait"]).exits(0);
+    campaign(&world, &["status", "cmp_1", "--watch"]).exits(0);
+    assert_eq!(relay.taken(2).len(), 2);
+    assert_eq!(report(&world), [4, 2, 0, 2, 0]);
+    assert_eq!(daemon.stop(), 0);
+}
