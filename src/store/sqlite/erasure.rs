@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::campaigns::{self, conflict};
 use super::rows::{Json, Micros, all, json as json_text, one, only, run};
-use super::{Sqlite, Tx, journal, ledger};
+use super::{Sqlite, Tx, journal, ledger, pace};
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::{DeliveryState, Fault, FaultCause, SmtpReply};
@@ -223,7 +223,7 @@ fn erase(conn: &Connection, campaign: CampaignId, persons: &[(i64, String)]) -> 
         erase_attempts(conn, *delivery)?;
         erase_detail(conn, *delivery)?;
     }
-    Ok(())
+    pace::forget(conn, campaign)
 }
 
 /// The words of each attempt go; their digests, which the journal covers, stay.

@@ -312,6 +312,19 @@ pub(super) const CLAIM_DOMAIN: &str =
 pub(super) const DOUBTFUL: &str = "SELECT id, domain FROM deliveries
      WHERE state = 'in_doubt' AND campaign = ?1 AND due <= ?2 ORDER BY due LIMIT ?3";
 
+/// Forgets the domains that the pace knows: whom they belong to is erased. It starts anew, as after an idle hour.
+pub(super) fn forget(conn: &Connection, campaign: CampaignId) -> Result<(), StoreError> {
+    run(conn, "forget the domains", "DELETE FROM slow_domains", [])?;
+    run(
+        conn,
+        "forget the domains",
+        "DELETE FROM pace_next WHERE domain <> ''",
+        [],
+    )?;
+    let sql = "UPDATE campaigns SET domain_cursor = '' WHERE id = ?1";
+    run(conn, "forget the turn", sql, [campaign.row()]).map(drop)
+}
+
 /// What an outcome says about the domain it went to.
 pub(super) fn learn(
     conn: &Connection,
