@@ -287,7 +287,13 @@ fn erased(conn: &Connection, wanted: &str) -> Result<Vec<FoundPerson>, StoreErro
                FROM deliveries d LEFT JOIN told_otherwise t ON t.delivery = d.id WHERE d.id = ?1";
     let mut found = Vec::new();
     for (_, delivery) in erasure::find_erased(conn, wanted)? {
-        found.extend(one(conn, "find a person who was erased", sql, [delivery.row()], read_found)?);
+        found.extend(one(
+            conn,
+            "find a person who was erased",
+            sql,
+            [delivery.row()],
+            read_found,
+        )?);
     }
     Ok(found)
 }
