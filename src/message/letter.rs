@@ -282,7 +282,7 @@ mod tests {
                 "Bonjour,\n\nœ ë ç ã € – ’\n",
             )
             .unwrap();
-            let long = "Une ligne.\n".repeat(150);
+            let long = "Une ligne.\n".repeat(190);
             add(&mut letters, &["Zoé", "Rue 4", "L-1111 Ettelbruck"], &long).unwrap();
             assert_eq!((letters.letters(), letters.pages()), (2, 5));
             let pdf = letters.finish();
