@@ -2,7 +2,7 @@
 //! stranger servers write instead, feedback reports (RFC 5965) and disposition notifications (RFC 8098).
 //!
 //! Structure decides first: the fields of a machine-readable part, wherever it stands and however it is labelled. Only
-//! where there is none is the text read, by the shapes in [`prose`] and the words in `words.yaml`. A report that a person
+//! where there is none is the text read, by the shapes in `prose` and the words in `words.yaml`. A report that a person
 //! forwards is no report. Which delivery it is about is found elsewhere.
 
 mod address;
