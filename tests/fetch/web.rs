@@ -176,9 +176,7 @@ async fn answer(stream: &mut (impl AsyncWriteExt + Unpin), page: Page) -> io::Re
             stream.flush().await?;
             tokio::time::sleep(Duration::from_millis(20)).await;
         },
-        Page::Announced(_) => loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        },
+        Page::Announced(_) => std::future::pending().await,
         Page::Redirect(_) | Page::Status(_) => {}
     }
     stream.shutdown().await

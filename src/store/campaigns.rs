@@ -1,0 +1,113 @@
+//! Campaigns and their states; the counts of their deliveries.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::model::Time;
+use crate::model::campaign::CampaignState;
+use crate::model::id::{Actor, BreachId, CampaignId};
+
+use super::StoreError;
+
+/// A campaign without its persons.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoredCampaign {
+    pub id: CampaignId,
+    pub breach: BreachId,
+    #[serde(flatten)]
+    pub state: CampaignState,
+    /// What the messages are made from; fixed when approved.
+    #[serde(skip)]
+    pub content: serde_json::Value,
+    pub created_at: Time,
+    /// The digest that was approved last; stays when it runs, so that what is sent can be compared with it.
+    pub approved_hash: Option<String>,
+    /// When it was started; for one that is scheduled, when it will be.
+    pub started_at: Option<Time>,
+    pub started_by: Option<Actor>,
+    /// When it was finished or cancelled.
+    pub ended_at: Option<Time>,
+    /// The campaign that this one follows up.
+    pub follows: Option<CampaignId>,
+}
+
+/// Something of the checklist that a person has seen to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    pub name: String,
+    pub note: Option<String>,
+    pub by: Actor,
+    pub at: Time,
+}
+
+/// The deliveries of one campaign, counted; the sum of all but `possibly_twice` is the number of persons.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub ready: u64,
+    pub leased: u64,
+    pub on_wire: u64,
+    pub in_doubt: u64,
+    pub held: u64,
+    pub handed: u64,
+    pub confirmed: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+    pub possibly_twice: u64,
+}
+
+/// Communications to many individuals. Each verb is a move of [`CampaignState`]; one that the state does not allow is a
+/// [`StoreError::Conflict`].
+#[async_trait]
+pub trait Campaigns: Send + Sync {
+    /// Other content for a draft, or for what was approved, which is a draft again.
+    async fn set_content(
+        &self,
+        campaign: CampaignId,
+        content: serde_json::Value,
+        by: &Actor,
+        now: Time,
+    ) -> Result<(), StoreError>;
+    /// Keeps that `by` agrees to the content with this digest (lower-case hex SHA-256). It is approved once `needed`
+    /// different persons have agreed to the same digest. Returns all who have.
+    async fn approve_campaign(
+        &self,
+        campaign: CampaignId,
+        hash: &str,
+        needed: usize,
+        by: &Actor,
+        now: Time,
+    ) -> Result<Vec<Actor>, StoreError>;
+    /// What is approved starts at this time, when somebody calls [`Campaigns::start`].
+    async fn schedule(&self, campaign: CampaignId, at: Time, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Makes the persons due; one that runs already stays as it is.
+    async fn start(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Nothing more is claimed; what is on the wire ends. One that is paused keeps its first reason.
+    async fn pause(&self, campaign: CampaignId, why: &str, by: &Actor, now: Time) -> Result<(), StoreError>;
+    async fn resume(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Calls it off; then cancels what waits, a chunk at a time. Cut off, calling it again goes on. Returns how many
+    /// deliveries were cancelled now.
+    async fn cancel(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<u64, StoreError>;
+    /// As the second half of [`Campaigns::cancel`], for what came back from the wire meanwhile.
+    async fn sweep_cancelled(&self, by: &Actor, now: Time) -> Result<u64, StoreError>;
+    /// All have been tried. [`StoreError::Conflict`] while a delivery is not final.
+    async fn settle_campaign(&self, campaign: CampaignId, until: Time, by: &Actor, now: Time)
+    -> Result<(), StoreError>;
+    /// Nothing more is awaited. [`StoreError::Conflict`] while a delivery is not final.
+    async fn finish(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Keeps that this campaign follows up an earlier one.
+    async fn link(&self, campaign: CampaignId, earlier: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError>;
+    /// Ticks off a point of the checklist; once more with another note replaces it.
+    async fn check_off(
+        &self,
+        campaign: CampaignId,
+        name: &str,
+        note: Option<&str>,
+        by: &Actor,
+        now: Time,
+    ) -> Result<(), StoreError>;
+    /// By name.
+    async fn checklist(&self, campaign: CampaignId) -> Result<Vec<Checked>, StoreError>;
+    async fn find_campaign(&self, campaign: CampaignId) -> Result<Option<StoredCampaign>, StoreError>;
+    async fn list_campaigns(&self) -> Result<Vec<StoredCampaign>, StoreError>;
+    async fn tally(&self, campaign: CampaignId) -> Result<Tally, StoreError>;
+}

@@ -1,0 +1,26 @@
+//! The store as a thing that can be copied.
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::model::Time;
+use crate::model::id::Actor;
+
+use super::StoreError;
+
+/// What was stopped in a store that turned out to be a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Copied {
+    pub campaigns_paused: u64,
+    pub notices_held: u64,
+}
+
+/// The store as a thing that can be copied.
+#[async_trait]
+pub trait Custody: Send + Sync {
+    /// Makes sure that this is the store it was. A copy or a restored backup cannot know what was sent since: its running
+    /// and scheduled campaigns are paused and its waiting notices held, once. `None` when it is the store it was.
+    async fn settle_identity(&self, by: &Actor, now: Time) -> Result<Option<Copied>, StoreError>;
+    /// Writes a consistent copy, encrypted with the same key, to a new file; others may work on meanwhile.
+    async fn copy_to(&self, to: &std::path::Path) -> Result<(), StoreError>;
+}
