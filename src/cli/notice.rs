@@ -1,5 +1,6 @@
 //! `notice`: preview, send, seal, book and show what authorities are told.
 
+mod book;
 mod bundle;
 mod preview;
 mod rehearse;
@@ -12,6 +13,7 @@ use chrono::TimeDelta;
 use clap::{Args, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
+use self::book::{AckArgs, RecordArgs};
 use self::preview::Preview;
 pub use self::told::asked;
 use self::told::{human, row, sheet};
@@ -19,15 +21,14 @@ use super::ask::Terminal;
 use super::output::{Exit, Failure, table};
 use super::{Context, files};
 use crate::dispatch::courier::{Courier, Scope};
-use crate::dispatch::desk::notice::{self, NoticeRequest, NoticeView, Plan, Prepared, Record};
+use crate::dispatch::desk::notice::{self, NoticeRequest, NoticeView, Plan, Prepared};
 use crate::dispatch::office::Office;
 use crate::dispatch::worker::Worker;
 use crate::dispatch::worker::WorkerKind;
 use crate::message::mime::Attachment;
 use crate::model::delivery::HoldReason;
 use crate::model::id::{BreachId, DeliveryId, MailId, Reference};
-use crate::model::notice::{Decision, NoticeChannel, NoticeKind, NoticeState, Protection, Rung};
-use crate::model::time::parse_aware;
+use crate::model::notice::{Decision, NoticeKind, NoticeState, Protection, Rung};
 
 /// A proof file or attachment read into memory; the sealed mail's own limit is checked before filing.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -49,19 +50,7 @@ pub enum NoticeCommand {
     #[command(
         after_help = "Examples:\n  breachpost notice send B-2026-001 --to lu-cnpd\n  breachpost notice send B-2026-001 --to lu-cnpd \\\n      --attach report.pdf --yes --json\n  breachpost notice send B-2026-001 --to lu-cnpd --kind answer \\\n      --in-reply-to mail_1 --text-file answer.txt"
     )]
-    Send {
-        #[command(flatten)]
-        what: WhatArgs,
-        /// Do not ask.
-        #[arg(long)]
-        yes: bool,
-        /// With a daemon running: follow until the first answer of the relay.
-        #[arg(long)]
-        wait: bool,
-        /// With --override tls: the authority's id once more, because the notice leaves in clear text.
-        #[arg(long, value_name = "AUTHORITY")]
-        confirm_clear: Option<String>,
-    },
+    Send(SendArgs),
     /// Rehearse on the real path: the same notice sealed to your own key, through the relay to your own mailbox, and
     /// compared with what arrives. No authority gets anything. Status 2 when something is to be done.
     #[command(
@@ -83,43 +72,12 @@ pub enum NoticeCommand {
     #[command(
         after_help = "Examples:\n  breachpost notice record B-2026-001 --to be-apd-gba --channel portal \\\n      --reference DBN-2026-123 --proof confirmation.pdf"
     )]
-    Record {
-        breach: BreachId,
-        #[arg(long = "to", value_name = "AUTHORITY")]
-        authority: String,
-        #[arg(long, value_enum)]
-        channel: ChannelArg,
-        /// The number that the authority or the portal gave.
-        #[arg(long, value_name = "NUMBER")]
-        reference: Option<String>,
-        #[arg(long, value_enum)]
-        kind: Option<KindArg>,
-        /// When it was handed over: RFC 3339, or a local time of the authority's zone; now if left out.
-        #[arg(long, value_name = "TIME")]
-        at: Option<String>,
-        /// What was said or filed.
-        #[arg(long)]
-        note: Option<String>,
-        /// A file that proves it.
-        #[arg(long, value_name = "FILE")]
-        proof: Option<PathBuf>,
-    },
+    Record(RecordArgs),
     /// Book an acknowledgement that you hold in your hand: a letter, a call, a portal's page.
     #[command(
         after_help = "Examples:\n  breachpost notice ack BP-7K3M-Q2XR --attested --reference 2026/1234 \\\n      --proof letter.pdf"
     )]
-    Ack {
-        reference: Reference,
-        /// You attest that the authority confirmed receipt.
-        #[arg(long, required = true)]
-        attested: bool,
-        /// The authority's own number.
-        #[arg(long = "reference", value_name = "NUMBER")]
-        authority_reference: Option<String>,
-        /// A file that proves it.
-        #[arg(long, value_name = "FILE")]
-        proof: Option<PathBuf>,
-    },
+    Ack(AckArgs),
     /// All notices, or those of one breach.
     #[command(after_help = "Examples:\n  breachpost notice list\n  breachpost notice list B-2026-001 --json")]
     List { breach: Option<BreachId> },
@@ -127,15 +85,7 @@ pub enum NoticeCommand {
     #[command(
         after_help = "Examples:\n  breachpost notice show BP-7K3M-Q2XR\n  breachpost notice show BP-7K3M-Q2XR --content"
     )]
-    Show {
-        reference: Reference,
-        /// Print the plain content as it was sealed (a MIME entity).
-        #[arg(long)]
-        content: bool,
-        /// Print what the person who telephones needs: the number, what to read out, what to note.
-        #[arg(long, conflicts_with = "content")]
-        call_sheet: bool,
-    },
+    Show(ShowArgs),
     /// Try a held, failed, doubtful or waiting notice again: now, or with the daemon's next round.
     #[command(after_help = "Examples:\n  breachpost notice retry BP-7K3M-Q2XR")]
     Retry { reference: Reference },
@@ -150,6 +100,41 @@ pub enum NoticeCommand {
     /// Call off a draft or a notice that has not been handed over.
     #[command(after_help = "Examples:\n  breachpost notice withdraw BP-7K3M-Q2XR")]
     Withdraw { reference: Reference },
+}
+
+/// What to send, and what was answered beforehand.
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    #[command(flatten)]
+    what: WhatArgs,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// What the person said about sending.
+#[derive(Debug, Args)]
+pub struct Asked {
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    /// With a daemon running: follow until the first answer of the relay.
+    #[arg(long)]
+    wait: bool,
+    /// With --override tls: the authority's id once more, because the notice leaves in clear text.
+    #[arg(long, value_name = "AUTHORITY")]
+    confirm_clear: Option<String>,
+}
+
+/// Which notice, and what of it.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    reference: Reference,
+    /// Print the plain content as it was sealed (a MIME entity).
+    #[arg(long)]
+    content: bool,
+    /// Print what the person who telephones needs: the number, what to read out, what to note.
+    #[arg(long, conflicts_with = "content")]
+    call_sheet: bool,
 }
 
 /// What to send and to whom.
@@ -232,29 +217,6 @@ impl From<KindArg> for NoticeKind {
         }
     }
 }
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum ChannelArg {
-    Portal,
-    Webform,
-    Phone,
-    Post,
-    Hand,
-    /// Sent with another mail program.
-    Email,
-}
-impl From<ChannelArg> for NoticeChannel {
-    fn from(channel: ChannelArg) -> Self {
-        match channel {
-            ChannelArg::Portal => NoticeChannel::Portal,
-            ChannelArg::Webform => NoticeChannel::Webform,
-            ChannelArg::Phone => NoticeChannel::Phone,
-            ChannelArg::Post => NoticeChannel::Post,
-            ChannelArg::Hand => NoticeChannel::Hand,
-            ChannelArg::Email => NoticeChannel::Email,
-        }
-    }
-}
-
 pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Failure> {
     let office = context.office()?;
     match command {
@@ -268,24 +230,7 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
                 Exit::Done
             })
         }
-        NoticeCommand::Send {
-            what,
-            yes,
-            wait,
-            confirm_clear,
-        } => {
-            send(
-                &office,
-                context,
-                what,
-                Asked {
-                    yes,
-                    wait,
-                    confirm_clear,
-                },
-            )
-            .await
-        }
+        NoticeCommand::Send(args) => send(&office, context, args).await,
         NoticeCommand::Test(args) => rehearse::run(&office, context, args).await,
         NoticeCommand::Seal { what, output } => {
             bundle::free_folder(&output)?;
@@ -295,51 +240,8 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
             context.out.data(&sealed, || sealed.human())?;
             Ok(Exit::Done)
         }
-        NoticeCommand::Record {
-            breach,
-            authority,
-            channel,
-            reference,
-            kind,
-            at,
-            note,
-            proof,
-        } => {
-            let at = match at {
-                None => None,
-                Some(text) => {
-                    let zone = office
-                        .directory
-                        .find(&authority)
-                        .map_or(chrono_tz::UTC, |profile| profile.timezone());
-                    Some(parse_aware(&text, zone).map_err(|error| Failure::new(Exit::Usage, error))?)
-                }
-            };
-            let record = Record {
-                breach,
-                authority,
-                channel: channel.into(),
-                kind: kind.map(Into::into),
-                outside_reference: reference,
-                note,
-                at,
-                proof_file: proof_file(proof)?,
-            };
-            let view = notice::record(&office, record, &context.actor()).await?;
-            context.out.data(&view, || human(&view))?;
-            Ok(Exit::Done)
-        }
-        NoticeCommand::Ack {
-            reference,
-            attested: _,
-            authority_reference,
-            proof,
-        } => {
-            let proof = proof_file(proof)?;
-            let view = notice::attest(&office, &reference, authority_reference, proof, &context.actor()).await?;
-            context.out.data(&view, || human(&view))?;
-            Ok(Exit::Done)
-        }
+        NoticeCommand::Record(args) => book::record(&office, context, args).await,
+        NoticeCommand::Ack(args) => book::acknowledged(&office, context, args).await,
         NoticeCommand::List { breach } => {
             let views = notice::list(&office, breach).await?;
             context.out.data(&views, || {
@@ -351,34 +253,7 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
             })?;
             Ok(Exit::Done)
         }
-        NoticeCommand::Show {
-            reference,
-            content: true,
-            ..
-        } => {
-            let content = notice::content(&office, &reference).await?;
-            let text = String::from_utf8_lossy(&content).into_owned();
-            context
-                .out
-                .data(&serde_json::json!({ "reference": reference, "content": text }), || {
-                    text.clone()
-                })?;
-            Ok(Exit::Done)
-        }
-        NoticeCommand::Show {
-            reference,
-            call_sheet: true,
-            ..
-        } => {
-            let call = notice::call_sheet(&office, &reference).await?;
-            context.out.data(&call, || sheet(&call))?;
-            Ok(Exit::Done)
-        }
-        NoticeCommand::Show { reference, .. } => {
-            let view = notice::show(&office, &reference).await?;
-            context.out.data(&view, || human(&view))?;
-            Ok(status(&view, false))
-        }
+        NoticeCommand::Show(args) => show(&office, context, args).await,
         NoticeCommand::Retry { reference } => {
             let view = notice::retry(&office, &reference, &context.actor()).await?;
             carry_on(&office, context, view).await
@@ -395,6 +270,30 @@ pub async fn run(command: NoticeCommand, context: &Context) -> Result<Exit, Fail
             Ok(Exit::Done)
         }
     }
+}
+
+/// One notice: all of it, its content, or the call sheet.
+async fn show(office: &Office, context: &Context, args: ShowArgs) -> Result<Exit, Failure> {
+    let ShowArgs {
+        reference,
+        content,
+        call_sheet,
+    } = args;
+    if content {
+        let content = notice::content(office, &reference).await?;
+        let text = String::from_utf8_lossy(&content).into_owned();
+        let document = serde_json::json!({ "reference": reference, "content": text });
+        context.out.data(&document, || text.clone())?;
+        return Ok(Exit::Done);
+    }
+    if call_sheet {
+        let call = notice::call_sheet(office, &reference).await?;
+        context.out.data(&call, || sheet(&call))?;
+        return Ok(Exit::Done);
+    }
+    let view = notice::show(office, &reference).await?;
+    context.out.data(&view, || human(&view))?;
+    Ok(status(&view, false))
 }
 
 /// Carries what has just become ready, unless a daemon does, and tells how it stands.
@@ -429,14 +328,8 @@ fn confirm_approval(context: &Context, waiting: &NoticeView, yes: bool) -> Resul
     }
 }
 
-/// What the person said about sending.
-struct Asked {
-    yes: bool,
-    wait: bool,
-    confirm_clear: Option<String>,
-}
-
-async fn send(office: &Office, context: &Context, what: WhatArgs, asked: Asked) -> Result<Exit, Failure> {
+async fn send(office: &Office, context: &Context, args: SendArgs) -> Result<Exit, Failure> {
+    let SendArgs { what, asked } = args;
     let out = context.out;
     let prepared = notice::prepare(office, request(what)?).await?;
     confirm(context, &prepared, &asked)?;
@@ -607,11 +500,6 @@ fn words(path: &Path) -> Result<String, Failure> {
         return Err(Failure::usage(format!("{} is empty", files::name(path))));
     }
     Ok(text.replace("\r\n", "\n").trim().to_owned())
-}
-
-fn proof_file(path: Option<PathBuf>) -> Result<Option<(String, Vec<u8>)>, Failure> {
-    path.map(|path| Ok((files::file_name(&path)?, files::read(&path, MAX_FILE_BYTES)?)))
-        .transpose()
 }
 
 /// By the ending; what we do not know travels as plain bytes.
