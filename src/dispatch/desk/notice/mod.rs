@@ -117,19 +117,7 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
     let earlier = earlier_notices(office, request.breach, &profile.id).await?;
     let reference = reference_for(office, &earlier).await?;
     let gaps = record.gaps(now, earlier.first_at());
-    let usual = match (answered.is_some(), earlier.filed.is_empty(), record.is_complete()) {
-        (true, ..) => NoticeKind::Answer,
-        (false, true, true) => NoticeKind::Complete,
-        (false, true, false) => NoticeKind::Preliminary,
-        (false, false, _) => NoticeKind::Supplementary,
-    };
-    let kind = request.kind.unwrap_or(usual);
-    if kind == NoticeKind::Answer && request.explanation.is_none() && request.attachments.is_empty() {
-        return Err(DeskError::Refused(
-            "an answer needs your words or a file: --text-file FILE (or - for standard input), --text TEXT, --attach FILE"
-                .to_owned(),
-        ));
-    }
+    let kind = choose_kind(&request, &earlier, record.is_complete())?;
     let mut warnings = kind_warnings(kind, earlier.filed.is_empty(), request.explanation.is_some());
     let language = choose_language(office, &profile, request.language.as_deref(), &mut warnings)?;
     let our = office.our_key().await?;
@@ -177,20 +165,9 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
             .filter_map(|notice| notice.message_id.clone())
             .collect(),
     };
-    let sender = office.sender();
     let phone = phone_of(office, &record);
     let clear = InClear::new(labels, office.config.organisation.name.as_str(), &reference, &phone);
-    let headers = Headers {
-        reply_to: Some(sender.clone()),
-        to: crate::message::mime::Mailbox { name: None, address },
-        outer_subject: token::outer_subject(&reference),
-        message_id: token::message_id(&sender.address),
-        date: now,
-        in_reply_to: thread.last().cloned(),
-        references: thread,
-        from: sender,
-        extra: Vec::new(),
-    };
+    let headers = headers(office, &reference, address, thread, now);
     Ok(Prepared {
         prior: earlier.filed.last().map(|notice| notice.reference.clone()),
         content: Content {
@@ -516,6 +493,41 @@ fn size_limit(office: &Office, profile: &Profile) -> (u64, String) {
     match profile.notice.max_bytes {
         Some(theirs) if theirs < ours => (theirs, format!("the limit of {}", profile.id)),
         _ => (ours, "limits.sealed_bytes in config.yaml".to_owned()),
+    }
+}
+
+/// What is asked for, else what the place in the order of notices and the record suggest.
+fn choose_kind(request: &NoticeRequest, earlier: &Earlier, complete: bool) -> Result<NoticeKind, DeskError> {
+    let usual = match (request.in_reply_to, earlier.filed.is_empty(), complete) {
+        (Some(_), ..) => NoticeKind::Answer,
+        (None, true, true) => NoticeKind::Complete,
+        (None, true, false) => NoticeKind::Preliminary,
+        (None, false, _) => NoticeKind::Supplementary,
+    };
+    let kind = request.kind.unwrap_or(usual);
+    if kind == NoticeKind::Answer && request.explanation.is_none() && request.attachments.is_empty() {
+        return Err(DeskError::Refused(
+            "an answer needs your words or a file: --text-file FILE (or - for standard input), --text TEXT, --attach FILE"
+                .to_owned(),
+        ));
+    }
+    Ok(kind)
+}
+
+/// From and Reply-To are the monitored sender, and nothing in them would silence an acknowledgement (design: to an
+/// authority). The last of `thread` is answered.
+fn headers(office: &Office, reference: &Reference, address: String, thread: Vec<String>, now: Time) -> Headers {
+    let sender = office.sender();
+    Headers {
+        reply_to: Some(sender.clone()),
+        to: crate::message::mime::Mailbox { name: None, address },
+        outer_subject: token::outer_subject(reference),
+        message_id: token::message_id(&sender.address),
+        date: now,
+        in_reply_to: thread.last().cloned(),
+        references: thread,
+        from: sender,
+        extra: Vec::new(),
     }
 }
 
