@@ -85,6 +85,7 @@ pub(super) fn shown(view: &AlertView) -> String {
     let mut facts = vec![format!("raised {raised}")];
     facts.extend(match (sent, due, failed) {
         (0, 0, 0) => Some("told to nobody: no channel is configured".to_owned()),
+        (1, 0, 0) => Some("told once".to_owned()),
         (sent, 0, 0) => Some(format!("told {sent} times")),
         (sent, due, failed) => Some(format!("told {sent} times, {due} to be told, {failed} given up")),
     });

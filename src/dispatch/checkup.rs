@@ -284,7 +284,7 @@ fn alerts(config: &Config) -> Finding {
     }
     Finding::good(
         "alerts",
-        format!("{mails} addresses, {hooks} webhooks; try them: breachpost alert test"),
+        format!("addresses: {mails}, webhooks: {hooks}; try them: breachpost alert test"),
     )
 }
 

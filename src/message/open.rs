@@ -220,11 +220,14 @@ pub(super) fn header_fields(head: &Message<'_>) -> Vec<(String, String)> {
     fields.collect()
 }
 
+/// Control characters, which no address has, are left out: addresses are shown, compared and kept.
 pub(super) fn mailboxes(addresses: Option<&Address<'_>>) -> Vec<Mailbox> {
     let Some(addresses) = addresses else { return Vec::new() };
+    let clean = |address: &str| -> String { address.chars().filter(|c| !c.is_control()).collect() };
     addresses
         .iter()
-        .filter_map(|a| Some(Mailbox::new(a.name(), a.address()?)))
+        .filter_map(|a| Some(Mailbox::new(a.name(), &clean(a.address()?))))
+        .filter(|mailbox| !mailbox.address.is_empty())
         .take(MAX_HEADERS)
         .collect()
 }
