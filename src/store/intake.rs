@@ -47,7 +47,7 @@ pub struct Understanding {
 /// What follows from a mail, beside what was understood of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Consequences {
-    /// Booked as by [`Notices::acknowledge`] for the notice that was understood.
+    /// Booked as by [`super::Notices::acknowledge`] for the notice that was understood.
     pub acknowledgement: Option<Acknowledgement>,
     /// What it reports of the delivery that was understood.
     pub reports: Vec<NewReport>,
