@@ -4,7 +4,7 @@ use breachpost::model::campaign::CampaignState;
 use breachpost::model::delivery::Outcome;
 use breachpost::model::id::Actor;
 use breachpost::store::{
-    Campaigns, ListTarget, Lists, OtherChannel, Outbox, Reach, Reached, StoreError, Tally, WhoTold, Whom,
+    Campaigns, LeaseLost, ListTarget, Lists, OtherChannel, Outbox, Reach, Reached, StoreError, Tally, WhoTold, Whom,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -113,6 +113,29 @@ pub async fn two_different_persons_agree_to_the_same_content(bed: &impl Bed) {
     let edit = store.set_content(campaign, json!({}), &anna(), at(5)).await;
     assert!(matches!(edit, Err(StoreError::Conflict { .. })), "{edit:?}");
     assert_eq!(claim(&store, worker(1), 9, at(10)).await.len(), 1);
+    intact(&store).await;
+}
+
+pub async fn a_pause_stops_what_was_claimed_before_it(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 3).await;
+    let claims = claim(&store, worker(1), 2, at(1)).await;
+    store.step(vec![], vec![claims[0].clone()], at(1)).await.unwrap();
+    store.pause(campaign, "wrong text", &anna(), at(2)).await.unwrap();
+    let lost = store.step(vec![done(&claims[0], accepted())], vec![claims[1].clone()], at(3));
+    assert_eq!(
+        lost.await.unwrap(),
+        [LeaseLost(claims[1].delivery)],
+        "it does not leave any more"
+    );
+    let tally = store.tally(campaign).await.unwrap();
+    assert_eq!(
+        (tally.handed, tally.ready, tally.leased),
+        (1, 2, 0),
+        "nothing waits for its lease to end"
+    );
+    store.resume(campaign, &anna(), at(4)).await.unwrap();
+    assert_eq!(claim(&store, worker(2), 9, at(4)).await.len(), 2);
     intact(&store).await;
 }
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
 use super::rows::{Json, Micros, Text, all, json as json_text, one, only, run};
-use super::{Sqlite, Tx, journal, people, register};
+use super::{Sqlite, Tx, journal, pace, people, register};
 use crate::model::Time;
 use crate::model::campaign::{CampaignEvent, CampaignState};
 use crate::model::id::{Actor, CampaignId};
@@ -82,8 +82,12 @@ impl Campaigns for Sqlite {
         by: &Actor,
         now: Time,
     ) -> Result<(), StoreError> {
-        let event = CampaignEvent::Settle { until };
-        self.turn(campaign, event, "settling it", by, now).await
+        let (event, by) = (CampaignEvent::Settle { until }, by.clone());
+        self.write(move |tx| {
+            turn(tx, campaign, event, "settling it", &by, now)?;
+            pace::drop_index(tx.conn)
+        })
+        .await
     }
 
     async fn finish(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError> {
@@ -130,6 +134,15 @@ impl Campaigns for Sqlite {
                     at: row.get::<_, Micros>(3)?.0,
                 })
             })
+        })
+        .await
+    }
+
+    async fn approved_hash(&self, campaign: CampaignId) -> Result<Option<String>, StoreError> {
+        self.read(move |conn| {
+            let sql = "SELECT approved_hash FROM campaigns WHERE id = ?1";
+            let hash = one(conn, "read the approval", sql, [campaign.row()], |row| row.get(0))?;
+            Ok(hash.flatten())
         })
         .await
     }
