@@ -480,7 +480,7 @@ async fn understood(
     let signed_by = signer(office, opened, found).await?;
     let authenticity = match (&before, &signed_by) {
         (Some(before), None) => before.authenticity.clone(),
-        _ => intake::authenticity_of(office, &stored.raw, opened, signed_by.as_deref()).await,
+        _ => intake::authenticity_of(office, &stored.raw, &stored.source, opened, signed_by.as_deref()).await,
     };
     let earlier = before
         .as_ref()
