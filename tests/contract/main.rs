@@ -72,6 +72,7 @@ macro_rules! suite {
                 two_different_persons_agree_to_the_same_content
                 a_cancellation_ends_what_waits
                 it_settles_when_nothing_waits
+                an_account_is_of_one_moment
                 the_sums_fit_whatever_happens);
             suite!(@ $bed, lists:
                 the_same_person_counts_once
@@ -130,6 +131,7 @@ macro_rules! suite {
             suite!(@ $bed, conversation:
                 each_report_moves_a_delivery_as_far_as_it_proves
                 a_late_bounce_of_one_person_is_counted
+                what_came_back_is_counted_by_person
                 a_report_about_nothing_changes_nothing
                 a_person_takes_mail_out_of_the_tray
                 a_question_waits_until_a_person_ends_it

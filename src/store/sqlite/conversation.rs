@@ -80,6 +80,16 @@ impl Conversation for Sqlite {
         .await
     }
 
+    async fn list_mails_about(&self, delivery: DeliveryId) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(move |conn| {
+            let sql = format!("{MAIL} WHERE delivery = ?1 ORDER BY id");
+            all(conn, "list the delivery's mails", &sql, [delivery.row()], |row| {
+                read_mail(row, Vec::new())
+            })
+        })
+        .await
+    }
+
     async fn list_reports(&self, delivery: DeliveryId) -> Result<Vec<DeliveryReport>, StoreError> {
         self.read(move |conn| {
             all(
@@ -138,11 +148,19 @@ pub(super) fn understood(
         .map(|reference| notices::get(tx.conn, reference))
         .transpose()?
         .map(|(row, _)| row);
+    // Names what is not there; the foreign key would not.
+    let delivery = understanding.delivery.map(|id| ledger::get(tx.conn, id)).transpose()?;
     let changed = run(
         tx.conn,
         "keep what was understood",
-        "UPDATE mails SET understanding = ?2, in_tray = ?3, notice = ?4 WHERE id = ?1",
-        params![id.row(), Json(understanding), understanding.in_tray, notice],
+        "UPDATE mails SET understanding = ?2, in_tray = ?3, notice = ?4, delivery = ?5 WHERE id = ?1",
+        params![
+            id.row(),
+            Json(understanding),
+            understanding.in_tray,
+            notice,
+            delivery.map(|delivery| delivery.id.row())
+        ],
     )?;
     if changed == 0 {
         return Err(no_mail(id));

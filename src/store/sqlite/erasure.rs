@@ -297,8 +297,7 @@ fn erase_bad_rows(conn: &Connection, campaign: CampaignId, address: Option<&str>
 
 /// The bytes of what came back, of all or of one delivery. What was understood stays, without words of the mail.
 fn erase_mails(conn: &Connection, campaign: CampaignId, delivery: Option<i64>) -> Result<u64, StoreError> {
-    let tied = "SELECT m.id FROM mails m
-         JOIN deliveries d ON d.id = CAST(substr(json_extract(m.understanding, '$.delivery'), 5) AS INTEGER)
+    let tied = "SELECT m.id FROM mails m JOIN deliveries d ON d.id = m.delivery
          WHERE d.campaign = ?1 AND (?2 IS NULL OR d.id = ?2)";
     let scope = params![campaign.row(), delivery];
     let sql = format!("UPDATE mail_bytes SET raw = x'' WHERE length(raw) > 0 AND mail IN ({tied})");
