@@ -12,18 +12,25 @@ mod world;
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use breachpost::config::Home;
+use breachpost::dispatch::intake;
 use breachpost::dispatch::office::Office;
+use breachpost::dispatch::worker::WorkerKind;
 use breachpost::drill::receiver::{Act, Plan, Step, Trouble};
 use breachpost::mail::smtp::{Connection, Mail, Notify};
 use breachpost::model::SystemClock;
-use breachpost::store::JournalEntry;
+use breachpost::model::delivery::{Outcome, SmtpReply};
+use breachpost::model::id::Actor;
+use breachpost::model::pace::Pace;
+use breachpost::store::{Done, JournalEntry, Which};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use dovecot::Dovecot;
 use postfix::Postfix;
-use world::campaign::coverage;
+use world::campaign::{Campaign, coverage};
 use world::dsn::Dsn;
 use world::relay::Relay;
 use world::{BREACH, Ran, World, until};
@@ -399,6 +406,58 @@ fn a_delay_is_told_and_moves_nobody() {
     let came_back = report(&sent.world)["came_back"].clone();
     assert_eq!((&came_back["delayed"], &came_back["returned"]), (&json!(0), &json!(1)));
     sent.world.is_intact();
+}
+
+/// The other server knows at once that there is nobody, and our disk is slow.
+#[test]
+fn a_bounce_that_overtakes_the_relays_answer_waits_for_it() {
+    let relay = Relay::sound();
+    let world = World::new(&relay);
+    world.settle("#verp: none", "verp: plus");
+    let address = "anna@example.lu";
+    let campaign = Campaign::start(&world, &[address.to_owned()]);
+    let office = Office::open(Home::at(&world.home()).unwrap(), Arc::new(SystemClock)).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let ingested = runtime.block_on(async {
+        let (store, now) = (&office.store, office.now());
+        let worker = office.sign_on(WorkerKind::Command).await.unwrap();
+        let persons = Which::Persons(Pace::default());
+        let claimed = store.claim(worker.id(), 1, persons, now, TimeDelta::minutes(5)).await;
+        let [claim] = claimed.unwrap().claims.try_into().ok().unwrap();
+        assert_eq!(store.step(vec![], vec![claim.clone()], now).await.unwrap(), []);
+        let dsn = Dsn {
+            to: &office.return_path(office.individuals_sender(), &office.tokens.for_delivery(claim.delivery)),
+            envelope_id: None,
+            action: "failed",
+            recipient: address,
+            original: None,
+            returned: "Subject: hers\r\n",
+        };
+        let (apart, mail) = (office.clone(), dsn.write());
+        let mut taking_in = tokio::spawn(async move {
+            let me = Actor::Os("tester".to_owned());
+            intake::ingest(&apart, mail.as_bytes(), "ingest", &me).await
+        });
+        let early = tokio::time::timeout(Duration::from_millis(400), &mut taking_in).await;
+        assert!(early.is_err(), "it does not wait: {early:?}");
+        let reply = SmtpReply {
+            code: 250,
+            enhanced: None,
+            text: "taken".to_owned(),
+        };
+        let done = Done {
+            message_id: claim.message_id.clone(),
+            outcome: Outcome::Accepted { reply, tls: None },
+            retry: office.retry(),
+            jitter: 0.0,
+            claim,
+        };
+        store.step(vec![done], vec![], now).await.unwrap();
+        taking_in.await.unwrap().unwrap()
+    });
+    assert!(!ingested.understanding.in_tray, "{}", ingested.understanding.why);
+    assert_eq!((campaign.tally().failed, campaign.tally().handed), (1, 0));
+    world.is_intact();
 }
 
 #[test]

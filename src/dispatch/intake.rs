@@ -2,6 +2,8 @@
 //! ([`matching`]), judged ([`booking`]) and booked in one transaction. What is not clear waits in the tray for a person;
 //! nothing is marked, moved or deleted in the mailbox, and nothing is ever answered from here.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::config::{Config, Line, Mailbox, MailboxUrl};
@@ -11,18 +13,25 @@ use crate::message::open::{self, Opened, Protection, Signature};
 use crate::message::rehearsal::Bearing;
 use crate::message::{authenticity, classify, order};
 use crate::model::Time;
+use crate::model::delivery::DeliveryState;
 use crate::model::holidays::Calendar;
 use crate::model::id::{Actor, MailId};
 use crate::model::inquiry;
 use crate::model::receipt::{Authenticity, Checked, Means, ReceiptKind};
-use crate::store::{Consequences, StoreError, StoredMail, Understanding};
+use crate::store::{Consequences, StoreError, StoredDelivery, StoredMail, Understanding};
 
 use super::booking::{self, Facts};
+use super::matching::Match;
 use super::office::{Office, OfficeError};
-use super::{checkpoint, dkim, matching, rehearsal};
+use super::{checkpoint, dkim, matching, rehearsal, worker};
 
 /// The largest mail taken in. Authorities' answers are small; a larger one is refused with its size.
 pub const MAX_MAIL_BYTES: usize = 32 * 1024 * 1024;
+
+/// How often, and how many times, it is looked whether a message that is reported of has left the wire: ten seconds, where
+/// a commit on a busy disk takes one.
+const OUTCOME_LOOK_EVERY: Duration = Duration::from_millis(50);
+const OUTCOME_LOOKS: u32 = 200;
 
 /// The mail could not be taken in.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +155,10 @@ async fn understand(
     if let Some(bearing) = rehearsal::recognise(office, &opened, &marks).await {
         return book_rehearsal(office, id, &opened, bearing, by).await;
     }
-    let found = matching::find(office, &opened, &marks, now).await?;
+    let mut found = matching::find(office, &opened, &marks, now).await?;
+    if marks.report.is_some() {
+        await_outcome(office, &mut found).await?;
+    }
     let profile = found
         .notice
         .as_ref()
@@ -178,6 +190,23 @@ async fn understand(
         tracing::error!(error = %error, "the journal's checkpoint could not be written");
     }
     Ok(understanding)
+}
+
+/// A server that knows at once may report of a message before the relay's answer to it is stored. While whoever sends it
+/// is at work, that takes a moment: the report waits for it, else a bounce would find nothing that it can move.
+async fn await_outcome(office: &Office, found: &mut Match) -> Result<(), IntakeError> {
+    for _ in 0..OUTCOME_LOOKS {
+        let Some(StoredDelivery { id, state, .. }) = &found.delivery else {
+            break;
+        };
+        let DeliveryState::OnWire { by, .. } = state else { break };
+        if !worker::is_alive(&office.home.workers_dir(), *by) {
+            break;
+        }
+        tokio::time::sleep(OUTCOME_LOOK_EVERY).await;
+        found.delivery = office.store.find_delivery(*id).await?;
+    }
+    Ok(())
 }
 
 /// A mail of our own rehearsals belongs to no notice and waits for nobody.
