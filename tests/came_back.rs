@@ -511,6 +511,24 @@ fn what_comes_back_after_the_end_still_counts() {
 }
 
 #[test]
+fn a_bounce_for_somebody_who_was_erased_counts_and_is_not_kept() {
+    let sent = Sent::new(&[("#settle_days: 7", "settle_days: 0")]);
+    let erase = ["erase", "cmp_1", "--person", "anna@example.lu", "--yes"];
+    campaign(&sent.world, &erase).exits(0);
+    let ingested = sent.report("", "anna@example.lu", "failed").json();
+    assert_eq!(ingested["in_tray"], json!(false), "{ingested}");
+    assert_eq!(sent.coverage(), [3, 2, 0, 1, 0]);
+    let found = sent.found("anna@example.lu");
+    assert_eq!(
+        (&found["reports"][0]["status"], &found["reports"][0]["diagnostic"]),
+        (&json!("5.1.1"), &Value::Null)
+    );
+    let shown = sent.world.run(&["mailbox", "show", "mail_1"]);
+    assert!(!shown.stdout.contains("anna@"), "{shown:?}");
+    sent.world.is_intact();
+}
+
+#[test]
 fn who_was_told_by_post_stays_told_when_the_mail_comes_back() {
     let sent = Sent::new(&[]);
     let letters = sent.world.file("letters.csv", b"email\nanna@example.lu\n");

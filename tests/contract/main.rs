@@ -88,6 +88,7 @@ macro_rules! suite {
                 a_copy_sends_nothing_by_itself);
             suite!(@ $bed, erasure:
                 nobody_is_erased_who_may_still_be_written_to
+                what_comes_later_is_not_kept
                 one_person_is_erased_in_whatever_spelling);
             suite!(@ $bed, people:
                 a_token_leads_to_its_user

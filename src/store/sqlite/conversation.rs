@@ -8,7 +8,7 @@ use serde_json::json;
 use super::intake::{MAIL, read_mail};
 use super::ledger::{self, Current};
 use super::rows::{Json, Micros, Text, Word, all, one, run};
-use super::{Sqlite, Tx, decisions, journal, notices, register};
+use super::{Sqlite, Tx, decisions, erasure, journal, notices, register};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryState, Fault, FaultCause, SmtpStep};
 use crate::model::id::{Actor, DeliveryId, MailId, Reference};
@@ -180,13 +180,24 @@ pub(super) fn understood(
             .ok_or_else(|| unmatched(id, "an acknowledgement"))?;
         notices::acknowledge(tx, reference, acknowledgement, None, by, now)?;
     }
+    let erased = match understanding.delivery {
+        Some(delivery) => erasure::is_erased(tx.conn, delivery)?,
+        None => false,
+    };
     if !consequences.reports.is_empty() {
         let delivery = understanding
             .delivery
             .ok_or_else(|| unmatched(id, "a delivery report"))?;
         for report in &consequences.reports {
-            book_report(tx, id, delivery, report, by, now)?;
+            let mut report = report.clone();
+            // It may name the person.
+            report.diagnostic = report.diagnostic.filter(|_| !erased);
+            book_report(tx, id, delivery, &report, by, now)?;
         }
+    }
+    // What a person must read is kept until then.
+    if erased && !understanding.in_tray {
+        erasure::erase_mail(tx.conn, id)?;
     }
     if let Some(inquiry) = &consequences.inquiry {
         let reference = understanding
