@@ -35,13 +35,10 @@ fn all_at_once(campaign: &Campaign) {
 fn individuals_are_written_to_by_their_own_sender_over_their_own_relay() {
     let (notices, individuals) = (Relay::sound(), Relay::sound());
     let world = World::new(&notices);
-    world.settle(
-        "#e.g. individuals: { sender: { address: \"info@example.lu\", verp: none }, relay: { url: \"smtps://bulk.example.lu:465\" } }",
-        &format!(
-            "individuals: {{ sender: {{ address: \"info@brasserie.example\", verp: plus }}, relay: {{ url: \"{}\" }} }}",
-            individuals.url()
-        ),
-    );
+    world.settle_individuals(&format!(
+        "sender: {{ address: \"info@brasserie.example\", verp: plus }}, relay: {{ url: \"{}\" }}",
+        individuals.url()
+    ));
     let campaign = Campaign::start(&world, &addresses(20));
     let daemon = world.serve();
     all_at_once(&campaign);

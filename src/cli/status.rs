@@ -102,18 +102,14 @@ fn human(overview: &Overview) -> String {
             .campaigns
             .iter()
             .map(|campaign| {
-                let tally = &campaign.tally;
-                let pending = tally.ready + tally.leased + tally.on_wire + tally.held;
+                let persons = &campaign.coverage;
                 vec![
                     format!("  {}", campaign.id),
                     campaign.breach.to_string(),
                     campaign.state.clone(),
                     format!(
                         "{} informed, {} pending, {} in doubt, {} unreached",
-                        tally.handed + tally.confirmed,
-                        pending,
-                        tally.in_doubt,
-                        tally.failed + tally.cancelled
+                        persons.informed, persons.pending, persons.in_doubt, persons.unreached
                     ),
                 ]
             })
@@ -124,6 +120,13 @@ fn human(overview: &Overview) -> String {
         text.push_str("\nQuestions of authorities\n");
         for inquiry in &overview.inquiries {
             text.push_str(&format!("  {}\n", asked(inquiry)));
+        }
+    }
+    if !overview.troubles.is_empty() {
+        text.push_str("\nDoes not work (see: breachpost doctor)\n");
+        for trouble in &overview.troubles {
+            let since = trouble.since.format("%Y-%m-%d %H:%M UTC");
+            text.push_str(&format!("  {} since {since}: {}\n", trouble.what, &trouble.fault));
         }
     }
     text.push_str(if overview.daemon {

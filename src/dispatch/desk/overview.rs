@@ -15,6 +15,8 @@ use super::alert::{self, AlertView};
 use super::breach::{self, BreachView, Clock};
 use super::conversation::{self, InquiryView, TrayLine};
 use super::notice::{self, NoticeView};
+use crate::dispatch::campaign::check::{self, Coverage};
+use crate::dispatch::clerk;
 use crate::dispatch::office::Office;
 
 /// The state of the house.
@@ -30,6 +32,8 @@ pub struct Overview {
     pub tray: Vec<TrayLine>,
     /// Questions of authorities that wait for an answer, the one due first first.
     pub inquiries: Vec<InquiryView>,
+    /// Relays and mailboxes that do not work; for what lasts there is an alert too.
+    pub troubles: Vec<Trouble>,
     /// What needs a person, most urgent first; each with a command where there is one.
     pub needs_person: Vec<Need>,
 }
@@ -59,6 +63,16 @@ pub struct CampaignLine {
     pub state: String,
     #[serde(flatten)]
     pub tally: Tally,
+    /// In persons, those told by post or telephone and the rows that cannot be used among them.
+    pub coverage: Coverage,
+}
+/// A relay or mailbox that does not work now, as the daemon finds it in passing.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trouble {
+    /// The setting: `relay`, `mailbox`, `individuals.relay` or `individuals.mailbox`.
+    pub what: String,
+    pub since: Time,
+    pub fault: String,
 }
 /// One thing a person should do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -117,7 +131,9 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     let mut campaigns = Vec::new();
     for campaign in office.store.list_campaigns().await? {
         let tally = office.store.tally(campaign.id).await?;
+        let line = check::line(office, &campaign).await?;
         campaigns.push(CampaignLine {
+            coverage: line.coverage,
             id: campaign.id,
             breach: campaign.breach,
             state: campaign.state.name().to_owned(),
@@ -133,8 +149,24 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
         campaigns,
         tray,
         inquiries,
+        troubles: troubles(office, now).await?,
         needs_person: needs,
     })
+}
+
+/// Which relays and mailboxes do not work.
+async fn troubles(office: &Office, now: Time) -> Result<Vec<Trouble>, DeskError> {
+    let notes = clerk::present_health(office, now).await?;
+    let ways = ["relay", "individuals.relay", "mailbox", "individuals.mailbox"];
+    let faulty = notes.into_iter().filter(|note| ways.contains(&note.what.as_str()));
+    let trouble = faulty.filter_map(|note| {
+        Some(Trouble {
+            fault: note.fault?,
+            what: note.what,
+            since: note.since,
+        })
+    });
+    Ok(trouble.collect())
 }
 
 /// Whether the authority has been told, or will be without anybody doing more.

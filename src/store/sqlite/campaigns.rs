@@ -248,6 +248,14 @@ pub(super) fn get(conn: &Connection, campaign: CampaignId) -> Result<StoredCampa
     })
 }
 
+/// Whether it is finished or cancelled.
+pub(super) fn has_ended(conn: &Connection, campaign: CampaignId) -> Result<bool, StoreError> {
+    let sql = "SELECT ended_at IS NOT NULL FROM campaigns WHERE id = ?1";
+    only(conn, "look for the campaign's end", sql, [campaign.row()], |row| {
+        row.get(0)
+    })
+}
+
 pub(super) fn conflict(campaign: CampaignId, found: String, wanted: &'static str) -> StoreError {
     StoreError::Conflict {
         what: "campaign",

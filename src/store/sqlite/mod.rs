@@ -54,6 +54,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0010_campaign_runs.sql"),
     include_str!("migrations/0011_pace.sql"),
     include_str!("migrations/0012_erasure.sql"),
+    include_str!("migrations/0013_came_back.sql"),
     include_str!("migrations/0014_domains.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.

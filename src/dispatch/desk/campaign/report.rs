@@ -5,16 +5,19 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{get, refused};
-use crate::dispatch::campaign::check::{self, Coverage};
+use crate::dispatch::campaign::check::Coverage;
 use crate::dispatch::desk::DeskError;
 use crate::dispatch::office::Office;
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::DeliveryState;
-use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId};
+use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId, MailId};
+use crate::model::receipt::ReceiptKind;
 use crate::model::recipient::{Columns, ColumnsError, Meaning, PersonKey, formula_safe};
 use crate::reading::table::{Options, Table, TableError};
-use crate::store::{Attempt, Breakdown, DeliveryReport, NotReached, OtherChannel, WhoTold, Whom};
+use crate::store::{
+    Attempt, Breakdown, CameBack, DeliveryReport, NotReached, OtherChannel, StoredCampaign, WhoTold, Whom,
+};
 
 /// Persons read from the store at a time.
 const PAGE: u32 = 1_000;
@@ -44,6 +47,7 @@ pub struct Report {
     pub status: Status,
     #[serde(flatten)]
     pub groups: Breakdown,
+    pub came_back: CameBack,
 }
 
 /// How far a campaign has got.
@@ -52,17 +56,8 @@ pub struct Report {
 /// No such campaign, or the store fails.
 pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError> {
     let (stored, _) = get(office, id).await?;
-    let line = check::line(office, &stored).await?;
-    Ok(Status {
-        id,
-        breach: stored.breach,
-        state: stored.state,
-        coverage: line.coverage,
-        started_at: stored.started_at,
-        ended_at: stored.ended_at,
-        follows: stored.follows,
-        daemon: office.daemon_runs(),
-    })
+    let (rows, tally, told) = office.store.counted(id).await?;
+    Ok(status_of(office, stored, Coverage::of(&rows, &tally, &told)))
 }
 
 /// How far it has got, by language, country, domain and reason.
@@ -70,10 +65,27 @@ pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError
 /// # Errors
 /// As [`status`].
 pub async fn report(office: &Office, id: CampaignId) -> Result<Report, DeskError> {
+    let (stored, _) = get(office, id).await?;
+    let account = office.store.account(id).await?;
+    let coverage = Coverage::of(&account.rows, &account.tally, &account.told);
     Ok(Report {
-        status: status(office, id).await?,
-        groups: office.store.breakdown(id).await?,
+        status: status_of(office, stored, coverage),
+        groups: account.groups,
+        came_back: account.came_back,
     })
+}
+
+fn status_of(office: &Office, stored: StoredCampaign, coverage: Coverage) -> Status {
+    Status {
+        id: stored.id,
+        breach: stored.breach,
+        state: stored.state,
+        coverage,
+        started_at: stored.started_at,
+        ended_at: stored.ended_at,
+        follows: stored.follows,
+        daemon: office.daemon_runs(),
+    }
 }
 
 /// What is known about one person's message.
@@ -89,10 +101,22 @@ pub struct Found {
     pub informed: bool,
     pub possibly_twice: bool,
     pub attempts: Vec<Attempt>,
-    /// What came back later.
+    /// What mail servers reported later.
     pub reports: Vec<DeliveryReport>,
+    /// What else came back, oldest first.
+    pub mails: Vec<CameMail>,
     /// Told by this channel, then.
     pub told_otherwise: Option<(OtherChannel, Time)>,
+}
+
+/// A mail about one person's message that is no report of a mail server.
+#[derive(Debug, Clone, Serialize)]
+pub struct CameMail {
+    pub mail: MailId,
+    pub at: Time,
+    pub kind: ReceiptKind,
+    /// Whether it waits for a person.
+    pub in_tray: bool,
 }
 
 /// Whether whoever reads this address was told, in any campaign, oldest first.
@@ -110,13 +134,28 @@ pub async fn find(office: &Office, address: &str) -> Result<Vec<Found>, DeskErro
             delivery.state,
             DeliveryState::Handed { .. } | DeliveryState::Confirmed { .. }
         );
+        let reports = office.store.list_reports(person.delivery).await?;
+        let mails = office.store.list_mails_about(person.delivery).await?;
+        let mails = mails
+            .into_iter()
+            .filter(|mail| reports.iter().all(|report| report.mail != mail.id))
+            .filter_map(|mail| {
+                Some(CameMail {
+                    mail: mail.id,
+                    at: mail.received_at,
+                    kind: mail.understanding?.kind,
+                    in_tray: mail.in_tray,
+                })
+            })
+            .collect();
         all.push(Found {
             campaign: person.campaign,
             breach: stored.breach,
             delivery: person.delivery,
             informed: handed || told_otherwise.is_some(),
             possibly_twice: delivery.possibly_twice,
-            reports: office.store.list_reports(person.delivery).await?,
+            reports,
+            mails,
             attempts: delivery.attempts,
             state: delivery.state,
             told_otherwise,
