@@ -2,7 +2,7 @@
 
 mod look;
 mod report;
-mod run;
+pub(super) mod run;
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, IsTerminal, Write};

@@ -293,9 +293,9 @@ async fn carry(office: &Office, context: &Context, id: CampaignId, courier: Arc<
 }
 
 /// How far a run is, on a terminal; nothing elsewhere.
-struct Bar(Option<ProgressBar>);
+pub struct Bar(Option<ProgressBar>);
 impl Bar {
-    fn new(context: &Context, status: &Status) -> Self {
+    pub fn new(context: &Context, status: &Status) -> Self {
         if context.out.json || !std::io::stderr().is_terminal() {
             return Self(None);
         }
@@ -311,7 +311,7 @@ impl Bar {
     fn is_shown(&self) -> bool {
         self.0.is_some()
     }
-    fn shows(&self, status: &Status) {
+    pub fn shows(&self, status: &Status) {
         if let Some(bar) = &self.0 {
             let coverage = &status.coverage;
             bar.set_position(coverage.total - coverage.pending);
@@ -321,7 +321,7 @@ impl Bar {
             ));
         }
     }
-    fn ends(&self) {
+    pub fn ends(&self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }
