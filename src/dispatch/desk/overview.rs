@@ -15,6 +15,7 @@ use super::alert::{self, AlertView};
 use super::breach::{self, BreachView, Clock};
 use super::conversation::{self, InquiryView, TrayLine};
 use super::notice::{self, NoticeView};
+use crate::dispatch::campaign::check::Coverage;
 use crate::dispatch::office::Office;
 
 /// The state of the house.
@@ -59,6 +60,8 @@ pub struct CampaignLine {
     pub state: String,
     #[serde(flatten)]
     pub tally: Tally,
+    /// As in the campaign's report: rows that cannot be used and persons told by post or telephone are in it.
+    pub coverage: Coverage,
 }
 /// One thing a person should do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -116,11 +119,12 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     }
     let mut campaigns = Vec::new();
     for campaign in office.store.list_campaigns().await? {
-        let tally = office.store.tally(campaign.id).await?;
+        let (counts, tally, told) = office.store.counted(campaign.id).await?;
         campaigns.push(CampaignLine {
             id: campaign.id,
             breach: campaign.breach,
             state: campaign.state.name().to_owned(),
+            coverage: Coverage::of(&counts, &tally, &told),
             tally,
         });
     }
