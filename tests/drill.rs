@@ -104,9 +104,24 @@ fn a_home_that_was_kept_can_be_looked_at() {
             "{address}"
         );
     }
+    // As a person reads it.
+    let shown = |line: &[&str]| without_home(&[line, &["--home", kept]].concat());
+    shown(&["status"]).says(&["settling  9 informed, 0 pending, 0 in doubt, 3 unreached"]);
+    shown(&["campaign", "report", "cmp_1"]).says(&[
+        "the address has a space",
+        "their server knows no such address",
+        "their mailbox is closed",
+    ]);
+    shown(&["campaign", "find", "cut-off-1@post.example"]).says(&["the relay closed the connection", "twice"]);
+    shown(&["campaign", "find", "returned-7@office.example"]).says(&[")  550 5.2.1 the mailbox is closed"]);
+    shown(&["campaign", "check", "cmp_1"]).says(&["1 get one message in lb, fr, de, pt, en, nl"]);
     let checked = at(&["campaign", "check", "cmp_1"]).json();
     assert_eq!((&checked["rows"], &checked["duplicates"]), (&13.into(), &1.into()));
     assert_eq!(checked["flags"]["certificate"], 1);
+    assert_eq!(
+        (&checked["in_fallback_language"], &checked["flags"]["formula"]),
+        (&0.into(), &Value::Null)
+    );
 
     assert_eq!(at(&["journal", "verify"]).exits(0).json()["intact"], true);
     without_home(&["drill", "--keep", kept])

@@ -295,7 +295,7 @@ impl Stage<'_> {
         self.say(
             "mailbox",
             &format!(
-                "{known} known by the token in that address; {} moved from informed to unreached",
+                "{known} of {count} known by the token in that address: {} moved from informed to unreached",
                 plural(count, "person")
             ),
         );
@@ -336,7 +336,7 @@ impl Stage<'_> {
         if coverage.unreached > 0 {
             let reasons = report.groups.reasons.iter();
             let reasons: Vec<_> = reasons
-                .map(|(why, n)| format!("{n} {}", why.replace('_', " ")))
+                .map(|(why, n)| format!("{n} ({})", campaign::why_unreached(why)))
                 .collect();
             self.say("report", &format!("unreached: {}", reasons.join(", ")));
         }

@@ -13,7 +13,7 @@ use crate::dispatch::desk::campaign::{self, Found, RecordError, Report, Status, 
 use crate::dispatch::office::Office;
 use crate::model::campaign::CampaignState;
 use crate::model::id::CampaignId;
-use crate::store::{NotReached, OtherChannel, Reached};
+use crate::store::{DeliveryReport, NotReached, OtherChannel, Reached};
 
 /// An XLSX sheet has no more rows than this.
 const MOST_SHEET_ROWS: u64 = 1_048_575;
@@ -196,7 +196,7 @@ fn whole(report: &Report) -> String {
         let rows = groups
             .reasons
             .iter()
-            .map(|(reason, n)| vec![format!("  {}", reason.replace('_', " ")), n.to_string()]);
+            .map(|(reason, n)| vec![format!("  {n}"), campaign::why_unreached(reason).to_owned()]);
         text.push_str(&table(&rows.collect::<Vec<_>>()));
         let id = report.status.id;
         text.push_str(&format!(
@@ -232,13 +232,11 @@ fn told(address: &str, found: &[Found]) -> String {
             ));
         }
         for report in &person.reports {
-            let said = [report.status.as_deref(), report.diagnostic.as_deref()];
-            let said: Vec<&str> = said.into_iter().flatten().collect();
             text.push_str(&format!(
                 "  {}  came back ({})  {}\n",
                 report.at.format("%Y-%m-%d %H:%M:%S UTC"),
                 report.mail,
-                said.join(" ")
+                said_in(report)
             ));
         }
         if let Some((channel, at)) = &person.told_otherwise {
@@ -253,6 +251,13 @@ fn told(address: &str, found: &[Found]) -> String {
         }
     }
     text
+}
+
+/// The other server's words; most repeat the status in them.
+fn said_in(report: &DeliveryReport) -> String {
+    let (status, words) = (report.status.as_deref(), report.diagnostic.as_deref());
+    let status = status.filter(|status| !words.is_some_and(|words| words.contains(status)));
+    status.into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
 async fn unreached(

@@ -12,7 +12,7 @@ use crate::model::Time;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId};
-use crate::model::recipient::{Columns, ColumnsError, Meaning, PersonKey, formula_safe};
+use crate::model::recipient::{Columns, ColumnsError, Meaning, PersonKey, Reason, formula_safe};
 use crate::reading::table::{Options, Table, TableError};
 use crate::store::{Attempt, Breakdown, DeliveryReport, NotReached, OtherChannel, WhoTold, Whom};
 
@@ -74,6 +74,27 @@ pub async fn report(office: &Office, id: CampaignId) -> Result<Report, DeskError
         status: status(office, id).await?,
         groups: office.store.breakdown(id).await?,
     })
+}
+
+/// A reason of the report, in words for a person.
+pub fn why_unreached(reason: &str) -> &str {
+    if let Ok(flaw) = reason.parse::<Reason>() {
+        return flaw.text();
+    }
+    match reason {
+        "address_unknown" => "their server knows no such address",
+        "mailbox_disabled" => "their mailbox is closed",
+        "mailbox_full" => "their mailbox is full",
+        "too_large" => "their server does not take a message of this size",
+        "refused_by_policy" => "their server refused it by its own rules",
+        "not_reachable" => "their server could not be reached",
+        "returned" => "it came back, for a reason that is not known",
+        "refused" => "their server refused it, for a reason that is not known",
+        "no_answer" => "their server gave no answer until the end",
+        "not_prepared" => "their message could not be made",
+        "cancelled" => "the campaign was called off before their turn",
+        other => other,
+    }
 }
 
 /// What is known about one person's message.
@@ -283,4 +304,27 @@ fn who(file: &Path) -> Result<Vec<(u64, Option<WhoTold>)>, RecordError> {
         found.push((row.number, who.or_else(|| cell(address).map(WhoTold::Address))));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::delivery::{Fault, FaultCause, SmtpStep};
+
+    #[test]
+    fn each_reason_has_words() {
+        let fault = |step, cause| Fault { step, cause }.reason();
+        let bounced = |status: &str| fault(SmtpStep::FinalDot, FaultCause::Bounce(format!("{status} words")));
+        let statuses = ["5.1.1", "5.2.1", "5.2.2", "5.2.3", "5.7.1", "5.4.7", "5.0.0"];
+        let mut reasons: Vec<&str> = statuses.map(bounced).to_vec();
+        let broken = FaultCause::Network("broken".to_owned());
+        reasons.push(fault(SmtpStep::Rcpt, broken.clone()));
+        reasons.push(fault(SmtpStep::Prepare, broken));
+        reasons.extend(["refused", "cancelled"]);
+        reasons.extend(Reason::ALL.iter().map(|reason| reason.word()));
+        for reason in reasons {
+            let words = why_unreached(reason);
+            assert!(words.contains(' ') && !words.contains('_'), "{reason}: {words}");
+        }
+    }
 }
