@@ -10,8 +10,9 @@ use crate::dispatch::campaign::import::{self, ImportRequest, Target};
 use crate::dispatch::desk::DeskError;
 use crate::dispatch::desk::campaign::{self, Report, Status, Whose};
 use crate::message::template::Severity;
+use crate::message::token::Named;
 use crate::model::campaign::CampaignState;
-use crate::model::id::{BreachId, CampaignId};
+use crate::model::id::{BreachId, CampaignId, DeliveryId};
 use crate::model::receipt::Mark;
 
 use super::letters::{self, Letters};
@@ -37,8 +38,10 @@ impl Stage<'_> {
         self.agree(id, &people).await?;
         self.send(id, &people).await?;
         let letters = self.open_letters(&people, wording).await?;
+        self.later(&people, &letters).await?;
+        self.cut_off(&people, &letters).await?;
         self.compare_letters(&people, &letters).await?;
-        self.return_some(id, &people).await?;
+        self.return_some(id, &people, &letters).await?;
         self.account(id, &people, &letters).await
     }
 
@@ -158,8 +161,6 @@ impl Stage<'_> {
             line.push_str(&format!(" and refused {refused} (no such user)"));
         }
         self.say("campaign", &line);
-        self.later(people).await?;
-        self.cut_off(people).await?;
         campaign::settle_if_done(&self.office, id).await?;
         let settling = campaign::status(&self.office, id).await?;
         self.check(
@@ -170,11 +171,11 @@ impl Stage<'_> {
     }
 
     /// Who was put off was tried again, and only then counted as informed.
-    async fn later(&mut self, people: &People) -> anyhow::Result<()> {
+    async fn later(&mut self, people: &People, letters: &Letters) -> anyhow::Result<()> {
         let (mut put_off, mut as_planned) = (0, 0);
         for person in people.of(Fate::Later) {
             put_off += 1;
-            as_planned += u64::from(self.outcomes(person).await? == ["deferred", "accepted"]);
+            as_planned += u64::from(self.outcomes(person, letters).await? == ["deferred", "accepted"]);
         }
         if put_off > 0 {
             self.say(
@@ -187,9 +188,9 @@ impl Stage<'_> {
     }
 
     /// Whose message may or may not have been taken was written to again, and is marked for ever.
-    async fn cut_off(&mut self, people: &People) -> anyhow::Result<()> {
+    async fn cut_off(&mut self, people: &People, letters: &Letters) -> anyhow::Result<()> {
         for person in people.of(Fate::CutOff) {
-            let was_in_doubt = self.outcomes(person).await? == ["in_doubt", "accepted"];
+            let was_in_doubt = self.outcomes(person, letters).await? == ["in_doubt", "accepted"];
             if was_in_doubt {
                 self.say(
                     "campaign",
@@ -203,10 +204,22 @@ impl Stage<'_> {
     }
 
     /// What the ledger has of this person's attempts.
-    async fn outcomes(&self, person: &Person) -> anyhow::Result<Vec<String>> {
-        let found = campaign::find(&self.office, &person.address).await?;
-        let attempts = found.into_iter().flat_map(|found| found.attempts);
+    async fn outcomes(&self, person: &Person, letters: &Letters) -> anyhow::Result<Vec<String>> {
+        let Some(id) = self.delivery_of(&person.address, letters) else {
+            return Ok(Vec::new());
+        };
+        let delivery = self.office.store.find_delivery(id).await?;
+        let attempts = delivery.into_iter().flat_map(|delivery| delivery.attempts);
         Ok(attempts.map(|attempt| attempt.outcome).collect())
+    }
+
+    /// The row of the ledger that the message in this person's mailbox names.
+    fn delivery_of(&self, address: &str, letters: &Letters) -> Option<DeliveryId> {
+        let message_id = letters.came.get(address)?.first()?;
+        match self.office.tokens.read_message_id(message_id)? {
+            Named::Delivery(id) => Some(id),
+            Named::Notice(_) => None,
+        }
     }
 
     async fn open_letters(&mut self, people: &Arc<People>, wording: Wording) -> anyhow::Result<Letters> {
@@ -258,7 +271,7 @@ impl Stage<'_> {
     }
 
     /// Days later, some messages come back: to the return path that names their person.
-    async fn return_some(&mut self, id: CampaignId, people: &People) -> anyhow::Result<()> {
+    async fn return_some(&mut self, id: CampaignId, people: &People, letters: &Letters) -> anyhow::Result<()> {
         let returned: HashSet<&str> = people
             .of(Fate::Returned)
             .map(|person| person.address.as_str())
@@ -290,7 +303,7 @@ impl Stage<'_> {
             .await?;
         let mut known = 0;
         for address in returned {
-            known += u64::from(self.is_known_by_return_path(address).await?);
+            known += u64::from(self.is_known_by_return_path(address, letters).await?);
         }
         self.say(
             "mailbox",
@@ -306,9 +319,11 @@ impl Stage<'_> {
         Ok(())
     }
 
-    async fn is_known_by_return_path(&self, address: &str) -> anyhow::Result<bool> {
-        let found = campaign::find(&self.office, address).await?;
-        for report in found.iter().flat_map(|found| &found.reports) {
+    async fn is_known_by_return_path(&self, address: &str, letters: &Letters) -> anyhow::Result<bool> {
+        let Some(id) = self.delivery_of(address, letters) else {
+            return Ok(false);
+        };
+        for report in self.office.store.list_reports(id).await? {
             let mail = self.office.store.find_mail(report.mail).await?;
             let mark = mail.and_then(|mail| mail.understanding?.matched_by);
             if mark == Some(Mark::ReturnPath) {
