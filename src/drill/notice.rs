@@ -9,9 +9,10 @@ use crate::model::breach::{Count, Record};
 use crate::model::id::{BreachId, Reference};
 use crate::model::notice::NoticeState;
 
-use super::authority::{self, Authority};
+use super::authority::{self, Authority, Reading};
 use super::people::People;
 use super::play::{LOOK_EVERY, MARKERS, NoticeCount, PATIENCE, Stage, contains_folded, leaks};
+use super::receiver::TakenMail;
 use super::stage;
 
 impl Stage<'_> {
@@ -100,19 +101,23 @@ impl Stage<'_> {
             "the notice was deferred once and then accepted",
             handed.attempts.len() == 2,
         );
-        let Some(mail) = self
-            .mails_to(|address| address == authority::ADDRESS)
-            .into_iter()
-            .next()
-        else {
-            self.check("the notice reached the authority's server", false);
-            return Ok(NoticeCount {
-                sent: 1,
-                acknowledged: 0,
-            });
+        let mails = self.mails_to(|address| address == authority::ADDRESS);
+        self.check("the notice reached the authority's server", !mails.is_empty());
+        let mut count = NoticeCount {
+            sent: 1,
+            acknowledged: 0,
         };
-        let now = self.office.now();
-        let reading = authority.read(&mail.bytes, now)?;
+        if let Some(mail) = mails.first() {
+            let reading = self.read(mail, authority).await?;
+            self.answer(&reference, &reading, authority).await?;
+            count.acknowledged = 1;
+        }
+        Ok(count)
+    }
+
+    /// The authority opens what it got.
+    async fn read(&mut self, mail: &TakenMail, authority: &Authority) -> anyhow::Result<Reading> {
+        let reading = authority.read(&mail.bytes, self.office.now())?;
         self.say(
             "authority",
             &format!(
@@ -136,7 +141,17 @@ impl Stage<'_> {
             "nothing of the breach stands in clear text in the mail",
             !leaks(&mail.bytes),
         );
-        let (number, answer) = authority.acknowledge(&reading, now)?;
+        Ok(reading)
+    }
+
+    /// The authority acknowledges, and its answer is found in our mailbox.
+    async fn answer(
+        &mut self,
+        reference: &Reference,
+        reading: &Reading,
+        authority: &mut Authority,
+    ) -> anyhow::Result<()> {
+        let (number, answer) = authority.acknowledge(reading, self.office.now())?;
         stage::deliver(&self.root, "1.drill-acknowledgement", &answer)?;
         self.say(
             "authority",
@@ -146,7 +161,7 @@ impl Stage<'_> {
             .until(
                 "the acknowledgement is matched",
                 PATIENCE,
-                &reference,
+                reference,
                 NoticeState::Acknowledged,
             )
             .await?;
@@ -163,10 +178,7 @@ impl Stage<'_> {
             |ack| matches!(&ack.proof, crate::model::proof::Proof::Signed { by, .. } if by == authority.fingerprint()),
         );
         self.check("its proof is the authority's signature", signed);
-        Ok(NoticeCount {
-            sent: 1,
-            acknowledged: u64::from(acknowledged.state == NoticeState::Acknowledged),
-        })
+        Ok(())
     }
 
     async fn until(
