@@ -102,14 +102,14 @@ fn human(overview: &Overview) -> String {
             .campaigns
             .iter()
             .map(|campaign| {
-                let persons = &campaign.coverage;
+                let coverage = &campaign.coverage;
                 vec![
                     format!("  {}", campaign.id),
                     campaign.breach.to_string(),
                     campaign.state.clone(),
                     format!(
                         "{} informed, {} pending, {} in doubt, {} unreached",
-                        persons.informed, persons.pending, persons.in_doubt, persons.unreached
+                        coverage.informed, coverage.pending, coverage.in_doubt, coverage.unreached
                     ),
                 ]
             })

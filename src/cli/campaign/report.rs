@@ -14,7 +14,7 @@ use crate::dispatch::office::Office;
 use crate::model::campaign::CampaignState;
 use crate::model::id::CampaignId;
 use crate::model::receipt::ReportAction;
-use crate::store::{CameBack, NotReached, OtherChannel, Reached};
+use crate::store::{CameBack, DeliveryReport, NotReached, OtherChannel, Reached};
 
 /// An XLSX sheet has no more rows than this.
 const MOST_SHEET_ROWS: u64 = 1_048_575;
@@ -198,7 +198,7 @@ fn whole(report: &Report) -> String {
         let rows = groups
             .reasons
             .iter()
-            .map(|(reason, n)| vec![format!("  {}", reason.replace('_', " ")), n.to_string()]);
+            .map(|(reason, n)| vec![format!("  {n}"), campaign::why_unreached(reason).to_owned()]);
         text.push_str(&table(&rows.collect::<Vec<_>>()));
         let id = report.status.id;
         text.push_str(&format!(
@@ -264,14 +264,12 @@ fn told(address: &str, found: &[Found]) -> String {
             ));
         }
         for report in &person.reports {
-            let said = [report.status.as_deref(), report.diagnostic.as_deref()];
-            let said: Vec<&str> = said.into_iter().flatten().collect();
             text.push_str(&format!(
                 "  {}  {} ({})  {}\n",
                 report.at.format("%Y-%m-%d %H:%M:%S UTC"),
                 reported(report.action),
                 report.mail,
-                said.join(" ")
+                said_in(report)
             ));
         }
         for came in &person.mails {
@@ -295,6 +293,13 @@ fn told(address: &str, found: &[Found]) -> String {
         }
     }
     text
+}
+
+/// The other server's words; most repeat the status in them.
+fn said_in(report: &DeliveryReport) -> String {
+    let (status, words) = (report.status.as_deref(), report.diagnostic.as_deref());
+    let status = status.filter(|status| !words.is_some_and(|words| words.contains(status)));
+    status.into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
 async fn unreached(

@@ -13,7 +13,7 @@ use crate::model::campaign::CampaignState;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId, MailId};
 use crate::model::receipt::ReceiptKind;
-use crate::model::recipient::{Columns, ColumnsError, Meaning, PersonKey, formula_safe};
+use crate::model::recipient::{Columns, ColumnsError, Meaning, PersonKey, Reason, formula_safe};
 use crate::reading::table::{Options, Table, TableError};
 use crate::store::{
     Attempt, Breakdown, CameBack, DeliveryReport, NotReached, OtherChannel, StoredCampaign, WhoTold, Whom,
@@ -85,6 +85,27 @@ fn status_of(office: &Office, stored: StoredCampaign, coverage: Coverage) -> Sta
         ended_at: stored.ended_at,
         follows: stored.follows,
         daemon: office.daemon_runs(),
+    }
+}
+
+/// A reason of the report, in words for a person.
+pub fn why_unreached(reason: &str) -> &str {
+    if let Ok(flaw) = reason.parse::<Reason>() {
+        return flaw.text();
+    }
+    match reason {
+        "address_unknown" => "their server knows no such address",
+        "mailbox_disabled" => "their mailbox is closed",
+        "mailbox_full" => "their mailbox is full",
+        "too_large" => "their server does not take a message of this size",
+        "refused_by_policy" => "their server refused it by its own rules",
+        "not_reachable" => "their server could not be reached",
+        "returned" => "it came back, for a reason that is not known",
+        "refused" => "their server refused it, for a reason that is not known",
+        "no_answer" => "their server gave no answer until the end",
+        "not_prepared" => "their message could not be made",
+        "cancelled" => "the campaign was called off before their turn",
+        other => other,
     }
 }
 
@@ -322,4 +343,27 @@ fn who(file: &Path) -> Result<Vec<(u64, Option<WhoTold>)>, RecordError> {
         found.push((row.number, who.or_else(|| cell(address).map(WhoTold::Address))));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::delivery::{Fault, FaultCause, SmtpStep};
+
+    #[test]
+    fn each_reason_has_words() {
+        let fault = |step, cause| Fault { step, cause }.reason();
+        let bounced = |status: &str| fault(SmtpStep::FinalDot, FaultCause::Bounce(format!("{status} words")));
+        let statuses = ["5.1.1", "5.2.1", "5.2.2", "5.2.3", "5.7.1", "5.4.7", "5.0.0"];
+        let mut reasons: Vec<&str> = statuses.map(bounced).to_vec();
+        let broken = FaultCause::Network("broken".to_owned());
+        reasons.push(fault(SmtpStep::Rcpt, broken.clone()));
+        reasons.push(fault(SmtpStep::Prepare, broken));
+        reasons.extend(["refused", "cancelled"]);
+        reasons.extend(Reason::ALL.iter().map(|reason| reason.word()));
+        for reason in reasons {
+            let words = why_unreached(reason);
+            assert!(words.contains(' ') && !words.contains('_'), "{reason}: {words}");
+        }
+    }
 }
