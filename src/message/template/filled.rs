@@ -38,14 +38,16 @@ impl Filled {
         for (i, (labels, _)) in parts.iter().enumerate() {
             let number = (i + 1).to_string();
             let line = fill(&labels.stacked.follows, &[("n", &number)]);
-            marked.push_str(&format!("- {line}\n"));
+            marked.push_str(&format!("{}{}\n- {line}\n", layout::LANGUAGE, labels.code));
         }
         for (i, (labels, part)) in parts.iter().enumerate() {
             let heading = layout::HEADING;
             marked.push_str(&format!(
-                "\n{heading} {}. {}\n\n{}\n",
+                "\n{}{}\n{heading} {}. {}\n\n{}\n",
+                layout::LANGUAGE,
+                labels.code,
                 i + 1,
-                labels.language,
+                capital(&labels.language),
                 part.marked
             ));
         }
@@ -70,4 +72,11 @@ impl Filled {
     pub fn html(&self) -> String {
         html::page(&self.subject, &self.language, &self.marked)
     }
+}
+
+/// As it begins a heading: many languages write their own name small.
+fn capital(name: &str) -> String {
+    let mut rest = name.chars();
+    let first = rest.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(rest).collect()
 }

@@ -9,6 +9,8 @@ const VALUE_COLUMN: usize = 28;
 
 /// Stands for each `#` of a heading.
 pub(super) const HEADING: char = '\u{2}';
+/// Stands at the start of a line, before the code of the language in which all that follows is written.
+pub(super) const LANGUAGE: char = '\u{1c}';
 /// Stands where a value should be and none is known.
 pub(super) const UNKNOWN: char = '\u{1a}';
 /// Stands on a line that is to vanish.
@@ -25,7 +27,7 @@ pub(super) fn lay_out(marked: &str) -> String {
     let mut page = String::with_capacity(marked.len() + marked.len() / 2);
     let mut blank = true;
     for line in marked.lines() {
-        if line.contains(NO_LINE) {
+        if line.contains(NO_LINE) || line.starts_with(LANGUAGE) {
             continue;
         }
         let line = line.trim_end();
@@ -220,6 +222,7 @@ mod tests {
             ),
             ("# no heading", "# no heading\n"),
             ("a\n\u{18}\nb", "a\nb\n"),
+            ("- a\n\u{1c}fr\n- b", "- a\n- b\n"),
             ("Name\u{1f}Anna", "Name                        Anna\n"),
             (
                 "Data\u{1f}names\u{1e}salaries",
