@@ -3,6 +3,7 @@
 pub mod campaign;
 pub mod gpg;
 pub mod relay;
+pub mod screen;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -31,6 +31,8 @@ pub struct Status {
     pub state: CampaignState,
     #[serde(flatten)]
     pub coverage: Coverage,
+    /// Of those pending: put off by a server or the relay, and tried again later.
+    pub deferred: u64,
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub follows: Option<CampaignId>,
@@ -58,6 +60,7 @@ pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError
         breach: stored.breach,
         state: stored.state,
         coverage: line.coverage,
+        deferred: office.store.deferred(id, office.now()).await?,
         started_at: stored.started_at,
         ended_at: stored.ended_at,
         follows: stored.follows,
