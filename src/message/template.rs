@@ -32,9 +32,10 @@ use crate::model::notice::NoticeKind;
 use crate::reading;
 
 pub use self::check::paths;
-pub use self::filled::Filled;
+pub use self::filled::{Block, Filled};
 pub use self::finding::{Finding, Severity};
 pub use self::layout::WIDTH;
+pub(super) use self::layout::may_part;
 pub use self::review::Review;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -337,6 +338,14 @@ impl Letter {
         let more = contact.map(|contact| [&contact.postal, &contact.phone, &contact.email]);
         let more = more.into_iter().flatten().flatten().cloned();
         std::iter::once(name).chain(more).collect()
+    }
+
+    /// A date as it reads in this language.
+    pub fn day(&self, language: &str, day: NaiveDate) -> String {
+        match self.templates.labels(language) {
+            Ok(labels) => labels.date(day),
+            Err(_) => day.to_string(),
+        }
     }
 
     /// What stands in every message and on the official site.

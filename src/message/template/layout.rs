@@ -185,7 +185,7 @@ fn cut(text: &str, most: usize) -> Option<(&str, &str)> {
 
 /// May a line end after `line`, and the next begin with `rest`? French punctuation stays with its word (`délai :`,
 /// `« mot »`), and a number with what it counts (`Art. 33`, `point b)`).
-fn may_part(line: &str, rest: &str) -> bool {
+pub(in crate::message) fn may_part(line: &str, rest: &str) -> bool {
     const LEADS: [&str; 10] = [
         "Art.",
         "article",
