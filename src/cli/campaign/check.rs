@@ -152,12 +152,16 @@ pub(super) fn told(check: &CampaignCheck) -> String {
                 "" => format!("not known {persons}"),
                 known => format!("{known} {persons}"),
             });
-        text.push_str(&format!(
-            "\nLanguages: {}; {} get the fallback {}\n",
-            languages.collect::<Vec<_>>().join(", "),
-            check.in_fallback_language,
-            check.fallback_language
+        let mut gets = vec![languages.collect::<Vec<_>>().join(", ")];
+        if check.in_several_languages > 0 {
+            let several = check.several_languages.join(", ");
+            gets.push(format!("{} get one message in {several}", check.in_several_languages));
+        }
+        gets.push(format!(
+            "{} get the fallback {}",
+            check.in_fallback_language, check.fallback_language
         ));
+        text.push_str(&format!("\nLanguages: {}\n", gets.join("; ")));
     }
     if !check.domains.is_empty() {
         let domains = check

@@ -15,7 +15,7 @@ use crate::message::key::OurKey;
 use crate::message::mime::{self, Content, Headers, Mailbox, MimeError};
 use crate::message::seal::{self, SealError};
 use crate::message::template::lint::{self, Matter};
-use crate::message::template::{Audience, Filled, Finding, TemplateError, Templates};
+use crate::message::template::{Audience, Filled, Finding, Rendered, TemplateError, Templates};
 use crate::message::token::sha256_hex;
 use crate::model::Time;
 use crate::model::breach::{Contact, Record};
@@ -188,13 +188,37 @@ impl Letter {
         Ok(sha256_hex(facts.to_string().as_bytes()))
     }
 
-    /// What the linter says about the message in one language, to a person of whom nothing but that is known.
+    /// What the linter says about a wording, to a person of whom nothing is known but `language`: the code of a
+    /// language, or the empty one of those whose own is not known.
     ///
     /// # Errors
     /// The message cannot be rendered.
     pub fn findings(&self, language: &str) -> Result<Vec<Finding>, LetterError> {
-        let facts = self.facts(language, &Fields::default())?;
-        let said = self.templates.fill_individual(&facts)?.rendered();
+        let nobody = Fields::default();
+        if !self.stacks(language) {
+            let language = self.language_for(language);
+            let facts = self.facts(language, &nobody)?;
+            let said = self.templates.fill_individual(&facts)?.rendered();
+            return Ok(self.judged(&said, &facts, &format!("message/{language}")));
+        }
+        // Each reader reads one part of it, below the subject that all see.
+        let stacked = self.content.wording.stacked.iter();
+        let all = stacked.map(|language| self.facts(language, &nobody));
+        let all = all.collect::<Result<Vec<_>, _>>()?;
+        let subject = self.templates.fill_stacked(&all)?.subject;
+        let mut found = Vec::new();
+        for facts in &all {
+            let said = Rendered {
+                subject: subject.clone(),
+                ..self.templates.fill_individual(facts)?.rendered()
+            };
+            found.extend(self.judged(&said, facts, &format!("message/stacked/{}", facts.language)));
+        }
+        Ok(found)
+    }
+
+    fn judged(&self, said: &Rendered, facts: &PersonFacts, file: &str) -> Vec<Finding> {
+        let language = &facts.language;
         let typed = self.content.wording.texts.get(language).cloned().unwrap_or_default();
         let named = self.content.wording.discreet.is_none();
         let taken = [
@@ -202,24 +226,22 @@ impl Letter {
             ("the consequences", typed.consequences.is_none()),
             ("the measures", typed.measures.is_none()),
         ];
-        let taken: Vec<&'static str> = taken
-            .into_iter()
-            .filter(|(_, taken)| *taken && named)
-            .map(|(part, _)| part)
-            .collect();
-        let written_in = self
-            .content
-            .record
-            .language
-            .clone()
-            .filter(|written| written != language);
+        let taken = taken.into_iter().filter(|(_, taken)| *taken && named);
+        let taken: Vec<&'static str> = taken.map(|(part, _)| part).collect();
+        let written_in = self.content.record.language.clone();
         let matter = Matter {
             risk: self.content.record.risk.level,
             foreign: written_in
-                .filter(|_| !taken.is_empty())
+                .filter(|written| written != language && !taken.is_empty())
                 .map(|language| (taken, language)),
+            is_real: true,
         };
-        Ok(lint::lint(&said, &facts, &matter, &format!("message/{language}")))
+        lint::lint(said, facts, &matter, file)
+    }
+
+    /// Whether somebody of this language gets one message in several.
+    pub fn stacks(&self, language: &str) -> bool {
+        language.is_empty() && !self.content.wording.stacked.is_empty()
     }
 
     /// The notice to everybody (GDPR Art. 34(3)(c)).
@@ -354,9 +376,13 @@ impl Letter {
     }
 
     fn fill_for(&self, language: &str, fields: &Fields) -> Result<Filled, LetterError> {
-        let wording = &self.content.wording;
-        if language.is_empty() && !wording.stacked.is_empty() {
-            let each = wording.stacked.iter().map(|language| self.facts(language, fields));
+        if self.stacks(language) {
+            let each = self
+                .content
+                .wording
+                .stacked
+                .iter()
+                .map(|language| self.facts(language, fields));
             return Ok(self.templates.fill_stacked(&each.collect::<Result<Vec<_>, _>>()?)?);
         }
         let language = self.language_for(language);

@@ -140,7 +140,7 @@ impl Flags {
         (
             Flags::NO_LANGUAGE,
             "no_language",
-            "without a language: they get the fallback language",
+            "without a language: they get the fallback language, or one message in several (`stacked`)",
         ),
         (
             Flags::UNKNOWN_LANGUAGE,

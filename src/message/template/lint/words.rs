@@ -1,5 +1,5 @@
 //! The words by which a linter knows what a sentence does, in each language that messages are written in. Lower case, with
-//! straight apostrophes; a word that ends with `*` may go on. Knows nothing of sentences.
+//! straight apostrophes; a word that ends with `*` may go on, one that starts with it may have begun before. Knows nothing of sentences.
 
 /// What to look for in one language.
 pub(super) struct Words {
@@ -21,6 +21,10 @@ pub(super) struct Words {
     pub clicks: &'static [&'static str],
     /// A sentence with one of these says no.
     pub negations: &'static [&'static str],
+    /// Ourselves; what we do or did within some hours is no haste.
+    pub us: &'static [&'static str],
+    /// The reader.
+    pub reader: &'static [&'static str],
 }
 
 /// The words of a language, if there are any.
@@ -82,6 +86,15 @@ static ENGLISH: Words = Words {
         "your data is safe",
         "your data was never at risk",
         "merely a precaution",
+        "do not worry",
+        "don't worry",
+        "no need to worry",
+        "do not have to worry",
+        "no danger",
+        "no impact on you",
+        "low risk",
+        "minimal risk",
+        "harmless",
     ],
     urgent: &[
         "urgent*",
@@ -94,7 +107,7 @@ static ENGLISH: Words = Words {
         "will be closed",
         "will be blocked",
         "will be suspended",
-        "legal action",
+        "legal action against you",
     ],
     secrets: &[
         "password*",
@@ -118,8 +131,12 @@ static ENGLISH: Words = Words {
         "provide your",
         "provide us",
         "give us your",
-        "log in",
-        "sign in",
+        "please log in",
+        "please sign in",
+        "log in to confirm",
+        "log in to verify",
+        "log in here",
+        "log in and",
         "submit your",
     ],
     clicks: &[
@@ -132,11 +149,16 @@ static ENGLISH: Words = Words {
         "open the attach*",
         "open the attached",
         "download the attach*",
+        "see the attach*",
+        "see attach*",
+        "find attached",
         "scan the qr*",
         "log in at",
         "sign in at",
     ],
     negations: &["not", "never", "no", "none", "don't", "nobody", "without"],
+    us: &["we", "our", "us"],
+    reader: &["you", "your"],
 };
 
 static FRENCH: Words = Words {
@@ -186,6 +208,14 @@ static FRENCH: Words = Words {
         "aucun effet négatif",
         "vos données sont en sécurité",
         "simple précaution",
+        "pas d'inquiétude",
+        "soyez sans inquiétude",
+        "sans danger",
+        "aucun danger",
+        "sans conséquence",
+        "risque faible",
+        "faible risque",
+        "incident mineur",
     ],
     urgent: &[
         "urgent*",
@@ -200,7 +230,8 @@ static FRENCH: Words = Words {
         "sera fermé",
         "sera bloqué",
         "sera suspendu",
-        "poursuites",
+        "poursuites contre vous",
+        "vous poursuivre*",
     ],
     secrets: &[
         "mot de passe",
@@ -236,10 +267,15 @@ static FRENCH: Words = Words {
         "ouvrez la pièce jointe",
         "ouvrez le fichier joint",
         "téléchargez la pièce jointe",
+        "voir la pièce jointe",
+        "voir pièce jointe",
+        "trouverez ci-joint*",
         "scannez le code qr",
         "connectez-vous sur",
     ],
     negations: &["ne", "n'*", "ni", "jamais", "aucun*", "rien", "sans", "pas"],
+    us: &["nous", "notre", "nos"],
+    reader: &["vous", "votre", "vos"],
 };
 
 static GERMAN: Words = Words {
@@ -287,6 +323,12 @@ static GERMAN: Words = Words {
         "keine auswirkungen",
         "ihre daten sind sicher",
         "reine vorsichtsmaßnahme",
+        "keine sorge",
+        "machen sie sich keine sorgen",
+        "geringes risiko",
+        "harmlos*",
+        "unbedenklich*",
+        "unproblematisch*",
     ],
     urgent: &[
         "dringend*",
@@ -298,7 +340,7 @@ static GERMAN: Words = Words {
         "letzte mahnung",
         "wird gesperrt",
         "wird geschlossen",
-        "rechtliche schritte",
+        "rechtliche schritte gegen sie",
     ],
     secrets: &[
         "passwort*",
@@ -337,12 +379,18 @@ static GERMAN: Words = Words {
         "öffnen sie die anlage",
         "öffnen sie die angehängte*",
         "laden sie den anhang",
+        "siehe anhang",
+        "siehe anlage",
+        "finden sie im anhang",
+        "finden sie in der anlage",
         "scannen sie den qr*",
         "loggen sie sich ein",
     ],
     negations: &[
         "nicht", "nichts", "nie", "niemals", "kein*", "weder", "ohne", "niemand*",
     ],
+    us: &["wir", "uns", "unser*"],
+    reader: &["sie", "ihr*"],
 };
 
 static DUTCH: Words = Words {
@@ -389,7 +437,13 @@ static DUTCH: Words = Words {
         "geen negatieve gevolgen",
         "geen gevolgen",
         "uw gegevens zijn veilig",
-        "uit voorzorg",
+        "louter uit voorzorg",
+        "alleen uit voorzorg",
+        "geen paniek",
+        "laag risico",
+        "gering risico",
+        "onschuldig*",
+        "ongevaarlijk*",
     ],
     urgent: &[
         "dringend*",
@@ -401,7 +455,7 @@ static DUTCH: Words = Words {
         "laatste herinnering",
         "wordt geblokkeerd",
         "wordt gesloten",
-        "juridische stappen",
+        "juridische stappen tegen u",
     ],
     secrets: &[
         "wachtwoord*",
@@ -426,19 +480,28 @@ static DUTCH: Words = Words {
         "geef uw",
         "log in",
         "meld u aan",
-        "verstrek*",
+        "verstrek uw",
+        "verstrek ons",
     ],
     clicks: &[
-        "klik*",
+        "klik op",
+        "klik hier",
+        "klik dan",
+        "klikt u",
         "volg de link",
         "volg deze link",
         "gebruik de link",
         "open de bijlage*",
         "download de bijlage*",
+        "zie de bijlage*",
+        "zie bijlage*",
+        "vindt u in de bijlage*",
         "scan de qr*",
         "log in op",
     ],
     negations: &["niet", "niets", "nooit", "geen", "nergens", "noch", "zonder", "niemand"],
+    us: &["wij", "we", "ons", "onze"],
+    reader: &["u", "uw"],
 };
 
 static LUXEMBOURGISH: Words = Words {
@@ -485,6 +548,12 @@ static LUXEMBOURGISH: Words = Words {
         "keng konsequenzen",
         "är donnéeë si sécher",
         "just eng virsiichtsmoossnam",
+        "keng angscht",
+        "keng suergen",
+        "klenge risiko",
+        "geréngt risiko",
+        "harmlos*",
+        "ongeféierlech*",
     ],
     urgent: &[
         "dréngend*",
@@ -494,7 +563,7 @@ static LUXEMBOURGISH: Words = Words {
         "lescht warnung",
         "gëtt gespaart",
         "gëtt zougemaach",
-        "rechtlech schrëtt",
+        "rechtlech schrëtt géint iech",
     ],
     secrets: &[
         "passwuert*",
@@ -527,10 +596,14 @@ static LUXEMBOURGISH: Words = Words {
         "maacht den annexe op",
         "maacht den unhang op",
         "lued den annexe",
+        "kuckt den annexe",
+        "fannt dir am annexe",
         "scannt de qr*",
         "loggt iech",
     ],
     negations: &["net", "näischt", "ni", "kee", "keen", "keng", "weder", "ouni", "keen*"],
+    us: &["mir", "eis", "eise*"],
+    reader: &["dir", "iech", "är*", "äert"],
 };
 
 static PORTUGUESE: Words = Words {
@@ -580,6 +653,12 @@ static PORTUGUESE: Words = Words {
         "sem efeitos negativos",
         "os seus dados estão seguros",
         "mera precaução",
+        "não há perigo",
+        "sem perigo",
+        "risco baixo",
+        "baixo risco",
+        "risco mínimo",
+        "inofensiv*",
     ],
     urgent: &[
         "urgent*",
@@ -591,7 +670,7 @@ static PORTUGUESE: Words = Words {
         "será encerrad*",
         "será bloquead*",
         "será suspens*",
-        "ação judicial",
+        "ação judicial contra si",
     ],
     secrets: &[
         "palavra-passe",
@@ -631,8 +710,13 @@ static PORTUGUESE: Words = Words {
         "abra o anexo",
         "abra o ficheiro",
         "descarregue o anexo",
+        "veja o anexo",
+        "consulte o anexo",
+        "encontra em anexo",
         "digitalize o código qr",
         "inicie sessão em",
     ],
     negations: &["não", "nem", "nunca", "nenhum*", "sem", "nada", "ninguém"],
+    us: &["nós", "nosso*", "nossa*", "*mos"],
+    reader: &["si", "seu*", "sua*", "lhe*"],
 };
