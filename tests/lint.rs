@@ -11,7 +11,11 @@ use breachpost::model::breach::{Record, RiskLevel};
 const LANGUAGES: [&str; 6] = ["de", "en", "fr", "lb", "nl", "pt"];
 
 fn matter(risk: RiskLevel) -> Matter {
-    Matter { risk, foreign: None }
+    Matter {
+        risk,
+        foreign: None,
+        is_real: false,
+    }
 }
 
 fn message(language: &str) -> (Rendered, PersonFacts) {
@@ -113,13 +117,149 @@ fn a_sentence_that_says_no_asks_for_nothing() {
     }
 }
 
+/// What operators truly write about a breach, and what looks like it and must be found.
+#[test]
+fn an_operators_own_words_are_judged_by_what_they_ask() {
+    use RiskLevel::HighRisk;
+    for (language, fine) in [
+        (
+            "en",
+            "An employee clicked on a link in a false e-mail and opened the attachment.",
+        ),
+        ("en", "Someone could log in to your account with your password."),
+        ("en", "We can confirm your card number was in the file."),
+        (
+            "en",
+            "We closed the access within 24 hours and have taken legal action.",
+        ),
+        ("en", "The file customers.csv was on the notebook.It was stolen."),
+        ("fr", "Un employé a cliqué sur un lien et a ouvert la pièce jointe."),
+        (
+            "fr",
+            "Nous avons bloqué l'accès dans les 24 heures et engagé des poursuites.",
+        ),
+        ("fr", "Quelqu'un pourrait se connecter avec votre mot de passe."),
+        ("de", "Ein Mitarbeiter klickte auf einen Link und öffnete den Anhang."),
+        ("de", "Jemand könnte sich mit Ihrem Passwort anmelden."),
+        ("de", "Wir haben den Zugang innerhalb von 24 Stunden gesperrt."),
+        ("nl", "Een medewerker klikte op een link in een valse e-mail."),
+        ("nl", "Uit voorzorg hebben wij alle wachtwoorden gewijzigd."),
+        (
+            "nl",
+            "Het gaat om gegevens die u ons hebt verstrekt, zoals uw inloggegevens.",
+        ),
+        ("lb", "E Mataarbechter huet op e Link geklickt."),
+        ("lb", "Mir hunn den Zougang bannent 24 Stonnen gespaart."),
+        ("pt", "Um funcionário clicou numa ligação e abriu o anexo."),
+        ("pt", "Fechámos o acesso no prazo de 24 horas."),
+        ("pt", "Alguém pode entrar com a sua palavra-passe."),
+    ] {
+        assert_eq!(with(language, fine, HighRisk), Vec::new(), "{language}: {fine}");
+    }
+    for (language, sentence, code) in [
+        ("en", "Please log in to confirm your password.", "phishing.secret"),
+        ("en", "See the attached form.", "phishing.click"),
+        ("en", "Your account will be blocked within 24 hours.", "phishing.haste"),
+        ("en", "The risk for you is a low risk.", "risk.contradicted"),
+        ("fr", "Vous trouverez ci-joint un formulaire.", "phishing.click"),
+        ("fr", "Votre compte sera bloqué sous 48 heures.", "phishing.haste"),
+        ("fr", "C'est un incident mineur.", "risk.contradicted"),
+        ("de", "Das Formular finden Sie im Anhang.", "phishing.click"),
+        ("de", "Ihr Konto wird gesperrt.", "phishing.haste"),
+        ("de", "Die Daten sind unbedenklich.", "risk.contradicted"),
+        ("nl", "Zie de bijlage voor het formulier.", "phishing.click"),
+        ("nl", "Uw rekening wordt geblokkeerd.", "phishing.haste"),
+        ("nl", "Het is een laag risico.", "risk.contradicted"),
+        ("lb", "Kuckt den Annexe.", "phishing.click"),
+        ("lb", "Äre Konto gëtt gespaart.", "phishing.haste"),
+        ("lb", "Et ass harmlos.", "risk.contradicted"),
+        ("pt", "Veja o anexo.", "phishing.click"),
+        ("pt", "A sua conta será bloqueada.", "phishing.haste"),
+        ("pt", "É um risco baixo.", "risk.contradicted"),
+    ] {
+        assert_eq!(
+            codes(&with(language, sentence, HighRisk)),
+            [code],
+            "{language}: {sentence}"
+        );
+    }
+}
+
+#[test]
+fn free_text_in_another_language_is_noticed_even_where_the_record_says_nothing() {
+    let typed = "Die Angreifer konnten die Daten unserer Kunden lesen. Wir haben den Zugang gesperrt.";
+    for language in LANGUAGES {
+        let templates = Templates::load(None).unwrap();
+        let facts = PersonFacts {
+            what_happened: Some(typed.to_owned()),
+            ..sample::person(templates.labels(language).unwrap())
+        };
+        let said = templates.render_individual(&facts).unwrap();
+        let real = Matter {
+            is_real: true,
+            ..matter(RiskLevel::HighRisk)
+        };
+        let found = lint(&said, &facts, &real, "test");
+        let what: Vec<&str> = found
+            .iter()
+            .filter(|f| f.code == "text.foreign")
+            .map(|f| f.problem.as_str())
+            .filter(|problem| problem.starts_with("what happened"))
+            .collect();
+        match language {
+            "de" => assert!(what.is_empty(), "{what:?}"),
+            _ => assert_eq!(
+                what,
+                [format!(
+                    "what happened: the text reads like `de`, in a message in `{language}`"
+                )]
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_name_is_not_judged_by_its_words() {
+    let templates = Templates::load(None).unwrap();
+    for name in ["SPAR BANK LUXEMBOURG", "Free News Health Union"] {
+        let mut facts = sample::person(templates.labels("en").unwrap());
+        facts.controller.name = Some(name.to_owned());
+        let said = templates.render_individual(&facts).unwrap();
+        let found = serious(lint(&said, &facts, &matter(RiskLevel::HighRisk), "test"));
+        assert_eq!(found, Vec::new(), "{name}");
+    }
+}
+
+#[test]
+fn national_numbers_of_six_countries_are_found_as_people_write_them() {
+    for (text, severity) in [
+        ("IBAN DE89 3704 0044 0532 0130 00", Severity::Error),
+        ("IBAN FR14 2004 1010 0505 0001 3M02 606", Severity::Error),
+        ("IBAN BE68 5390 0754 7034", Severity::Error),
+        ("IBAN PT50 0002 0123 1234 5678 9015 4", Severity::Error),
+        ("card 5555 5555 5555 4444", Severity::Error),
+        ("1 85 05 78 006 084 91", Severity::Error),
+        ("86 095 742 719", Severity::Error),
+        ("85.07.30-033.28", Severity::Error),
+        ("00000000 0 ZZ4", Severity::Error),
+        ("1112.22.333", Severity::Warning),
+    ] {
+        let found = with("fr", text, RiskLevel::HighRisk);
+        assert_eq!((codes(&found), found[0].severity), (vec!["leak"], severity), "{text}");
+    }
+}
+
 #[test]
 fn links_placeholders_and_leaked_values() {
     for (text, code) in [
         ("See https://www.exemple.example/news", "link"),
         ("See www.other.example for more.", "link"),
         ("See http://192.0.2.7/x", "link.number"),
+        ("See 192.0.2.7/login", "link.number"),
+        ("See 192.0.2.7:8080 for more.", "link.number"),
+        ("See http://0xC0000207/x", "link.number"),
         ("See https://bit.ly/3abc", "link.short"),
+        ("See www.tinyurl.com/3abc", "link.short"),
         ("See www.xn--exmple-cua.example", "link.disguised"),
         ("Dear [NAME],", "placeholder"),
         ("{{name", "placeholder"),
@@ -164,6 +304,16 @@ fn subjects_must_alert_and_not_tell_too_much() {
             "fr",
             "Exemple S.A. : violation de données et de mots de passe",
             vec!["subject.discloses"],
+        ),
+        (
+            "en",
+            "Important!!!",
+            vec!["subject.vague", "subject.sender", "shouting"],
+        ),
+        (
+            "fr",
+            "Newsletter",
+            vec!["subject.vague", "subject.marketing", "subject.sender"],
         ),
         ("nl", "Exemple S.A.: een datalek betreft uw gegevens", vec![]),
         ("lb", "Exemple S.A.: en Dateleck", vec![]),
@@ -244,6 +394,7 @@ fn a_text_of_the_record_in_another_language_is_an_error() {
     let mixed = Matter {
         risk: RiskLevel::HighRisk,
         foreign: Some((context.parts_of_the_record(), "fr".to_owned())),
+        is_real: true,
     };
     let found = lint(&said, &facts, &mixed, "test");
     assert_eq!((found[0].code, found[0].severity), ("text.foreign", Severity::Error));

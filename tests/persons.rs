@@ -55,6 +55,73 @@ texts:
   de: { what_happened: 'Eine Datei lag offen.', consequences: 'Fremde kennen Ihren Namen.', measures: 'Sie ist weg.' }
 ";
 
+/// What the linter finds of each wording that the campaign sends, errors and warnings only: file and code.
+fn judged(world: &World, campaign: &Value) -> Vec<(String, String)> {
+    let check = world
+        .run(&["campaign", "check", &text(&campaign["id"]), "--json"])
+        .json();
+    let findings = check["findings"].as_array().unwrap().iter();
+    let serious = findings.filter(|finding| finding["severity"] != "note");
+    serious
+        .map(|finding| (text(&finding["file"]), text(&finding["code"])))
+        .collect()
+}
+
+#[test]
+fn what_is_really_sent_is_judged_and_nothing_else() {
+    let world = world();
+    let sound = "what_happened: 'Eine Datei mit den Namen der Kunden lag offen im Netz.', consequences: 'Fremde kennen Ihren Namen.'";
+    let texts = [
+        "discreet: { sender: 'Data protection office', contact: { name: 'The office', phone: '+352 621 999' } }",
+        "stacked: [de, fr]",
+        "texts:",
+        &format!("  de: {{ {sound}, measures: 'Klicken Sie hier, um Ihr Passwort zu bestätigen.' }}"),
+        &format!("  fr: {{ {sound}, measures: 'Nous avons bloqué le compte LU28 0019 4006 4475 0000.' }}"),
+    ]
+    .join("\n");
+    let texts = world.file("texts.yaml", texts.as_bytes());
+    let click = |file: &str| (file.to_owned(), "phishing.click".to_owned());
+    let leak = |file: &str| (file.to_owned(), "leak".to_owned());
+    let foreign = |file: &str| (file.to_owned(), "text.foreign".to_owned());
+
+    // Only persons of unknown language: each part of the one message in several, and no message of one language.
+    let unknown = create(&world, "email,name\na@example.lu,A\n", &["--texts", &texts])
+        .exits(0)
+        .json();
+    assert_eq!(
+        judged(&world, &unknown),
+        [
+            click("message/stacked/de"),
+            leak("message/stacked/fr"),
+            foreign("message/stacked/fr")
+        ]
+    );
+    let said = world.run(&["campaign", "check", &text(&unknown["id"])]).exits(2).stdout;
+    assert!(
+        said.contains("1 get one message in de, fr; 0 get the fallback"),
+        "{said}"
+    );
+
+    // One German person too: what is said of the German message is not said again of its part.
+    let both = "email,name,language\na@example.lu,A,\nb@example.lu,B,de\n";
+    let both = create(&world, both, &["--texts", &texts]).exits(0).json();
+    assert_eq!(
+        judged(&world, &both),
+        [
+            leak("message/stacked/fr"),
+            click("message/de"),
+            foreign("message/stacked/fr"),
+        ]
+    );
+
+    // The discreet wording is judged like the other, in the languages of the list only.
+    let german = "email,name,language\nb@example.lu,B,de\n";
+    let discreet = create(&world, german, &["--discreet", "--texts", &texts])
+        .exits(0)
+        .json();
+    assert_eq!(judged(&world, &discreet), [click("message/de")]);
+}
+
 #[test]
 fn a_campaign_is_worded_as_the_operator_says() {
     let world = world();
@@ -194,6 +261,7 @@ fn who_was_not_reached_gets_a_letter_and_all_are_erased_in_the_end() {
     let list = "email,name,language,street,postcode,city,country\n\
                 nowhere,Noëlle Çelik,fr,1 rue des Œillets,L-1234,Luxembourg,LU\n\
                 nobody,Łukasz Nowak,fr,2 rue Haute,L-1234,Luxembourg,LU\n\
+                noone,محمد علي,fr,2 rue Haute,L-1234,Luxembourg,LU\n\
                 none,Bob Weber,de,,,,DE\n\
                 nix,Jörg Müller,de,Große Straße 4,54290,Trier,DE\n\
                 anna@example.lu,Anna Muster,de,Gasse 3,54290,Trier,DE\n";
@@ -215,7 +283,7 @@ fn who_was_not_reached_gets_a_letter_and_all_are_erased_in_the_end() {
         .collect();
     assert_eq!(
         json!(files),
-        json!([["de", 1], ["fr", 1]]),
+        json!([["de", 1], ["fr", 2]]),
         "each in their own language: {printed}"
     );
     assert_eq!(unprinted, 2, "{printed}");
@@ -246,7 +314,7 @@ fn who_was_not_reached_gets_a_letter_and_all_are_erased_in_the_end() {
     let erased = world.run(&erase).exits(0).json();
     assert_eq!(
         (&erased["persons"], &erased["bad_rows"]),
-        (&json!(1), &json!(4)),
+        (&json!(1), &json!(5)),
         "{erased}"
     );
     assert_eq!(world.json(&["campaign", "list"]), before, "the sums stay");

@@ -539,9 +539,47 @@ fn one_message_in_several_languages() {
             "the whole message in {}",
             facts.language
         );
-        assert!(filled.html().contains(&format!("<h1>{}. ", n + 1)));
+        assert!(
+            filled
+                .html()
+                .contains(&format!("<div lang=\"{}\">\n<h1>{}. ", facts.language, n + 1))
+        );
+    }
+    // Whoever reads one line only knows by then what it is about.
+    let lines: Vec<&str> = rendered.text.split("\n- ").take(3).collect();
+    for (line, fact) in lines
+        .iter()
+        .zip(["violation de données", "Datenschutzverletzung", "data breach"])
+    {
+        assert!(line.contains(fact), "{line}");
     }
     assert!(rendered.subject.chars().count() < 200, "{}", rendered.subject);
+}
+
+/// The first sentence after the salutation says that the reader's own data was breached, in every wording.
+#[test]
+fn the_fact_comes_first() {
+    let templates = Templates::load(None).unwrap();
+    for (language, breach, yours) in [
+        ("de", "Datenschutzverletzung", "Ihre personenbezogenen Daten"),
+        ("en", "data breach", "your personal data"),
+        ("fr", "violation de données", "vos données personnelles"),
+        ("lb", "Dateleck", "är perséinlech donnéeë"),
+        ("nl", "datalek", "uw persoonsgegevens"),
+        ("pt", "violação de dados", "os seus dados pessoais"),
+    ] {
+        let labels = templates.labels(language).unwrap();
+        for facts in [sample::person(labels), sample::discreet(labels)] {
+            let said = templates.render_individual(&facts).unwrap();
+            let text = flat(&said);
+            let (_, after) = text.split_once("Alex Exemple, ").unwrap();
+            let first = after.replace("S.A.", "").to_lowercase();
+            let first = first.split(". ").next().unwrap();
+            for fact in [breach, yours] {
+                assert!(first.contains(&fact.to_lowercase()), "{language}: {first}");
+            }
+        }
+    }
 }
 
 /// The HTML says the same as the text, and loads and links nothing.
@@ -572,6 +610,7 @@ fn html_says_the_same() {
             .replace("&gt;", ">")
             .replace("&quot;", "\"")
             .replace("&#39;", "'")
+            .replace("&nbsp;", " ")
             .replace("&amp;", "&");
         let (mut in_html, mut in_text) = (words(&plain), words(&text));
         // Rows of two columns are in another order where a label is wrapped.

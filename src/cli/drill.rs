@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::Context;
-use super::campaign::run::Bar;
+use super::campaign::{LiveLine, show};
 use super::output::{Exit, Failure};
 use crate::drill::play::{self, Options, Told, Verdict};
 
@@ -29,16 +29,16 @@ pub async fn run(args: DrillArgs, context: &Context) -> Result<Exit, Failure> {
     let out = context.out;
     let begun = context.clock.now();
     let clock = Arc::clone(&context.clock);
-    let mut bar: Option<Bar> = None;
+    let mut line: Option<LiveLine<'_>> = None;
     let mut tell = |told: Told<'_>| match told {
         Told::Line { who, what } if !out.json => {
             let _ = out.text(&format!("{}  {who:9}  {what}\n", play::elapsed(begun, clock.now())));
         }
         Told::Line { .. } => {}
-        Told::Sending(status) => bar.get_or_insert_with(|| Bar::new(context, status)).shows(status),
+        Told::Sending(status) => show(line.get_or_insert_with(|| LiveLine::on(context, "")), status),
         Told::Sent => {
-            if let Some(bar) = bar.take() {
-                bar.ends();
+            if let Some(line) = line.take() {
+                line.ends();
             }
         }
     };

@@ -32,9 +32,10 @@ use crate::model::notice::NoticeKind;
 use crate::reading;
 
 pub use self::check::paths;
-pub use self::filled::Filled;
+pub use self::filled::{Block, Filled};
 pub use self::finding::{Finding, Severity};
 pub use self::layout::WIDTH;
+pub(super) use self::layout::may_part;
 pub use self::review::Review;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
@@ -456,8 +457,26 @@ impl Templates {
             let Ok(labels) = self.labels(language) else { continue };
             findings.extend(self.check_with_sample(key, entry, labels));
         }
+        for language in self.languages(Audience::Individual) {
+            findings.extend(self.check_stacked(language));
+        }
         findings.dedup();
         findings
+    }
+
+    /// What the labels make of a subject in several languages; the texts are those of the single messages.
+    fn check_stacked(&self, language: &str) -> Vec<Finding> {
+        let Ok(labels) = self.labels(language) else {
+            return Vec::new();
+        };
+        let facts = sample::person(labels);
+        let Ok(filled) = self.fill_stacked(&[Arc::new(Shared::new(&facts))], &facts.person) else {
+            return Vec::new();
+        };
+        let file = self.labels.get(language).map_or("", |entry| entry.file.as_str());
+        let judged = lint::lint(&filled.rendered(), &facts, &lint::Matter::sample(), file);
+        let of_labels = |f: &Finding| f.severity > Severity::Note && f.code.starts_with("subject.");
+        judged.into_iter().filter(of_labels).collect()
     }
 
     fn check_with_sample(&self, key: &Key, entry: &Entry<Compiled>, labels: &Labels) -> Vec<Finding> {

@@ -112,4 +112,6 @@ pub trait Campaigns: Send + Sync {
     async fn find_campaign(&self, campaign: CampaignId) -> Result<Option<StoredCampaign>, StoreError>;
     async fn list_campaigns(&self) -> Result<Vec<StoredCampaign>, StoreError>;
     async fn tally(&self, campaign: CampaignId) -> Result<Tally, StoreError>;
+    /// Of the ready ones: those that were put off, and are tried again later than `now`.
+    async fn deferred(&self, campaign: CampaignId, now: Time) -> Result<u64, StoreError>;
 }

@@ -13,8 +13,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 use crate::bed::{
-    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, done, in_doubt, intact, person, put_on_wire,
-    refusal, run_campaign, worker,
+    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, deferred, done, in_doubt, intact, person,
+    put_on_wire, refusal, run_campaign, worker,
 };
 
 pub async fn nobody_is_due_before_the_start(bed: &impl Bed) {
@@ -283,4 +283,24 @@ pub async fn an_account_is_of_one_moment(bed: &impl Bed) {
     }
     work.await.unwrap();
     assert_eq!(store.tally(campaign).await.unwrap().failed, PERSONS as u64);
+}
+
+pub async fn who_was_put_off_is_known(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 3).await;
+    assert_eq!(
+        store.deferred(campaign, at(1)).await.unwrap(),
+        0,
+        "nobody was tried yet"
+    );
+    let sent = put_on_wire(&store, worker(1), at(1)).await;
+    store.step(vec![done(&sent, deferred())], vec![], at(2)).await.unwrap();
+    let sent = put_on_wire(&store, worker(1), at(3)).await;
+    store.step(vec![done(&sent, accepted())], vec![], at(4)).await.unwrap();
+    assert_eq!(store.deferred(campaign, at(4)).await.unwrap(), 1);
+    let due = store.next_due().await.unwrap().unwrap();
+    assert!(due <= at(4), "one was never put off");
+    // Its time has come: it is as ready as the other.
+    assert_eq!(store.deferred(campaign, at(1_000_000)).await.unwrap(), 0);
+    intact(&store).await;
 }

@@ -69,6 +69,7 @@ macro_rules! suite {
             suite!(@ $bed, campaigns:
                 nobody_is_due_before_the_start
                 every_person_is_counted_once
+                who_was_put_off_is_known
                 two_different_persons_agree_to_the_same_content
                 a_pause_stops_what_was_claimed_before_it
                 a_cancellation_ends_what_waits

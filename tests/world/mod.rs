@@ -4,6 +4,7 @@ pub mod campaign;
 pub mod dsn;
 pub mod gpg;
 pub mod relay;
+pub mod screen;
 
 use std::fs;
 use std::io::{Read, Write};

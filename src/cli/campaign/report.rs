@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::{new_file, run::watch};
+use super::create::new_file;
+use super::run::watch;
 use crate::cli::Context;
 use crate::cli::output::{Exit, Failure, table};
 use crate::dispatch::desk::campaign::{self, Found, RecordError, Report, Status, UNREACHED_COLUMNS};

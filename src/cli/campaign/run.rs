@@ -1,14 +1,14 @@
 //! `campaign approve`, `start` and what follows: agreeing, sending, following, stopping.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::progress::LiveLine;
 use super::report::{human, needs_person};
 use crate::cli::Context;
 use crate::cli::ask::Terminal;
@@ -223,7 +223,7 @@ async fn start(
         }
     };
     let started = campaign::start(office, id, at, &context.actor()).await?;
-    match (started, mine) {
+    let interrupted = match (started, mine) {
         (Started::Later, mine) => {
             if mine.is_some() {
                 context
@@ -234,26 +234,25 @@ async fn start(
         }
         (_, Some((courier, _worker))) => carry(office, context, id, courier).await?,
         (_, None) if wait => {
-            let bar = Bar::new(context, &before);
-            loop {
-                let status = campaign::status(office, id).await?;
-                bar.shows(&status);
-                if status.coverage.pending == 0 || status.state != CampaignState::Running {
-                    break;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-            bar.ends();
+            follow(office, context, id, |_| Ok(())).await?;
+            false
         }
-        (_, None) => context.out.note(&format!(
-            "The daemon sends. To follow: breachpost campaign status {id} --watch"
-        )),
-    }
+        (_, None) => {
+            context.out.note(&format!(
+                "The daemon sends. To follow: breachpost campaign status {id} --watch"
+            ));
+            false
+        }
+    };
     let status = campaign::status(office, id).await?;
     context.out.data(&status, || human(&status))?;
     if status.coverage.pending > 0 && !status.daemon && status.state == CampaignState::Running {
+        let why = match interrupted {
+            true => format!("Stopped; {} have not been written to.", status.coverage.pending),
+            false => "Some wait for another try.".to_owned(),
+        };
         context.out.note(&format!(
-            "Some wait for another try. It goes on with: breachpost serve, or: breachpost campaign start {id}"
+            "{why} It goes on with: breachpost serve, or: breachpost campaign start {id}"
         ));
         return Ok(Exit::Person);
     }
@@ -264,76 +263,90 @@ async fn start(
     })
 }
 
-/// Sends what is due in this process, and shows how far it is. Interrupted, it ends what is on the wire.
-async fn carry(office: &Office, context: &Context, id: CampaignId, courier: Arc<Courier>) -> Result<(), Failure> {
-    let bar = Bar::new(context, &campaign::status(office, id).await?);
+/// Sends what is due in this process, and shows how far it is. True if it was interrupted: it has ended what was on the
+/// wire, and given back what it had claimed.
+async fn carry(office: &Office, context: &Context, id: CampaignId, courier: Arc<Courier>) -> Result<bool, Failure> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut line = LiveLine::on(context, "");
+    show(&mut line, &campaign::status(office, id).await?);
     let stop = CancellationToken::new();
     let carrying = courier.run(Scope::UntilIdle, stop.clone());
     tokio::pin!(carrying);
     let result = loop {
         tokio::select! {
             done = &mut carrying => break done,
-            Ok(()) = tokio::signal::ctrl_c() => stop.cancel(),
+            _ = interrupt.recv() => {
+                if stop.is_cancelled() {
+                    line.ends();
+                    return Err(Failure::person(
+                        "stopped at once: what was on the wire is in doubt, and is tried again with a mark",
+                    )
+                    .hint(format!("breachpost campaign start {id}")));
+                }
+                stop.cancel();
+                line.note("Stopping: what is on the wire ends first. Ctrl-C again stops at once.");
+            }
             () = tokio::time::sleep(LOOK) => {
-                if bar.is_shown() {
-                    bar.shows(&campaign::status(office, id).await?);
+                if line.is_shown() {
+                    show(&mut line, &campaign::status(office, id).await?);
                 }
             }
         }
     };
-    bar.ends();
     result?;
+    if line.is_shown() {
+        show(&mut line, &campaign::status(office, id).await?);
+    }
+    line.ends();
     let settled = campaign::settle_if_done(office, id).await?;
     if settled {
         context
             .out
             .note("All have been tried. Late bounces are awaited for some days; then it is finished.");
     }
-    Ok(())
+    Ok(stop.is_cancelled() && !settled)
 }
 
-/// How a bar looks; `{rate}` in whole numbers.
-pub fn bar_style(template: &str) -> ProgressStyle {
-    let style = ProgressStyle::with_template(template).expect("a constant template");
-    style.with_key("rate", |state: &ProgressState, to: &mut dyn std::fmt::Write| {
-        // Nothing is lost where it cannot be drawn.
-        let _ = write!(to, "{:.0} a second", state.per_sec());
-    })
+/// Follows a run that others carry, until all have been tried or somebody does not want to follow any more. `each` is told
+/// of every look.
+async fn follow(
+    office: &Office,
+    context: &Context,
+    id: CampaignId,
+    mut each: impl FnMut(&Status) -> Result<(), Failure>,
+) -> Result<Status, Failure> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut line = LiveLine::on(context, "");
+    loop {
+        let status = campaign::status(office, id).await?;
+        show(&mut line, &status);
+        each(&status)?;
+        if status.coverage.pending == 0 || status.state != CampaignState::Running {
+            line.ends();
+            return Ok(status);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = interrupt.recv() => {
+                line.ends();
+                context.out.note(&format!(
+                    "It goes on without you. To follow it again: breachpost campaign status {id} --watch"
+                ));
+                return Ok(status);
+            }
+        }
+    }
 }
 
-/// How far a run is, on a terminal; nothing elsewhere.
-pub struct Bar(Option<ProgressBar>);
-impl Bar {
-    pub fn new(context: &Context, status: &Status) -> Self {
-        if context.out.json || !std::io::stderr().is_terminal() {
-            return Self(None);
-        }
-        let bar = ProgressBar::new(status.coverage.total);
-        bar.set_style(bar_style(
-            "{bar:30} {human_pos} of {human_len}, {rate}, {eta} left; {msg}",
-        ));
-        bar.set_position(status.coverage.total - status.coverage.pending);
-        bar.reset_eta();
-        Self(Some(bar))
-    }
-    fn is_shown(&self) -> bool {
-        self.0.is_some()
-    }
-    pub fn shows(&self, status: &Status) {
-        if let Some(bar) = &self.0 {
-            let coverage = &status.coverage;
-            bar.set_position(coverage.total - coverage.pending);
-            bar.set_message(format!(
-                "{} informed, {} unreached, {} in doubt",
-                coverage.informed, coverage.unreached, coverage.in_doubt
-            ));
-        }
-    }
-    pub fn ends(&self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
-    }
+pub fn show(line: &mut LiveLine<'_>, status: &Status) {
+    let coverage = &status.coverage;
+    let facts = [
+        (coverage.informed, "informed"),
+        (status.deferred, "deferred"),
+        (coverage.unreached, "unreached"),
+        (coverage.in_doubt, "in doubt"),
+    ];
+    line.shows(coverage.total - coverage.pending, coverage.total, &facts);
 }
 
 /// Follows a run: a line on a terminal's screen, one JSON object for each change elsewhere.
@@ -342,26 +355,21 @@ impl Bar {
 /// The store fails, or standard output cannot be written.
 pub async fn watch(office: &Office, context: &Context, id: CampaignId) -> Result<Exit, Failure> {
     let mut last = None;
-    let bar = Bar::new(context, &campaign::status(office, id).await?);
-    loop {
-        let status = campaign::status(office, id).await?;
-        bar.shows(&status);
+    let status = follow(office, context, id, |status| {
         let now = json!(status);
-        if last.as_ref() != Some(&now) && context.out.json {
-            context.out.line(&status)?;
+        if context.out.json && last.as_ref() != Some(&now) {
+            context.out.line(status)?;
         }
         last = Some(now);
-        if status.state != CampaignState::Running || status.coverage.pending == 0 {
-            bar.ends();
-            if !context.out.json {
-                context.out.data(&status, || human(&status))?;
-            }
-            return Ok(if needs_person(&status) {
-                Exit::Person
-            } else {
-                Exit::Done
-            });
-        }
-        tokio::time::sleep(LOOK).await;
+        Ok(())
+    })
+    .await?;
+    if !context.out.json {
+        context.out.data(&status, || human(&status))?;
     }
+    Ok(if needs_person(&status) {
+        Exit::Person
+    } else {
+        Exit::Done
+    })
 }

@@ -79,8 +79,9 @@ pub struct CampaignCheck {
     pub fallback_language: String,
     /// Persons who get the fallback language: theirs is not known, or there is no message in it.
     pub in_fallback_language: u64,
-    /// What persons get instead whose language is not known: these in one message, where there are any.
-    pub stacked: Vec<String>,
+    /// Persons whose language is not known and who get one message in several, and which these are.
+    pub in_several_languages: u64,
+    pub several_languages: Vec<String>,
     pub countries: BTreeMap<String, u64>,
     /// The domains with the most persons, most first.
     pub domains: Vec<DomainCount>,
@@ -147,22 +148,23 @@ pub async fn check(office: &Office, id: CampaignId) -> Result<CampaignCheck, Off
     let line = line(office, &campaign).await?;
     let content = CampaignContent::read(campaign.content)?;
     let persons = office.store.person_counts(id).await?;
-    let written = office.templates.languages(Audience::Individual);
-    let stacked = content.wording.stacked;
-    let fallback = persons
+    let wording = &content.wording;
+    let written = office.templates.languages_of(Audience::Individual, wording.variant());
+    let unwritten = persons
         .languages
         .iter()
-        .filter(|(language, _)| match language.as_str() {
-            "" => stacked.is_empty(),
-            known => !written.contains(&known),
-        });
+        .filter(|(language, _)| !written.contains(&language.as_str()));
+    let (several, fallback): (Vec<_>, Vec<_>) =
+        unwritten.partition(|(language, _)| language.is_empty() && !wording.stacked.is_empty());
+    let sum = |group: Vec<(&String, &u64)>| group.into_iter().map(|(_, persons)| persons).sum();
     Ok(CampaignCheck {
         lists: office.store.lists(id).await?,
         reasons: reasons(office.store.bad_row_reasons(id).await?)?,
         bad_rows: office.store.list_bad_rows(id, None, BAD_ROWS_SHOWN).await?,
-        in_fallback_language: fallback.map(|(_, persons)| persons).sum(),
+        in_fallback_language: sum(fallback),
+        in_several_languages: sum(several),
+        several_languages: wording.stacked.clone(),
         fallback_language: content.fallback_language,
-        stacked,
         flags: flags(&persons),
         languages: persons.languages,
         countries: persons.countries,

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use crate::message::key::OurKey;
 use crate::message::mime::{self, Content, Headers, Mailbox, MimeError};
 use crate::message::seal::{self, SealError};
 use crate::message::template::lint::{self, Matter};
-use crate::message::template::{Audience, Filled, Finding, Shared, TemplateError, Templates};
+use crate::message::template::{Audience, Filled, Finding, Rendered, Shared, TemplateError, Templates};
 use crate::message::token::sha256_hex;
 use crate::model::Time;
 use crate::model::breach::{Contact, Record};
@@ -95,6 +96,9 @@ pub fn why(error: &LetterError) -> String {
     }
 }
 
+/// Persons who are told alike: their language, and the categories of their data where the list names them.
+type Alike = (String, Option<Vec<String>>);
+
 /// What every letter of one campaign shares.
 pub struct Letter {
     pub sender: Mailbox,
@@ -107,8 +111,7 @@ pub struct Letter {
     our: Option<Arc<OurKey>>,
     /// Sealed messages by language.
     sealed: Mutex<HashMap<String, u64>>,
-    /// By language and categories of data.
-    shared: Mutex<HashMap<(String, Option<Vec<String>>), Arc<Shared>>>,
+    shared: Mutex<HashMap<Alike, Arc<Shared>>>,
 }
 
 impl Letter {
@@ -194,13 +197,40 @@ impl Letter {
         Ok(sha256_hex(facts.to_string().as_bytes()))
     }
 
-    /// What the linter says about the message in one language, to a person of whom nothing but that is known.
+    /// What the linter says about a wording, to a person of whom nothing is known but `language`: the code of a
+    /// language, or the empty one of those whose own is not known.
     ///
     /// # Errors
     /// The message cannot be rendered.
     pub fn findings(&self, language: &str) -> Result<Vec<Finding>, LetterError> {
-        let facts = self.facts(language, None)?;
-        let said = self.templates.fill_individual(&facts)?.rendered();
+        if !self.stacks(language) {
+            let language = self.language_for(language);
+            let facts = self.facts(language, None)?;
+            let said = self.templates.fill_individual(&facts)?.rendered();
+            return Ok(self.judged(&said, &facts, &format!("message/{language}")));
+        }
+        // Each reader reads one part of it, below the subject that all see.
+        let stacked = self.content.wording.stacked.iter();
+        let all = stacked.map(|language| self.facts(language, None));
+        let all = all.collect::<Result<Vec<_>, _>>()?;
+        let shared: Vec<_> = all.iter().map(|facts| Arc::new(Shared::new(facts))).collect();
+        let subject = self
+            .templates
+            .fill_stacked(&shared, &PersonName { name: None })?
+            .subject;
+        let mut found = Vec::new();
+        for facts in &all {
+            let said = Rendered {
+                subject: subject.clone(),
+                ..self.templates.fill_individual(facts)?.rendered()
+            };
+            found.extend(self.judged(&said, facts, &format!("message/stacked/{}", facts.language)));
+        }
+        Ok(found)
+    }
+
+    fn judged(&self, said: &Rendered, facts: &PersonFacts, file: &str) -> Vec<Finding> {
+        let language = &facts.language;
         let typed = self.content.wording.texts.get(language).cloned().unwrap_or_default();
         let named = self.content.wording.discreet.is_none();
         let taken = [
@@ -208,24 +238,22 @@ impl Letter {
             ("the consequences", typed.consequences.is_none()),
             ("the measures", typed.measures.is_none()),
         ];
-        let taken: Vec<&'static str> = taken
-            .into_iter()
-            .filter(|(_, taken)| *taken && named)
-            .map(|(part, _)| part)
-            .collect();
-        let written_in = self
-            .content
-            .record
-            .language
-            .clone()
-            .filter(|written| written != language);
+        let taken = taken.into_iter().filter(|(_, taken)| *taken && named);
+        let taken: Vec<&'static str> = taken.map(|(part, _)| part).collect();
+        let written_in = self.content.record.language.clone();
         let matter = Matter {
             risk: self.content.record.risk.level,
             foreign: written_in
-                .filter(|_| !taken.is_empty())
+                .filter(|written| written != language && !taken.is_empty())
                 .map(|language| (taken, language)),
+            is_real: true,
         };
-        Ok(lint::lint(&said, &facts, &matter, &format!("message/{language}")))
+        lint::lint(said, facts, &matter, file)
+    }
+
+    /// Whether somebody of this language gets one message in several.
+    pub fn stacks(&self, language: &str) -> bool {
+        language.is_empty() && !self.content.wording.stacked.is_empty()
     }
 
     /// The notice to everybody (GDPR Art. 34(3)(c)).
@@ -346,6 +374,14 @@ impl Letter {
         std::iter::once(name).chain(more).collect()
     }
 
+    /// A date as it reads in this language.
+    pub fn day(&self, language: &str, day: NaiveDate) -> String {
+        match self.templates.labels(language) {
+            Ok(labels) => labels.date(day),
+            Err(_) => day.to_string(),
+        }
+    }
+
     /// What stands in every message and on the official site.
     pub fn reference(&self) -> &str {
         &self.content.reference
@@ -356,7 +392,7 @@ impl Letter {
         let person = PersonName {
             name: fields.first("name").map(str::to_owned),
         };
-        if language.is_empty() && !stacked.is_empty() {
+        if self.stacks(language) {
             let each = stacked.iter().map(|language| self.shared(language, fields));
             return Ok(self
                 .templates

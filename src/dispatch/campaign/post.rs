@@ -13,7 +13,7 @@ use crate::store::{NotReached, Whom};
 
 /// Persons read at a time.
 const PAGE: u32 = 500;
-/// Letters of one file: some 15 MB.
+/// Letters of one file: a few megabytes.
 pub const LETTERS_MOST: u32 = 2_000;
 /// Persons without a letter who are named; all are counted.
 const NAMED_MOST: usize = 100;
@@ -60,11 +60,7 @@ pub async fn letters(
 ) -> Result<Unprinted, PostError> {
     let letter = Letter::of(office, id).await?;
     let home = office.config.organisation.country.as_str();
-    let date = office
-        .now()
-        .with_timezone(&office.zone())
-        .format("%Y-%m-%d")
-        .to_string();
+    let today = office.now().with_timezone(&office.zone()).date_naive();
     let sender = letter.letterhead();
     let mut open: BTreeMap<String, (u32, Letters)> = BTreeMap::new();
     let mut unprinted = Unprinted::default();
@@ -88,16 +84,19 @@ pub async fn letters(
                 unprinted.add(person.whom, "the text could not be rendered; see `templates`");
                 continue;
             };
-            let rendered = filled.rendered();
             let (part, letters) = open
                 .entry(filled.language.clone())
                 .or_insert_with(|| (1, Letters::new(window, &filled.language)));
             let sheet = Sheet {
                 sender: &sender,
                 to: &address(person, home),
-                marks: &[date.clone(), letter.reference().to_owned(), person.whom.to_string()],
-                subject: &rendered.subject,
-                text: &rendered.text,
+                marks: &[
+                    letter.day(&filled.language, today),
+                    letter.reference().to_owned(),
+                    person.whom.to_string(),
+                ],
+                subject: &filled.subject,
+                text: &filled.blocks(),
             };
             if let Err(why) = letters.add(&sheet) {
                 unprinted.add(person.whom, &why.to_string());
@@ -158,22 +157,36 @@ fn country_name(code: &str) -> &str {
     match code {
         "AT" => "AUSTRIA",
         "BE" => "BELGIUM",
+        "BG" => "BULGARIA",
         "CH" => "SWITZERLAND",
+        "CY" => "CYPRUS",
         "CZ" => "CZECHIA",
         "DE" => "GERMANY",
         "DK" => "DENMARK",
+        "EE" => "ESTONIA",
         "ES" => "SPAIN",
         "FI" => "FINLAND",
         "FR" => "FRANCE",
         "GB" => "UNITED KINGDOM",
+        "GR" => "GREECE",
+        "HR" => "CROATIA",
+        "HU" => "HUNGARY",
         "IE" => "IRELAND",
+        "IS" => "ICELAND",
         "IT" => "ITALY",
+        "LI" => "LIECHTENSTEIN",
+        "LT" => "LITHUANIA",
         "LU" => "LUXEMBOURG",
+        "LV" => "LATVIA",
+        "MT" => "MALTA",
         "NL" => "NETHERLANDS",
         "NO" => "NORWAY",
         "PL" => "POLAND",
         "PT" => "PORTUGAL",
+        "RO" => "ROMANIA",
         "SE" => "SWEDEN",
+        "SI" => "SLOVENIA",
+        "SK" => "SLOVAKIA",
         other => other,
     }
 }

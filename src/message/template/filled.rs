@@ -14,6 +14,28 @@ pub struct Filled {
     marked: String,
 }
 
+/// A part of a text, for those who lay it out themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Block<'a> {
+    /// Room between two paragraphs.
+    Gap,
+    Heading {
+        level: usize,
+        text: &'a str,
+    },
+    /// A paragraph, or with `hangs` a line of a list, whose first one `starts` with a dash.
+    Text {
+        text: &'a str,
+        hangs: bool,
+        starts: bool,
+    },
+    /// A label and its values; several are a list, and each may have several lines.
+    Row {
+        label: &'a str,
+        values: Vec<Vec<&'a str>>,
+    },
+}
+
 impl Filled {
     /// `unknown` takes the place of what is not known.
     pub(super) fn new(subject: &str, marked: String, unknown: &str, language: &str) -> Self {
@@ -38,14 +60,16 @@ impl Filled {
         for (i, (labels, _)) in parts.iter().enumerate() {
             let number = (i + 1).to_string();
             let line = fill(&labels.stacked.follows, &[("n", &number)]);
-            marked.push_str(&format!("- {line}\n"));
+            marked.push_str(&format!("{}{}\n- {line}\n", layout::LANGUAGE, labels.code));
         }
         for (i, (labels, part)) in parts.iter().enumerate() {
             let heading = layout::HEADING;
             marked.push_str(&format!(
-                "\n{heading} {}. {}\n\n{}\n",
+                "\n{}{}\n{heading} {}. {}\n\n{}\n",
+                layout::LANGUAGE,
+                labels.code,
                 i + 1,
-                labels.language,
+                capital(&labels.language),
                 part.marked
             ));
         }
@@ -66,8 +90,57 @@ impl Filled {
         }
     }
 
+    /// Part by part; blank lines beside each other are one gap.
+    pub fn blocks(&self) -> Vec<Block<'_>> {
+        let mut blocks = Vec::new();
+        for line in self.marked.lines() {
+            if line.contains(layout::NO_LINE) || line.starts_with(layout::LANGUAGE) {
+                continue;
+            }
+            let block = block(line.trim_end());
+            if block != Block::Gap || blocks.last().is_some_and(|last| *last != Block::Gap) {
+                blocks.push(block);
+            }
+        }
+        blocks
+    }
+
     /// As an HTML page that loads nothing: no pictures, no fonts, no scripts, no links.
     pub fn html(&self) -> String {
         html::page(&self.subject, &self.language, &self.marked)
     }
+}
+
+fn block(line: &str) -> Block<'_> {
+    let text = line.trim_start();
+    if text.is_empty() {
+        return Block::Gap;
+    }
+    if let Some((label, values)) = line.split_once(layout::ROW) {
+        let values = values.split(layout::NEXT_VALUE);
+        let values = values.map(|value| value.split(layout::VALUE_BREAK).collect());
+        return Block::Row {
+            label,
+            values: values.collect(),
+        };
+    }
+    if line.starts_with(layout::HEADING) {
+        return Block::Heading {
+            level: line.chars().take_while(|c| *c == layout::HEADING).count(),
+            text: line.trim_start_matches(layout::HEADING).trim(),
+        };
+    }
+    let item = text.strip_prefix("- ");
+    Block::Text {
+        text: item.unwrap_or(text),
+        hangs: item.is_some() || text.len() < line.len(),
+        starts: item.is_some(),
+    }
+}
+
+/// As it begins a heading: many languages write their own name small.
+fn capital(name: &str) -> String {
+    let mut rest = name.chars();
+    let first = rest.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(rest).collect()
 }

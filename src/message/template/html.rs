@@ -2,12 +2,19 @@
 //! is loaded from elsewhere or leads elsewhere. Every text is escaped where it is written, so that no value can become
 //! markup. Knows nothing of templates or facts.
 
-use super::layout::{HEADING, NEXT_VALUE, NO_LINE, ROW, VALUE_BREAK};
+use super::layout::{HEADING, LANGUAGE, NEXT_VALUE, NO_LINE, ROW, VALUE_BREAK};
 
-/// All the style there is: a readable width, rows with their label at the left.
-const STYLE: &str = "body{font:16px/1.5 sans-serif;color:#111;background:#fff;max-width:42em;margin:1em auto;padding:0 1em}\
-                     h1{font-size:1.3em}h2{font-size:1.1em;margin-top:1.5em}h3{font-size:1em}\
-                     th{text-align:left;vertical-align:top;font-weight:normal;color:#444;padding:0 1em 0 0}td{padding:0}";
+/// All the style there is: a readable width, rows with their label at the left, or above on a telephone, and the reader's
+/// choice of light or dark. Long words break, so that nothing has to be scrolled sideways.
+const STYLE: &str = ":root{color-scheme:light dark}\
+                     body{font:16px/1.5 sans-serif;color:#111;background:#fff;max-width:42em;margin:1em auto;padding:0 1em;\
+                     overflow-wrap:anywhere}\
+                     h1{font-size:1.3em;margin-top:2em}h2{font-size:1.1em;margin-top:1.5em}h3{font-size:1em}\
+                     ul{margin:.75em 0;padding-left:1.4em}li{margin:.25em 0}\
+                     table{border-spacing:0;margin:.75em 0}th{text-align:left;vertical-align:top;font-weight:normal;color:#444;padding:0 1em 0 0;\
+                     overflow-wrap:normal}td{padding:0}\
+                     @media(max-width:30em){th,td{display:block;padding:0}td{margin-bottom:.5em}}\
+                     @media(prefers-color-scheme:dark){body{color:#eee;background:#111}th{color:#bbb}}";
 
 /// What is open at a place of the page.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,14 +40,30 @@ pub(super) fn page(subject: &str, language: &str, marked: &str) -> String {
     let mut page = String::with_capacity(2 * marked.len() + 1024);
     page.push_str("<!DOCTYPE html>\n<html lang=\"");
     escape(&mut page, language);
-    page.push_str("\">\n<head>\n<meta charset=\"utf-8\">\n<title>");
+    page.push_str("\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n");
+    page.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
     escape(&mut page, subject);
     page.push_str(&format!("</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"));
     let mut open = Open::Nothing;
+    let mut in_language = false;
     for line in marked.lines().filter(|line| !line.contains(NO_LINE)) {
-        open = put(&mut page, line.trim_end(), open);
+        let Some(language) = line.strip_prefix(LANGUAGE) else {
+            open = put(&mut page, line.trim_end(), open);
+            continue;
+        };
+        // A screen reader speaks each part as its language is spoken.
+        page.push_str(std::mem::replace(&mut open, Open::Nothing).ends_with());
+        page.push_str(if in_language {
+            "</div>\n<div lang=\""
+        } else {
+            "<div lang=\""
+        });
+        escape(&mut page, language);
+        page.push_str("\">\n");
+        in_language = true;
     }
     page.push_str(open.ends_with());
+    page.push_str(if in_language { "</div>\n" } else { "" });
     page.push_str("</body>\n</html>\n");
     page
 }
@@ -102,9 +125,13 @@ fn row(page: &mut String, line: &str) {
     page.push_str("</td></tr>\n");
 }
 
+/// Also keeps French punctuation with its word (`délai :`, `« mot »`), as the layout of the text does.
 fn escape(page: &mut String, text: &str) {
-    for c in text.chars() {
+    let mut before = ' ';
+    for (i, c) in text.char_indices() {
+        let next = text[i + c.len_utf8()..].chars().next();
         match c {
+            ' ' if before == '«' || matches!(next, Some(':' | ';' | '?' | '!' | '»')) => page.push_str("&nbsp;"),
             '&' => page.push_str("&amp;"),
             '<' => page.push_str("&lt;"),
             '>' => page.push_str("&gt;"),
@@ -112,6 +139,7 @@ fn escape(page: &mut String, text: &str) {
             '\'' => page.push_str("&#39;"),
             c => page.push(c),
         }
+        before = c;
     }
 }
 
@@ -140,6 +168,11 @@ mod tests {
                  <tr><th scope=\"row\">B</th><td>3</td></tr>\n</table>\n",
             ),
             ("a\n\u{18}\nb", "<p>a<br>\nb</p>\n"),
+            (
+                "\u{1c}fr\n- a : « b »\n\u{1c}de\n\u{2} T\nx",
+                "<div lang=\"fr\">\n<ul>\n<li>a&nbsp;: «&nbsp;b&nbsp;»</li>\n</ul>\n</div>\n\
+                 <div lang=\"de\">\n<h1>T</h1>\n<p>x</p>\n</div>\n",
+            ),
             ("", ""),
         ] {
             assert_eq!(body(marked), wanted, "{marked:?}");

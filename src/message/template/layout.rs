@@ -9,6 +9,8 @@ const VALUE_COLUMN: usize = 28;
 
 /// Stands for each `#` of a heading.
 pub(super) const HEADING: char = '\u{2}';
+/// Stands at the start of a line, before the code of the language in which all that follows is written.
+pub(super) const LANGUAGE: char = '\u{1c}';
 /// Stands where a value should be and none is known.
 pub(super) const UNKNOWN: char = '\u{1a}';
 /// Stands on a line that is to vanish.
@@ -32,7 +34,7 @@ pub(super) fn lay_out(marked: &str) -> String {
             wrap(&mut page, line);
             continue;
         }
-        if line.contains(NO_LINE) {
+        if line.contains(NO_LINE) || line.starts_with(LANGUAGE) {
             continue;
         }
         if line.is_empty() {
@@ -189,7 +191,7 @@ fn cut(text: &str, most: usize) -> Option<(&str, &str)> {
 
 /// May a line end after `line`, and the next begin with `rest`? French punctuation stays with its word (`délai :`,
 /// `« mot »`), and a number with what it counts (`Art. 33`, `point b)`).
-fn may_part(line: &str, rest: &str) -> bool {
+pub(in crate::message) fn may_part(line: &str, rest: &str) -> bool {
     const LEADS: [&str; 10] = [
         "Art.",
         "article",
@@ -226,6 +228,7 @@ mod tests {
             ),
             ("# no heading", "# no heading\n"),
             ("a\n\u{18}\nb", "a\nb\n"),
+            ("- a\n\u{1c}fr\n- b", "- a\n- b\n"),
             ("Name\u{1f}Anna", "Name                        Anna\n"),
             (
                 "Data\u{1f}names\u{1e}salaries",

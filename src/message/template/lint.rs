@@ -8,6 +8,7 @@ mod legal;
 mod phishing;
 pub mod readability;
 mod sentences;
+mod tongue;
 mod words;
 
 use std::sync::LazyLock;
@@ -31,6 +32,8 @@ pub struct Matter {
     pub risk: RiskLevel,
     /// Parts whose text is in another language than the message, and that language.
     pub foreign: Option<(Vec<&'static str>, String)>,
+    /// Whether the free texts are those that will be sent; the sample's are in English in every language.
+    pub is_real: bool,
 }
 impl Matter {
     /// The sample breach, with which templates are checked.
@@ -38,6 +41,7 @@ impl Matter {
         Self {
             risk: RiskLevel::HighRisk,
             foreign: None,
+            is_real: false,
         }
     }
 }
@@ -79,6 +83,7 @@ pub fn lint(said: &Rendered, facts: &PersonFacts, matter: &Matter, file: &str) -
     legal::check(&mut report, said, facts);
     placeholders(&mut report, said);
     leaks::check(&mut report, said, facts);
+    tongues(&mut report, facts, matter);
     foreign(&mut report, facts, matter);
     match words::of(&facts.language) {
         Some(words) => {
@@ -153,9 +158,48 @@ fn foreign(report: &mut Report<'_>, facts: &PersonFacts, matter: &Matter) {
     );
 }
 
+/// Free text that plainly is in another language than the message, whatever the record says of itself.
+fn tongues(report: &mut Report<'_>, facts: &PersonFacts, matter: &Matter) {
+    if !matter.is_real {
+        return;
+    }
+    let measures: Vec<&str> = facts
+        .measures
+        .iter()
+        .chain(&facts.measures_taken)
+        .chain(&facts.measures_planned)
+        .chain(&facts.mitigation)
+        .map(String::as_str)
+        .collect();
+    let measures = measures.join(" ");
+    for (part, text) in [
+        ("what happened", facts.what_happened.as_deref().unwrap_or_default()),
+        ("the consequences", facts.consequences.as_deref().unwrap_or_default()),
+        ("the measures", &measures),
+    ] {
+        let told = matter.foreign.as_ref().is_some_and(|(parts, _)| parts.contains(&part));
+        let Some(other) = tongue::other_than(&facts.language, text).filter(|_| !told) else {
+            continue;
+        };
+        let problem = format!(
+            "{part}: the text reads like `{other}`, in a message in `{}`",
+            facts.language
+        );
+        report.warning(
+            "text.foreign",
+            0,
+            problem,
+            "give this text in the language of the message (--texts)",
+        );
+    }
+}
+
 /// Does it alert, without saying too much? (The Dutch authority's finding of 2024: titles that do not alert are not read.)
 fn subject(report: &mut Report<'_>, said: &Rendered, facts: &PersonFacts, words: &Words) {
-    let subject = Sentence::new(0, &said.subject);
+    // The sender's name must stand there, whatever it is: "Bank", "News", "Free".
+    let name = facts.controller.name.as_deref().filter(|name| !name.is_empty());
+    let unnamed = name.map_or_else(|| said.subject.clone(), |name| said.subject.replace(name, "…"));
+    let subject = Sentence::new(0, &unnamed);
     if said.subject.trim().is_empty() {
         return report.error(
             "subject.empty",
@@ -184,7 +228,6 @@ fn subject(report: &mut Report<'_>, said: &Rendered, facts: &PersonFacts, words:
         let problem = format!("the subject tells of sensitive data (`{word}`), and others may see it");
         report.error("subject.discloses", 0, problem, "name no kind of data in the subject");
     }
-    let name = facts.controller.name.as_deref();
     if !facts.discreet && name.is_some_and(|name| !said.subject.contains(name)) {
         let remedy = "put `{{controller.name}}` into the subject";
         report.warning("subject.sender", 0, "the subject does not say who writes", remedy);
@@ -193,8 +236,23 @@ fn subject(report: &mut Report<'_>, said: &Rendered, facts: &PersonFacts, words:
         let problem = format!("the subject has more than {LONG_SUBJECT} characters and will be cut off");
         report.note("subject.long", 0, problem, "put the breach before anything else");
     }
-    shouting(report, 0, &said.subject);
-    for (line, text) in said.text.lines().enumerate() {
+    shouting(report, 0, &unnamed);
+    // Names and addresses may be in capitals.
+    let own = [
+        &facts.controller.name,
+        &facts.controller.address,
+        &facts.contact.name,
+        &facts.contact.postal,
+    ];
+    let own = own
+        .into_iter()
+        .flatten()
+        .chain(&facts.authority.name)
+        .chain(&facts.authority.address);
+    let text = own
+        .filter(|own| !own.is_empty())
+        .fold(said.text.clone(), |text, own| text.replace(own, "…"));
+    for (line, text) in text.lines().enumerate() {
         shouting(report, line + 1, text);
     }
 }

@@ -137,11 +137,15 @@ impl Flags {
 
     /// Each flag with the name it has in JSON and the words for a person, in the order in which they are shown.
     pub const ALL: &'static [(Flags, &'static str, &'static str)] = &[
-        (Flags::NO_LANGUAGE, "no_language", "without a language"),
+        (
+            Flags::NO_LANGUAGE,
+            "no_language",
+            "without a language: they get the fallback language, or one message in several (`stacked`)",
+        ),
         (
             Flags::UNKNOWN_LANGUAGE,
             "unknown_language",
-            "with a language that is not known",
+            "with a language that is not known: they get the fallback language",
         ),
         (Flags::NO_NAME, "no_name", "without a name"),
         (

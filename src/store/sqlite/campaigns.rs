@@ -162,6 +162,17 @@ impl Campaigns for Sqlite {
     async fn tally(&self, campaign: CampaignId) -> Result<Tally, StoreError> {
         self.read(move |conn| tally(conn, campaign)).await
     }
+
+    async fn deferred(&self, campaign: CampaignId, now: Time) -> Result<u64, StoreError> {
+        self.read(move |conn| {
+            // Reads only the end of the index: those put off, not those that wait for their first try.
+            let sql = "SELECT count(*) FROM deliveries WHERE campaign = ?1 AND state = 'ready' AND due > ?2";
+            let values = params![campaign.row(), Micros(now)];
+            let counted = all(conn, "count the deferred", sql, values, |row| row.get::<_, i64>(0))?;
+            Ok(counted.first().copied().unwrap_or(0).cast_unsigned())
+        })
+        .await
+    }
 }
 
 impl Sqlite {

@@ -86,13 +86,10 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
     let letter = Letter::with(office, id, content.clone()).await?;
     let mut findings = Vec::new();
     for language in languages(office, id, &letter).await? {
-        findings.extend(
-            letter
-                .findings(&language)
-                .map_err(|error| DeskError::Refused(error.to_string()))?,
-        );
+        let found = letter.findings(&language);
+        findings.extend(found.map_err(|error| DeskError::Refused(error.to_string()))?);
     }
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let findings = once_each(findings);
     let done = office.store.checklist(id).await?;
     let points = POINTS.iter().map(|(name, text)| Point {
         name,
@@ -108,15 +105,33 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
     })
 }
 
-/// The languages that the campaign's persons are written to in.
+/// Worst first. What is found in a message of one language is not told again of the same part of one in several.
+fn once_each(mut findings: Vec<Finding>) -> Vec<Finding> {
+    const STACKED: &str = "message/stacked/";
+    let alone: BTreeSet<(String, &'static str, usize, String)> = findings
+        .iter()
+        .filter(|f| !f.file.starts_with(STACKED))
+        .map(|f| (f.file.clone(), f.code, f.line, f.problem.clone()))
+        .collect();
+    findings.retain(|f| match f.file.strip_prefix(STACKED) {
+        None => true,
+        Some(language) => !alone.contains(&(format!("message/{language}"), f.code, f.line, f.problem.clone())),
+    });
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    findings
+}
+
+/// The languages that the campaign's persons are written to in; the empty one if some get several in one message.
 async fn languages(office: &Office, id: CampaignId, letter: &Letter) -> Result<BTreeSet<String>, DeskError> {
     let persons = office.store.person_counts(id).await?;
-    let asked = persons
-        .languages
-        .keys()
-        .map(|language| letter.language_for(language).to_owned());
+    let asked = persons.languages.keys().map(|language| match letter.stacks(language) {
+        true => String::new(),
+        false => letter.language_for(language).to_owned(),
+    });
     let mut languages: BTreeSet<String> = asked.collect();
-    languages.insert(letter.language_for("").to_owned());
+    if languages.is_empty() {
+        languages.insert(letter.language_for("").to_owned());
+    }
     Ok(languages)
 }
 

@@ -34,6 +34,8 @@ pub struct Status {
     pub state: CampaignState,
     #[serde(flatten)]
     pub coverage: Coverage,
+    /// Of those pending: put off by a server or the relay, and tried again later.
+    pub deferred: u64,
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub follows: Option<CampaignId>,
@@ -57,7 +59,8 @@ pub struct Report {
 pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError> {
     let (stored, _) = get(office, id).await?;
     let (rows, tally, told) = office.store.counted(id).await?;
-    Ok(status_of(office, stored, Coverage::of(&rows, &tally, &told)))
+    let deferred = office.store.deferred(id, office.now()).await?;
+    Ok(status_of(office, stored, Coverage::of(&rows, &tally, &told), deferred))
 }
 
 /// How far it has got, by language, country, domain and reason.
@@ -68,19 +71,21 @@ pub async fn report(office: &Office, id: CampaignId) -> Result<Report, DeskError
     let (stored, _) = get(office, id).await?;
     let account = office.store.account(id).await?;
     let coverage = Coverage::of(&account.rows, &account.tally, &account.told);
+    let deferred = office.store.deferred(id, office.now()).await?;
     Ok(Report {
-        status: status_of(office, stored, coverage),
+        status: status_of(office, stored, coverage, deferred),
         groups: account.groups,
         came_back: account.came_back,
     })
 }
 
-fn status_of(office: &Office, stored: StoredCampaign, coverage: Coverage) -> Status {
+fn status_of(office: &Office, stored: StoredCampaign, coverage: Coverage, deferred: u64) -> Status {
     Status {
         id: stored.id,
         breach: stored.breach,
         state: stored.state,
         coverage,
+        deferred,
         started_at: stored.started_at,
         ended_at: stored.ended_at,
         follows: stored.follows,

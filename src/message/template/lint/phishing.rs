@@ -12,7 +12,7 @@ use super::{Report, line_of};
 use crate::message::facts::PersonFacts;
 
 /// Hosts that hide where a link leads.
-const SHORTENERS: [&str; 14] = [
+const SHORTENERS: [&str; 22] = [
     "bit.ly",
     "t.co",
     "goo.gl",
@@ -27,6 +27,20 @@ const SHORTENERS: [&str; 14] = [
     "rb.gy",
     "shorturl.at",
     "tiny.cc",
+    "adf.ly",
+    "bl.ink",
+    "qr.co",
+    "s.id",
+    "t1p.de",
+    "tiny.one",
+    "urlz.fr",
+    "v.gd",
+];
+
+/// Endings of files, which are no domains: `customers.csv`.
+const FILES: [&str; 24] = [
+    "accdb", "bak", "csv", "db", "doc", "docx", "exe", "jpeg", "jpg", "js", "json", "mdb", "msg", "ods", "odt", "pdf",
+    "png", "pptx", "pst", "sql", "txt", "xls", "xlsx", "xml",
 ];
 
 /// Sentences that ask for what a phisher wants. A sentence that says no ("never give …", "you do not have to click") is
@@ -34,7 +48,8 @@ const SHORTENERS: [&str; 14] = [
 pub(super) fn check(report: &mut Report<'_>, sentences: &[Sentence], words: &Words) {
     let asked = sentences.iter().filter(|s| s.is_prose && !s.has_any(words.negations));
     for sentence in asked {
-        if let (Some(verb), Some(secret)) = (sentence.first_of(words.requests), sentence.first_of(words.secrets)) {
+        let verb = sentence.first_not_after(words.requests, words.us);
+        if let (Some(verb), Some(secret)) = (verb, sentence.first_of(words.secrets)) {
             let problem = format!("asks for a secret (“{verb} … {secret}”)");
             let remedy = "never ask for passwords, codes or payment details; say that you do not";
             report.error("phishing.secret", sentence.line, problem, remedy);
@@ -45,7 +60,9 @@ pub(super) fn check(report: &mut Report<'_>, sentences: &[Sentence], words: &Wor
             report.error("phishing.click", sentence.line, problem, remedy);
         }
     }
-    for sentence in sentences {
+    // "We closed the access within 24 hours" presses nobody.
+    let of_the_reader = |s: &&Sentence| s.has_any(words.reader) || !s.has_any(words.us);
+    for sentence in sentences.iter().filter(of_the_reader) {
         if let Some(haste) = sentence.first_of(words.urgent) {
             let problem = format!("threatens or presses for haste (“{haste}”)");
             let remedy = "say what the person can do, without a deadline or a threat";
@@ -59,7 +76,9 @@ pub(super) fn links(report: &mut Report<'_>, said: &Rendered, facts: &PersonFact
     static PATTERN: LazyLock<Regex> = LazyLock::new(|| {
         let scheme = r"(?i)\b(?:https?|ftp)://[^\s<>]+";
         let bare = r"\b(?:[\p{L}0-9](?:[\p{L}0-9-]*[\p{L}0-9])?\.)+\p{L}{2,24}(?:/[^\s<>]*)?";
-        Regex::new(&format!("{scheme}|{bare}")).expect("a constant pattern")
+        // A bare number without a scheme is a place only with a path or a port.
+        let number = r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?::[0-9]{2,5}\b|/[^\s<>]*)";
+        Regex::new(&format!("{scheme}|{number}|{bare}")).expect("a constant pattern")
     });
     let own = facts.updates_at.as_deref().unwrap_or_default();
     for (text, in_subject) in [(&said.subject, true), (&said.text, false)] {
@@ -68,7 +87,7 @@ pub(super) fn links(report: &mut Report<'_>, said: &Rendered, facts: &PersonFact
             let is_mail =
                 text[..found.start()].ends_with(['@', '.', '-', '_', '+']) || text[found.end()..].starts_with('@');
             let line = if in_subject { 0 } else { line_of(text, found.start()) };
-            if !is_mail && address != own && !is_abbreviation(address) {
+            if !is_mail && address != own && !is_abbreviation(address) && !is_no_place(address) {
                 link(report, line, address, own);
             }
         }
@@ -78,6 +97,15 @@ pub(super) fn links(report: &mut Report<'_>, said: &Rendered, facts: &PersonFact
 /// `e.g`, `u.a`, `S.A`, `w.e.g`, `S.à r.l`: parts of one or two letters, which no domain is made of.
 fn is_abbreviation(address: &str) -> bool {
     !address.contains('/') && address.split('.').all(|part| part.chars().count() <= 2)
+}
+
+/// `customers.csv`, or a full stop without a space after it: `deleted.We`.
+fn is_no_place(address: &str) -> bool {
+    let Some((before, last)) = address.rsplit_once('.').filter(|_| !address.contains('/')) else {
+        return false;
+    };
+    let is_sentence = last.starts_with(char::is_uppercase) && before.ends_with(char::is_lowercase);
+    is_sentence || FILES.contains(&last.to_lowercase().as_str())
 }
 
 fn link(report: &mut Report<'_>, line: usize, address: &str, own: &str) {
@@ -91,7 +119,11 @@ fn link(report: &mut Report<'_>, line: usize, address: &str, own: &str) {
         .unwrap_or_default()
         .to_lowercase();
     let shown = address.chars().take(80).collect::<String>();
-    let is_number = !host.is_empty() && host.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let host = host.strip_prefix("www.").unwrap_or(&host).to_owned();
+    let is_hex = host
+        .strip_prefix("0x")
+        .is_some_and(|hex| hex.chars().all(|c| c.is_ascii_hexdigit()));
+    let is_number = is_hex || !host.is_empty() && host.chars().all(|c| c.is_ascii_digit() || c == '.');
     if is_number || rest.starts_with('[') {
         let problem = format!("`{shown}` leads to a bare number");
         return report.error(

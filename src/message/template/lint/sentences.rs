@@ -27,7 +27,7 @@ impl Sentence {
     }
 
     /// The first of `phrases` that stands in it, at the beginning of a word; also at a word's end unless the phrase ends
-    /// with `*`. Phrases are in lower case.
+    /// with `*`, and within a word if it starts with one. Phrases are in lower case.
     pub fn first_of(&self, phrases: &[&'static str]) -> Option<&'static str> {
         let found = phrases.iter().find(|phrase| self.has(phrase));
         found.map(|phrase| phrase.trim_end_matches('*'))
@@ -37,15 +37,36 @@ impl Sentence {
         self.first_of(phrases).is_some()
     }
 
+    /// As [`Sentence::first_of`], but not where one of `others` stands among the three words before it: "we can confirm
+    /// your …" asks for nothing.
+    pub fn first_not_after(&self, phrases: &[&'static str], others: &[&str]) -> Option<&'static str> {
+        let is_free = |at: usize| {
+            let before: Vec<&str> = self.lower[..at].split_whitespace().rev().take(3).collect();
+            !before.iter().any(|word| others.contains(word))
+        };
+        let found = phrases.iter().find(|phrase| self.places(phrase).any(is_free));
+        found.map(|phrase| phrase.trim_end_matches('*'))
+    }
+
     fn has(&self, phrase: &str) -> bool {
+        self.places(phrase).next().is_some()
+    }
+
+    /// Where a phrase stands.
+    fn places<'a>(&'a self, phrase: &'a str) -> impl Iterator<Item = usize> + 'a {
         let (phrase, open) = match phrase.strip_suffix('*') {
             Some(phrase) => (phrase, true),
             None => (phrase, false),
         };
-        self.lower.match_indices(phrase).any(|(at, _)| {
-            let before = self.lower[..at].chars().next_back();
+        let (phrase, begun) = match phrase.strip_prefix('*') {
+            Some(phrase) => (phrase, true),
+            None => (phrase, false),
+        };
+        let places = self.lower.match_indices(phrase).map(|(at, _)| at);
+        places.filter(move |at| {
+            let before = self.lower[..*at].chars().next_back();
             let after = self.lower[at + phrase.len()..].chars().next();
-            !before.is_some_and(char::is_alphanumeric) && (open || !after.is_some_and(char::is_alphanumeric))
+            (begun || !before.is_some_and(char::is_alphanumeric)) && (open || !after.is_some_and(char::is_alphanumeric))
         })
     }
 }
@@ -142,6 +163,8 @@ mod tests {
             ("your", true),
             ("our", false),
             ("l'un*", true),
+            ("*password", true),
+            ("*words", true),
         ] {
             assert_eq!(sentence.has(phrase), has, "{phrase}");
         }

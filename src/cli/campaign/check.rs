@@ -1,0 +1,214 @@
+//! `campaign check` and `list`: what is known about a campaign's persons, and what its messages say.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::create::{new_file, write_bad_rows};
+use super::look;
+use crate::cli::Context;
+use crate::cli::output::{Exit, Failure, table};
+use crate::dispatch::campaign::check::{self, CampaignCheck};
+use crate::dispatch::desk;
+use crate::dispatch::office::{Office, OfficeError};
+use crate::model::id::CampaignId;
+use crate::store::{StoreError, StoredList};
+
+/// What `check` prints.
+#[derive(Serialize)]
+struct Checked<'a> {
+    #[serde(flatten)]
+    check: &'a CampaignCheck,
+    #[serde(flatten)]
+    ready: &'a desk::campaign::Ready,
+}
+
+/// Whether it can go.
+pub(super) async fn run(
+    id: CampaignId,
+    bad_rows: Option<PathBuf>,
+    office: &Office,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let file = bad_rows.as_deref().map(new_file).transpose()?;
+    let found = check::check(office, id).await.map_err(no_campaign)?;
+    if let (Some(file), Some(path)) = (file, &bad_rows) {
+        write_bad_rows(office, id, file, path, context).await?;
+    }
+    let ready = desk::campaign::ready(office, id).await?;
+    let checked = Checked {
+        check: &found,
+        ready: &ready,
+    };
+    context
+        .out
+        .data(&checked, || told(&found) + &look::readiness(id, &ready))?;
+    Ok(if ready.needs_person() {
+        Exit::Person
+    } else {
+        exit_of(&found)
+    })
+}
+
+fn no_campaign(error: OfficeError) -> Failure {
+    match error {
+        OfficeError::Store(error @ StoreError::NotFound { .. }) => {
+            Failure::new(Exit::Usage, error).hint("breachpost campaign list")
+        }
+        other => other.into(),
+    }
+}
+
+pub(super) fn exit_of(check: &CampaignCheck) -> Exit {
+    if check.needs_person() { Exit::Person } else { Exit::Done }
+}
+
+/// All campaigns.
+pub(super) async fn show_list(office: &Office, context: &Context) -> Result<Exit, Failure> {
+    let lines = check::list(office).await?;
+    context.out.data(&lines, || {
+        if lines.is_empty() {
+            return "No campaign yet. Make one: breachpost campaign create BREACH --recipients FILE\n".to_owned();
+        }
+        let header = [
+            "campaign",
+            "breach",
+            "state",
+            "persons",
+            "informed",
+            "in doubt",
+            "unreached",
+            "pending",
+        ];
+        let mut rows = vec![header.map(str::to_owned).to_vec()];
+        for line in &lines {
+            let coverage = &line.coverage;
+            rows.push(vec![
+                line.id.to_string(),
+                line.breach.to_string(),
+                line.state.clone(),
+                coverage.total.to_string(),
+                coverage.informed.to_string(),
+                coverage.in_doubt.to_string(),
+                coverage.unreached.to_string(),
+                coverage.pending.to_string(),
+            ]);
+        }
+        table(&rows)
+    })?;
+    Ok(Exit::Done)
+}
+
+/// For a person, in the order in which it must be dealt with: bad rows, duplicates, what is worth a look.
+pub(super) fn told(check: &CampaignCheck) -> String {
+    let line = &check.line;
+    let counts = &line.counts;
+    let mut text = format!(
+        "{} for {}: {}\n  {} rows: {} persons can be written to, {} duplicates, {} cannot be used\n",
+        line.id, line.breach, line.state, counts.rows, counts.valid, counts.duplicates, counts.invalid
+    );
+    if line.state == "importing" {
+        text.push_str("\nThe import was cut off. Run the same command again: it goes on where it was.\n");
+    }
+    for list in &check.lists {
+        text.push_str(&format!("  {}: {}\n", list.file, how_read(list)));
+    }
+    if counts.invalid > 0 {
+        text.push_str("\nRows that cannot be used; these persons count as unreached until their rows are corrected:\n");
+        let mut rows = Vec::new();
+        for row in &check.bad_rows {
+            let line = row.line.filter(|line| *line != row.row);
+            rows.push(vec![
+                format!("  row {}", row.row),
+                line.map_or_else(String::new, |line| format!("line {line}")),
+                row.column.clone().unwrap_or_default(),
+                row.reason.text().to_owned(),
+            ]);
+        }
+        text.push_str(&table(&rows));
+        if counts.invalid > check.bad_rows.len() as u64 {
+            text.push_str("  …\n");
+            for reason in &check.reasons {
+                text.push_str(&format!("  {} rows in all: {}\n", reason.rows, reason.text));
+            }
+        }
+        text.push_str(&format!(
+            "  To correct them: breachpost campaign check {id} --bad-rows to-correct.csv\n  Then: breachpost campaign add {id} --recipients to-correct.csv\n",
+            id = line.id
+        ));
+    }
+    let remarks = check.remarks();
+    if !remarks.is_empty() {
+        text.push_str("\nWorth a look:\n");
+        for (times, remark) in remarks {
+            text.push_str(&format!("  {times} {remark}\n"));
+        }
+    }
+    if !check.languages.is_empty() {
+        let languages = check
+            .languages
+            .iter()
+            .map(|(language, persons)| match language.as_str() {
+                "" => format!("not known {persons}"),
+                known => format!("{known} {persons}"),
+            });
+        let mut gets = vec![languages.collect::<Vec<_>>().join(", ")];
+        if check.in_several_languages > 0 {
+            let several = check.several_languages.join(", ");
+            gets.push(format!("{} get one message in {several}", check.in_several_languages));
+        }
+        gets.push(format!(
+            "{} get the fallback {}",
+            check.in_fallback_language, check.fallback_language
+        ));
+        text.push_str(&format!("\nLanguages: {}\n", gets.join("; ")));
+    }
+    if !check.domains.is_empty() {
+        let domains = check
+            .domains
+            .iter()
+            .map(|found| format!("{} {}", found.domain, found.persons));
+        text.push_str(&format!(
+            "Most frequent domains: {}\n",
+            domains.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    text
+}
+
+/// `CSV, windows-1252 (guessed)` and what the columns were taken for.
+fn how_read(list: &StoredList) -> String {
+    let format = &list.facts["format"];
+    let word = |name: &str| format[name].as_str().unwrap_or_default();
+    let kind = match word("format") {
+        "csv" => {
+            let delimiter = match word("delimiter") {
+                "\t" => "tabs",
+                ";" => "semicolons",
+                "|" => "bars",
+                _ => "commas",
+            };
+            let guessed = if format["encoding_guessed"] == true {
+                " (guessed: look at a name with an accent; else give --encoding)"
+            } else {
+                ""
+            };
+            format!("CSV with {delimiter}, {}{guessed}", word("encoding"))
+        }
+        "json_lines" => format!("JSON lines, {}", word("encoding")),
+        "xlsx" => format!("XLSX, sheet {}", word("sheet")),
+        _ => format!("ODS, sheet {}", word("sheet")),
+    };
+    let columns = list.facts["columns"].as_array().into_iter().flatten();
+    let taken = columns.filter_map(|column| {
+        let (name, meaning) = (column["name"].as_str()?, column["meaning"].as_str()?);
+        (!meaning.is_empty()).then(|| {
+            if name == meaning {
+                name.to_owned()
+            } else {
+                format!("{meaning} = {name}")
+            }
+        })
+    });
+    format!("{kind}; columns: {}", taken.collect::<Vec<_>>().join(", "))
+}
