@@ -23,7 +23,7 @@ const SHOWN: usize = 10;
 /// Who was reached.
 #[derive(Debug, Subcommand)]
 pub enum ReportCommand {
-    /// How far a campaign has got; status 2 when it is paused.
+    /// How far a campaign has got; status 2 when it is paused, or a person must decide about somebody (`campaign held`).
     #[command(after_help = "Examples:\n  breachpost campaign status cmp_1\n  breachpost campaign status cmp_1 --watch")]
     Status {
         id: CampaignId,
@@ -123,7 +123,7 @@ pub async fn run(command: ReportCommand, office: &Office, context: &Context) -> 
 
 /// Whether it does not go on by itself.
 pub fn needs_person(status: &Status) -> bool {
-    matches!(status.state, CampaignState::Paused { .. })
+    matches!(status.state, CampaignState::Paused { .. }) || status.coverage.held > 0
 }
 
 /// How far it is, for a person.
@@ -149,6 +149,9 @@ pub fn human(status: &Status) -> String {
         vec!["  unreached".to_owned(), c.unreached.to_string()],
         vec!["  pending".to_owned(), c.pending.to_string()],
     ];
+    if c.held > 0 {
+        rows.push(vec!["    held".to_owned(), c.held.to_string()]);
+    }
     if c.confirmed > 0 {
         rows.insert(2, vec!["    confirmed".to_owned(), c.confirmed.to_string()]);
     }
@@ -161,7 +164,14 @@ pub fn human(status: &Status) -> String {
     if c.possibly_twice > 0 {
         rows.push(vec!["  possibly told twice".to_owned(), c.possibly_twice.to_string()]);
     }
-    text + &table(&rows)
+    text.push_str(&table(&rows));
+    if c.held > 0 {
+        text.push_str(&format!(
+            "The message of {} persons could not be written; a person must decide: breachpost campaign held {}\n",
+            c.held, status.id
+        ));
+    }
+    text
 }
 
 fn whole(report: &Report) -> String {
@@ -190,6 +200,12 @@ fn whole(report: &Report) -> String {
         if sorted.len() > SHOWN {
             text.push_str(&format!("and {} more; all of them: --json\n", sorted.len() - SHOWN));
         }
+    }
+    if !groups.held_reasons.is_empty() {
+        text.push_str("\nWhy messages could not be written:\n");
+        let reasons = groups.held_reasons.iter();
+        let rows = reasons.map(|(why, n)| vec![format!("  {why}"), n.to_string()]);
+        text.push_str(&table(&rows.collect::<Vec<_>>()));
     }
     if !groups.reasons.is_empty() {
         text.push_str("\nWhy persons are unreached:\n");

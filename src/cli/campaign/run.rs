@@ -238,7 +238,7 @@ async fn start(
             loop {
                 let status = campaign::status(office, id).await?;
                 bar.shows(&status);
-                if status.coverage.pending == 0 || status.state != CampaignState::Running {
+                if is_tried(&status) || status.state != CampaignState::Running {
                     break;
                 }
                 tokio::time::sleep(LOOK).await;
@@ -251,7 +251,7 @@ async fn start(
     }
     let status = campaign::status(office, id).await?;
     context.out.data(&status, || human(&status))?;
-    if status.coverage.pending > 0 && !status.daemon && status.state == CampaignState::Running {
+    if !is_tried(&status) && !status.daemon && status.state == CampaignState::Running {
         context.out.note(&format!(
             "Some wait for another try. It goes on with: breachpost serve, or: breachpost campaign start {id}"
         ));
@@ -290,6 +290,11 @@ async fn carry(office: &Office, context: &Context, id: CampaignId, courier: Arc<
             .note("All have been tried. Late bounces are awaited for some days; then it is finished.");
     }
     Ok(())
+}
+
+/// Whether nothing is left that is tried without a person's decision.
+fn is_tried(status: &Status) -> bool {
+    status.coverage.pending == status.coverage.held
 }
 
 /// How far a run is, on a terminal; nothing elsewhere.
@@ -343,7 +348,7 @@ pub async fn watch(office: &Office, context: &Context, id: CampaignId) -> Result
             context.out.line(&status)?;
         }
         last = Some(now);
-        if status.state != CampaignState::Running || status.coverage.pending == 0 {
+        if status.state != CampaignState::Running || is_tried(&status) {
             bar.ends();
             if !context.out.json {
                 context.out.data(&status, || human(&status))?;
