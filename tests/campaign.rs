@@ -9,6 +9,7 @@ use std::fs;
 
 use breachpost::drill::receiver::{Act, Plan, Step, Trouble};
 use breachpost::model::{Clock, SystemClock};
+use breachpost::reading::table::{Options, Table};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
@@ -130,8 +131,9 @@ fn from_a_draft_to_letters() {
     world
         .run(&["campaign", "unreached", "cmp_1", "-o", "unreached.xlsx"])
         .exits(0);
-    let sheet = fs::read(world.scratch().join("unreached.xlsx")).unwrap();
-    assert!(sheet.starts_with(b"PK"));
+    let sheet = Table::open(&world.scratch().join("unreached.xlsx"), &Options::default()).unwrap();
+    let in_sheet: Vec<Vec<String>> = sheet.rows().unwrap().map(|row| row.unwrap().cells).collect();
+    assert_eq!((sheet.columns(), &in_sheet), (&header[..], &rows), "the same as in CSV");
     world
         .run(&["campaign", "unreached", "cmp_1", "-o", "unreached.xlsx"])
         .exits(64)

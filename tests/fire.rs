@@ -1,5 +1,5 @@
 //! The ledger under fire: a campaign against a server that defers, refuses, hangs up before and after the final dot and
-//! falls silent, while the program is killed (`kill -9`) again and again. At the end nobody is forgotten, nobody counts as
+//! falls silent, takes its time, and ends each connection after 500 mails, while the program is killed (`kill -9`) again and again. At the end nobody is forgotten, nobody counts as
 //! informed whom the server did not take, and whoever may have got two messages is marked.
 //!
 //! 2,000 persons and 8 kills; 20,000 and 50 with BREACHPOST_LONG set. Prints its figures:
