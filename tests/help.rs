@@ -357,6 +357,7 @@ fn json_is_one_document_for_every_command() {
         "campaign unreached cmp_1",
         "campaign record cmp_1 --channel post --file letters-sent.csv",
         "campaign cancel cmp_1 --yes",
+        "campaign held cmp_1",
         "campaign letters cmp_1 -o letters.pdf",
         "campaign erase cmp_1 --yes",
         "campaign forget-hashes cmp_1 --yes",

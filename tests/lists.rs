@@ -284,22 +284,89 @@ async fn a_list_replaced_while_it_is_read_is_given_up() {
     let file = world.file("list.csv", long_list(60_000).as_bytes());
     let office = Office::open(Home::find(Some(&world.home())).unwrap(), Arc::new(SystemClock)).unwrap();
     let breach = world.breach().parse().unwrap();
-    let content = Box::new(import::content(&office, breach, None).await.unwrap());
-    let request = ImportRequest::new(file.clone().into(), Target::Fresh { breach, content });
     let by = Actor::Os("tester".to_owned());
-    let outcome = import::import(&office, request, &by, |progress| {
-        if progress.done == 4_000 {
-            let mut file = fs::OpenOptions::new().append(true).open(&file).unwrap();
-            file.write_all(b"late@example.org,Late\n").unwrap();
+    let change = |how: &'static str| {
+        let mut list = fs::OpenOptions::new().append(true).open(&file).unwrap();
+        match how {
+            "longer" => list.write_all(b"late@example.org,Late\n").unwrap(),
+            "shorter" => list.set_len(1_500_000).unwrap(),
+            _ => {
+                let other = world.file("other.csv", b"email,name\nnew@example.org,New\n");
+                fs::rename(other, &file).unwrap();
+            }
         }
-    });
-    let error = outcome.await.unwrap_err();
-    assert!(matches!(error, ImportError::Replaced { .. }), "{error}");
-    let all = world.json(&["campaign", "list"]);
-    assert_eq!(all[0]["state"], "cancelled");
-    counts(&all[0]);
-    let again = world.run(&["campaign", "create", world.breach(), "--recipients", &file, "--json"]);
-    assert_eq!(counts(&again.exits(0).json()), [60_001, 60_001, 0, 0]);
+    };
+    for (how, left) in [("longer", Some(60_001)), ("shorter", None), ("another", Some(1))] {
+        let content = Box::new(import::content(&office, breach, None).await.unwrap());
+        let request = ImportRequest::new(file.clone().into(), Target::Fresh { breach, content });
+        let outcome = import::import(&office, request, &by, |progress| {
+            if progress.done == 4_000 {
+                change(how);
+            }
+        })
+        .await;
+        let all = world.json(&["campaign", "list"]);
+        let campaign = all.as_array().unwrap().last().unwrap();
+        counts(campaign);
+        match outcome {
+            Err(error) => {
+                assert!(matches!(error, ImportError::Replaced { .. }), "{how}: {error}");
+                assert_eq!(campaign["state"], "cancelled", "{how}");
+            }
+            // What was opened is read to its end, whatever has its name by now.
+            Ok(imported) => assert_eq!((how, imported.counts.rows), ("another", 60_000)),
+        }
+        if let Some(rows) = left {
+            let again = world.run(&["campaign", "create", world.breach(), "--recipients", &file, "--json"]);
+            assert_eq!(counts(&again.exits(0).json()), [rows, rows, 0, 0], "{how}");
+        }
+        fs::write(&file, long_list(60_000)).unwrap();
+    }
+}
+
+/// 2,000,000 rows with BREACHPOST_LONG, some of them with a cell of a megabyte: the program needs no more memory for them.
+#[test]
+fn memory_does_not_grow_with_the_list() {
+    let world = world();
+    let rows = match std::env::var_os("BREACHPOST_LONG") {
+        Some(_) => 2_000_000,
+        None => 30_000,
+    };
+    let path = world.scratch().join("list.csv");
+    let mut list = std::io::BufWriter::new(fs::File::create(&path).unwrap());
+    list.write_all(b"email,name,note\n").unwrap();
+    for n in 0..rows {
+        let note = if n % 5_000 == 77 {
+            "x".repeat(1_000_000)
+        } else {
+            String::new()
+        };
+        writeln!(list, "person{n}@example.org,Person {n},{note}").unwrap();
+    }
+    list.flush().unwrap();
+    let line = [
+        "campaign",
+        "create",
+        world.breach(),
+        "--recipients",
+        "list.csv",
+        "--json",
+    ];
+    let made = world.run(&line).exits(2).json();
+    let bad = rows / 5_000;
+    assert_eq!(counts(&made), [rows, rows - bad, 0, bad]);
+    assert_eq!(
+        (
+            &made["bad_rows"][0]["row"],
+            &made["bad_rows"][0]["column"],
+            &made["bad_rows"][0]["reason"]
+        ),
+        (&json!(79), &json!("note"), &json!("cell_too_long"))
+    );
+    // The most that any command of this test has taken.
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap();
+    let most_mib = usage.max_rss() / 1024;
+    assert!(most_mib < 160, "{most_mib} MiB for {rows} rows");
 }
 
 #[test]

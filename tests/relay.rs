@@ -76,9 +76,10 @@ fn to(recipient: &str) -> Mail<'_> {
 fn describe(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Accepted { reply, .. } => format!("accepted, {}", reply.code),
-        Outcome::Deferred { fault } | Outcome::Refused { fault } | Outcome::InDoubt { fault } => {
-            format!("{}, {}", outcome.name(), describe_fault(fault))
-        }
+        Outcome::Deferred { fault }
+        | Outcome::Refused { fault }
+        | Outcome::InDoubt { fault }
+        | Outcome::Held { fault } => format!("{}, {}", outcome.name(), describe_fault(fault)),
     }
 }
 fn describe_fault(fault: &Fault) -> String {

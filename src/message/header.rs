@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::mime::{Mailbox, MimeError};
+use crate::model::address;
 
 /// RFC 5322 §2.1.1: lines should not be longer.
 const LINE: usize = 78;
@@ -16,9 +17,6 @@ const MAX_WORD: usize = 900;
 const LONG_WORD: usize = 50;
 /// Bytes of text in one encoded word: 56 characters with its frame, so that `HP-Outer: Subject: ` fits before it.
 const ENCODED_BYTES: usize = 33;
-/// RFC 5321 §4.5.3.1: 64 octets, an at sign, 255 octets; 254 for all of it in a path.
-const MAX_ADDRESS: usize = 254;
-const MAX_LOCAL: usize = 64;
 
 /// Refuses values that could end the line.
 pub(super) fn clean(header: &str, value: &str) -> Result<(), MimeError> {
@@ -82,35 +80,23 @@ fn is_atom(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
 }
 
-/// Checks an address and turns its domain into A-labels.
+/// An address as the envelope has it: what a list may hold and a relay may take can stand in a header too.
 fn address(header: &str, address: &str) -> Result<String, MimeError> {
     clean(header, address)?;
-    let refuse = |why| MimeError::Address {
+    let wire = address::on_the_wire(address).map_err(|why| MimeError::Address {
         header: header.to_owned(),
         why,
+    })?;
+    let Some((local, domain)) = wire.rsplit_once('@') else {
+        return Ok(wire);
     };
-    let (local, domain) = address.rsplit_once('@').ok_or_else(|| refuse("it has no @"))?;
-    if !local.is_ascii() {
-        return Err(refuse(
-            "letters outside ASCII before the @ need SMTPUTF8, which is not supported",
-        ));
-    }
-    let dot_atom = local
-        .split('.')
-        .all(|atom| !atom.is_empty() && atom.chars().all(is_atom));
-    if !dot_atom || local.len() > MAX_LOCAL {
-        return Err(refuse("the part before the @ is not usable"));
-    }
-    let domain = match domain.strip_prefix('[').and_then(|d| d.strip_suffix(']')) {
-        Some(literal) if literal.chars().all(|c| c.is_ascii_alphanumeric() || ".:".contains(c)) => domain.to_owned(),
-        Some(_) => return Err(refuse("the address literal after the @ is not usable")),
-        None => idna::domain_to_ascii_strict(domain).map_err(|_| refuse("the domain after the @ is not usable"))?,
-    };
-    let whole = format!("{local}@{domain}");
-    if domain.is_empty() || whole.len() > MAX_ADDRESS {
-        return Err(refuse("the domain after the @ is empty or too long"));
-    }
-    Ok(whole)
+    // Letters outside ASCII stand as they are (RFC 6531 §3.3): the relay is asked for SMTPUTF8 then.
+    let is_plain = |atom: &str| !atom.is_empty() && atom.chars().all(|c| is_atom(c) || !c.is_ascii());
+    Ok(match local.starts_with('"') || local.split('.').all(is_plain) {
+        true => wire,
+        // Two dots in a row, say: only quotes allow them here.
+        false => format!("\"{local}\"@{domain}"),
+    })
 }
 
 /// A message id with its angle brackets (RFC 5322 §3.6.4).
@@ -249,6 +235,9 @@ mod tests {
             ),
             (None, "dpo@bücher.example", "dpo@xn--bcher-kva.example"),
             (None, "dpo+tag@[127.0.0.1]", "dpo+tag@[127.0.0.1]"),
+            (None, "ä@bücher.example", "ä@xn--bcher-kva.example"),
+            (Some("Anna"), "a..b@example.org", "Anna <\"a..b\"@example.org>"),
+            (None, "\"a@b\"@example.org", "\"a@b\"@example.org"),
         ] {
             assert_eq!(mailbox("To", &to(name, address)).unwrap(), wanted);
         }
@@ -259,9 +248,9 @@ mod tests {
             "a@",
             "a b@example.org",
             "a>,<b@example.org",
-            "ä@example.org",
             "a@b c",
-            "a..b@example.org",
+            "a\"b@example.org",
+            "ä\u{a0}@example.org",
         ] {
             assert!(mailbox("To", &to(None, bad)).is_err(), "{bad:?}");
         }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use self::encode::{close_parts, open_part, quoted, write_attachment, write_lines, write_text};
 use super::{header, token};
 use crate::model::Time;
+use crate::model::address::AddressFlaw;
 
 /// Why a mail could not be written. Names the header, never its value: values are personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +21,7 @@ pub enum MimeError {
     #[error("the header {header} holds a line break or another control character; remove it")]
     ControlCharacter { header: String },
     #[error("the address in the header {header} cannot be used: {why}")]
-    Address { header: String, why: &'static str },
+    Address { header: String, why: AddressFlaw },
     #[error("the header {header} needs a message id of the form <left@right>")]
     MessageId { header: String },
     #[error("`{header}` cannot be given as an additional header: {why}")]

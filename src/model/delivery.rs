@@ -101,19 +101,29 @@ pub enum FaultCause {
     /// The authority's or recipient's server gave the mail back later (RFC 3464).
     Bounce(String),
 }
+impl FaultCause {
+    /// What happened, without the step.
+    fn words(&self) -> String {
+        match self {
+            FaultCause::Reply(reply) => reply.to_string(),
+            FaultCause::Network(t)
+            | FaultCause::Tls(t)
+            | FaultCause::Protocol(t)
+            | FaultCause::Unfit(t)
+            | FaultCause::Bounce(t) => t.clone(),
+            FaultCause::Timeout { seconds } => format!("no answer within {seconds} s"),
+        }
+    }
+}
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.cause {
-            FaultCause::Reply(r) => write!(f, "at {}: {r}", self.step),
-            FaultCause::Network(t) | FaultCause::Tls(t) | FaultCause::Protocol(t) | FaultCause::Unfit(t) => {
-                write!(f, "at {}: {t}", self.step)
-            }
-            FaultCause::Timeout { seconds } => write!(f, "at {}: no answer within {seconds} s", self.step),
             // Its words begin with the status, and most repeat it.
             FaultCause::Bounce(t) => match t.split_once(' ') {
                 Some((status, words)) if words.contains(status) => write!(f, "returned later: {words}"),
                 _ => write!(f, "returned later: {t}"),
             },
+            cause => write!(f, "at {}: {}", self.step, cause.words()),
         }
     }
 }
@@ -154,22 +164,28 @@ pub enum Outcome {
     Refused { fault: Fault },
     /// The final dot had left and no answer came: taken or not, nobody knows.
     InDoubt { fault: Fault },
+    /// Our side could not write the message, and will not be able to by trying again: a person decides.
+    Held { fault: Fault },
 }
 impl Outcome {
-    /// `accepted`, `deferred`, `refused` or `in_doubt`, as in JSON and in the store.
+    /// `accepted`, `deferred`, `refused`, `in_doubt` or `held`, as in JSON and in the store.
     pub fn name(&self) -> &'static str {
         match self {
             Outcome::Accepted { .. } => "accepted",
             Outcome::Deferred { .. } => "deferred",
             Outcome::Refused { .. } => "refused",
             Outcome::InDoubt { .. } => "in_doubt",
+            Outcome::Held { .. } => "held",
         }
     }
     /// The server's words where it spoke, else ours.
     pub fn words(&self) -> String {
         match self {
             Outcome::Accepted { reply, .. } => reply.to_string(),
-            Outcome::Deferred { fault } | Outcome::Refused { fault } | Outcome::InDoubt { fault } => fault.to_string(),
+            Outcome::Deferred { fault }
+            | Outcome::Refused { fault }
+            | Outcome::InDoubt { fault }
+            | Outcome::Held { fault } => fault.to_string(),
         }
     }
 }
@@ -186,6 +202,8 @@ pub enum HoldReason {
     Approval,
     /// A person asked for it.
     Asked(String),
+    /// The message could not be written for this recipient, for this reason.
+    Unwritten(String),
 }
 impl HoldReason {
     /// The reason as told to a person.
@@ -194,7 +212,7 @@ impl HoldReason {
             HoldReason::Revoked => "the certificate was revoked",
             HoldReason::PinChanged => "another certificate was pinned",
             HoldReason::Approval => "a second person must approve it",
-            HoldReason::Asked(reason) => reason,
+            HoldReason::Asked(reason) | HoldReason::Unwritten(reason) => reason,
         }
     }
 }
@@ -379,6 +397,9 @@ impl DeliveryState {
             ) if by == me => match outcome {
                 Outcome::Deferred { fault } => Self::again(now, fault, attempt, jitter, retry),
                 Outcome::Refused { fault } => S::Failed { at: now, fault },
+                Outcome::Held { fault } => S::Held {
+                    why: HoldReason::Unwritten(fault.cause.words()),
+                },
                 Outcome::Accepted { .. } | Outcome::InDoubt { .. } => return Err(illegal),
             },
             (
@@ -398,6 +419,8 @@ impl DeliveryState {
                     next: retry.next(now, attempt, jitter),
                 },
                 Outcome::Deferred { fault } => Self::again(now, fault, attempt, jitter, retry),
+                // What is on the wire was written.
+                Outcome::Held { .. } => return Err(illegal),
             },
             (S::Leased { .. }, E::Recover { now }) => S::Ready { not_before: now },
             (S::OnWire { since, .. }, E::Recover { now }) => S::InDoubt {
@@ -687,6 +710,7 @@ mod tests {
             }),
             Just(Outcome::Deferred { fault: fault() }),
             Just(Outcome::Refused { fault: fault() }),
+            Just(Outcome::Held { fault: fault() }),
             Just(Outcome::InDoubt { fault: fault() }),
         ]
     }

@@ -15,6 +15,7 @@ mod text;
 
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -129,7 +130,7 @@ impl Table {
             return Err(TableError::Empty { path: path.into() });
         }
         file.rewind().map_err(|source| TableError::read(path, source))?;
-        let mut table = match kind_of(&beginning) {
+        let mut table = match kind_of(&beginning, options.encoding.is_some()) {
             Kind::Zip => sheet::open(path, options)?,
             Kind::Other(what) => return Err(TableError::kind(path, what)),
             Kind::Text => {
@@ -229,7 +230,12 @@ impl<R: Read> Read for Hashing<R> {
 }
 
 fn regular_file(path: &Path) -> Result<File, TableError> {
-    let file = File::open(path).map_err(|source| TableError::read(path, source))?;
+    // A pipe that nobody writes to would keep us waiting.
+    let opened = File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path);
+    let file = opened.map_err(|source| TableError::read(path, source))?;
     let facts = file.metadata().map_err(|source| TableError::read(path, source))?;
     // A list is read more than once, which a pipe cannot give.
     if facts.is_file() {
@@ -245,8 +251,8 @@ enum Kind {
     Other(&'static str),
 }
 
-/// By the first bytes.
-fn kind_of(beginning: &[u8]) -> Kind {
+/// By the first bytes; NUL bytes are no sign of anything where a person says which encoding it is.
+fn kind_of(beginning: &[u8], is_encoding_given: bool) -> Kind {
     let begins = |mark: &[u8]| beginning.starts_with(mark);
     if begins(b"PK\x03\x04") || begins(b"PK\x05\x06") {
         Kind::Zip
@@ -263,10 +269,16 @@ fn kind_of(beginning: &[u8]) -> Kind {
         Kind::Other("a PDF; export the list as CSV instead")
     } else if begins(b"-----BEGIN PGP MESSAGE") {
         Kind::Other("an encrypted file; decrypt it first")
-    } else if begins(b"\xFF\xFE") || begins(b"\xFE\xFF") {
+    } else if begins(b"\xFF\xFE\0\0") || begins(b"\0\0\xFE\xFF") {
+        Kind::Other("text in UTF-32; save it as CSV in UTF-8")
+    } else if begins(b"\xFF\xFE") || begins(b"\xFE\xFF") || is_encoding_given {
         Kind::Text
+    } else if let [1..=255, 0, 1..=255, 0, ..] = beginning {
+        Kind::Other("text in UTF-16 without a byte order mark; add --encoding utf-16le, or save it as CSV in UTF-8")
+    } else if let [0, 1..=255, 0, 1..=255, ..] = beginning {
+        Kind::Other("text in UTF-16 without a byte order mark; add --encoding utf-16be, or save it as CSV in UTF-8")
     } else if beginning.iter().take(4).filter(|b| **b == 0).count() >= 2 {
-        Kind::Other("UTF-16 text without a byte order mark, or no text at all; save it as CSV in UTF-8")
+        Kind::Other("no text, and no other kind of list that is known; save the list as CSV in UTF-8")
     } else {
         Kind::Text
     }

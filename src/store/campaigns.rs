@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
-use crate::model::id::{Actor, BreachId, CampaignId};
+use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId};
 
 use super::StoreError;
 
@@ -55,6 +55,22 @@ pub struct Tally {
     pub possibly_twice: u64,
 }
 
+/// A person whose message could not be written, and waits for a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeldPerson {
+    pub delivery: DeliveryId,
+    /// Without personal data.
+    pub why: String,
+}
+/// What a person decides about those who are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldChoice {
+    /// Another try: what was wrong has been put right.
+    Retry,
+    /// They are not written to, and count as unreached.
+    GiveUp,
+}
+
 /// Communications to many individuals. Each verb is a move of [`CampaignState`]; one that the state does not allow is a
 /// [`StoreError::Conflict`].
 #[async_trait]
@@ -89,6 +105,21 @@ pub trait Campaigns: Send + Sync {
     async fn cancel(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<u64, StoreError>;
     /// As the second half of [`Campaigns::cancel`], for what came back from the wire meanwhile.
     async fn sweep_cancelled(&self, by: &Actor, now: Time) -> Result<u64, StoreError>;
+    /// Who is held, in the order of the ledger, after `after`.
+    async fn list_held(
+        &self,
+        campaign: CampaignId,
+        after: Option<DeliveryId>,
+        most: u32,
+    ) -> Result<Vec<HeldPerson>, StoreError>;
+    /// Decides about all who are held, a chunk at a time. Returns how many they were.
+    async fn decide_held(
+        &self,
+        campaign: CampaignId,
+        choice: HeldChoice,
+        by: &Actor,
+        now: Time,
+    ) -> Result<u64, StoreError>;
     /// All have been tried. [`StoreError::Conflict`] while a delivery is not final.
     async fn settle_campaign(&self, campaign: CampaignId, until: Time, by: &Actor, now: Time)
     -> Result<(), StoreError>;

@@ -29,6 +29,8 @@ pub struct Breakdown {
     pub domains: BTreeMap<String, Reached>,
     /// Why persons are unreached; the sum is their number.
     pub reasons: BTreeMap<String, u64>,
+    /// Why the messages of those who are held could not be written, without personal data.
+    pub held_reasons: BTreeMap<String, u64>,
 }
 
 /// All that a report counts.

@@ -1,11 +1,13 @@
 //! Campaigns and their persons.
 
+use std::collections::BTreeMap;
+
 use breachpost::model::campaign::CampaignState;
-use breachpost::model::delivery::Outcome;
+use breachpost::model::delivery::{Fault, FaultCause, Outcome, SmtpStep};
 use breachpost::model::id::Actor;
 use breachpost::store::{
-    Account, Campaigns, LeaseLost, ListTarget, Lists, OtherChannel, Outbox, Reach, Reached, StoreError, Tally, WhoTold,
-    Whom,
+    Account, Campaigns, HeldChoice, LeaseLost, ListTarget, Lists, OtherChannel, Outbox, Reach, Reached, StoreError,
+    Tally, WhoTold, Whom,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -181,6 +183,83 @@ pub async fn it_settles_when_nothing_waits(bed: &impl Bed) {
     assert_eq!((found.state, found.ended_at), (CampaignState::Finished, Some(at(100))));
     assert!(store.cancel(campaign, &anna(), at(101)).await.is_err());
     intact(&store).await;
+}
+
+/// The others are told meanwhile; the campaign ends once somebody has decided about each who is held.
+pub async fn who_cannot_be_written_to_is_held_until_a_person_decides(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 4).await;
+    let hold = |why: &str| Outcome::Held {
+        fault: Fault {
+            step: SmtpStep::Prepare,
+            cause: FaultCause::Unfit(why.to_owned()),
+        },
+    };
+    let claims = claim(&store, worker(1), 4, at(1)).await;
+    let unwritten = claims[..3].iter().map(|claim| done(claim, hold("no such word")));
+    store
+        .step(unwritten.collect(), vec![claims[3].clone()], at(1))
+        .await
+        .unwrap();
+    store
+        .step(vec![done(&claims[3], accepted())], vec![], at(2))
+        .await
+        .unwrap();
+    assert!(
+        claim(&store, worker(1), 9, at(9_999)).await.is_empty(),
+        "nothing tries it by itself"
+    );
+    let tally = store.tally(campaign).await.unwrap();
+    assert_eq!((tally.held, tally.handed), (3, 1));
+    let found = store.account(campaign).await.unwrap().groups;
+    assert_eq!(found.held_reasons, BTreeMap::from([("no such word".to_owned(), 3)]));
+    assert_eq!(crate::bed::outcomes(&store, claims[0].delivery).await, ["held"]);
+    let settled = store.settle_campaign(campaign, at(99), &anna(), at(3)).await;
+    assert!(matches!(settled, Err(StoreError::Conflict { .. })), "{settled:?}");
+
+    let first = store.list_held(campaign, None, 1).await.unwrap();
+    let rest = store.list_held(campaign, Some(first[0].delivery), 9).await.unwrap();
+    let listed: Vec<_> = first.iter().chain(&rest).map(|held| held.delivery).collect();
+    assert_eq!(
+        listed,
+        claims[..3].iter().map(|claim| claim.delivery).collect::<Vec<_>>()
+    );
+    assert_eq!(first[0].why, "no such word");
+
+    // One gets a letter, one is written to after all, one is given up.
+    let letter = vec![WhoTold::Whom(Whom::Delivery(claims[0].delivery))];
+    store
+        .tell_otherwise(campaign, letter, OtherChannel::Post, &anna(), at(4))
+        .await
+        .unwrap();
+    let again = store.decide_held(campaign, HeldChoice::Retry, &anna(), at(5)).await;
+    assert_eq!(again.unwrap(), 2, "whoever got a letter is not tried again");
+    let claims = claim(&store, worker(1), 9, at(5)).await;
+    assert_eq!(claims.iter().map(|claim| claim.attempt).collect::<Vec<_>>(), [2, 2]);
+    store
+        .step(
+            vec![done(&claims[0], hold("still not"))],
+            vec![claims[1].clone()],
+            at(6),
+        )
+        .await
+        .unwrap();
+    store
+        .step(vec![done(&claims[1], accepted())], vec![], at(6))
+        .await
+        .unwrap();
+    let given_up = store.decide_held(campaign, HeldChoice::GiveUp, &anna(), at(7)).await;
+    assert_eq!(given_up.unwrap(), 1);
+    let unreached = store.list_unreached(campaign, false, None, 9).await.unwrap();
+    assert_eq!(unreached.len(), 1);
+    assert_eq!(unreached[0].whom, Whom::Delivery(claims[0].delivery));
+    store.settle_campaign(campaign, at(99), &anna(), at(8)).await.unwrap();
+    let (_, tally, otherwise) = store.counted(campaign).await.unwrap();
+    assert_eq!((tally.handed, tally.cancelled, otherwise.by_post), (2, 2, 1));
+    intact(&store).await;
+    let draft = add_campaign(&store, add_breach(&store).await, vec![person(9)]).await;
+    let early = store.decide_held(draft, HeldChoice::GiveUp, &anna(), at(9)).await;
+    assert!(matches!(early, Err(StoreError::Conflict { .. })), "{early:?}");
 }
 
 /// Random outcomes, letters and rows that cannot be used: every grouping adds up to the same, and to the number of persons.

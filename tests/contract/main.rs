@@ -75,6 +75,7 @@ macro_rules! suite {
                 a_cancellation_ends_what_waits
                 it_settles_when_nothing_waits
                 an_account_is_of_one_moment
+                who_cannot_be_written_to_is_held_until_a_person_decides
                 the_sums_fit_whatever_happens);
             suite!(@ $bed, lists:
                 the_same_person_counts_once

@@ -2,6 +2,7 @@
 
 mod check;
 mod create;
+mod held;
 mod look;
 mod progress;
 mod report;
@@ -72,6 +73,12 @@ pub enum CampaignCommand {
     Run(run::RunCommand),
     #[command(flatten)]
     Report(report::ReportCommand),
+    /// Whose message could not be written, and why; the others are told meanwhile. The campaign ends when these are tried
+    /// again, booked as told otherwise (`campaign record`) or given up. Status 2 while somebody is held.
+    #[command(
+        after_help = "Examples:\n  breachpost campaign held cmp_1\n  breachpost campaign held cmp_1 --retry\n  breachpost campaign held cmp_1 --give-up"
+    )]
+    Held(held::HeldArgs),
     /// Print letters to those whom mail did not reach and whose postal address is known: one PDF for each language, for
     /// window envelopes. Status 2 when somebody gets none.
     #[command(after_help = "Examples:\n  breachpost campaign letters cmp_1 -o letters.pdf --window right")]
@@ -120,6 +127,7 @@ pub async fn run(command: CampaignCommand, context: &Context) -> Result<Exit, Fa
         }
         CampaignCommand::Erase(args) => erase::erase(args, &office, context).await,
         CampaignCommand::ForgetHashes(args) => erase::forget_hashes(args, &office, context).await,
+        CampaignCommand::Held(args) => held::run(args, &office, context).await,
         CampaignCommand::Letters(args) => letters::run(args, &office, context).await,
         CampaignCommand::List => check::show_list(&office, context).await,
         CampaignCommand::Check { id, bad_rows } => check::run(id, bad_rows, &office, context).await,

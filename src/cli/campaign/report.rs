@@ -1,6 +1,6 @@
 //! `campaign status`, `report`, `find`, `unreached` and `record`: who was told, who was not, what came of the rest.
 
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
@@ -25,7 +25,7 @@ const SHOWN: usize = 10;
 /// Who was reached.
 #[derive(Debug, Subcommand)]
 pub enum ReportCommand {
-    /// How far a campaign has got; status 2 when it is paused.
+    /// How far a campaign has got; status 2 when it is paused, or a person must decide about somebody (`campaign held`).
     #[command(after_help = "Examples:\n  breachpost campaign status cmp_1\n  breachpost campaign status cmp_1 --watch")]
     Status {
         id: CampaignId,
@@ -125,7 +125,7 @@ pub async fn run(command: ReportCommand, office: &Office, context: &Context) -> 
 
 /// Whether it does not go on by itself.
 pub fn needs_person(status: &Status) -> bool {
-    matches!(status.state, CampaignState::Paused { .. })
+    matches!(status.state, CampaignState::Paused { .. }) || status.coverage.held > 0
 }
 
 /// How far it is, for a person.
@@ -151,6 +151,9 @@ pub fn human(status: &Status) -> String {
         vec!["  unreached".to_owned(), c.unreached.to_string()],
         vec!["  pending".to_owned(), c.pending.to_string()],
     ];
+    if c.held > 0 {
+        rows.push(vec!["    held".to_owned(), c.held.to_string()]);
+    }
     if c.confirmed > 0 {
         rows.insert(2, vec!["    confirmed".to_owned(), c.confirmed.to_string()]);
     }
@@ -163,7 +166,14 @@ pub fn human(status: &Status) -> String {
     if c.possibly_twice > 0 {
         rows.push(vec!["  possibly told twice".to_owned(), c.possibly_twice.to_string()]);
     }
-    text + &table(&rows)
+    text.push_str(&table(&rows));
+    if c.held > 0 {
+        text.push_str(&format!(
+            "The message of {} persons could not be written; a person must decide: breachpost campaign held {}\n",
+            c.held, status.id
+        ));
+    }
+    text
 }
 
 fn whole(report: &Report) -> String {
@@ -192,6 +202,12 @@ fn whole(report: &Report) -> String {
         if sorted.len() > SHOWN {
             text.push_str(&format!("and {} more; all of them: --json\n", sorted.len() - SHOWN));
         }
+    }
+    if !groups.held_reasons.is_empty() {
+        text.push_str("\nWhy messages could not be written:\n");
+        let reasons = groups.held_reasons.iter();
+        let rows = reasons.map(|(why, n)| vec![format!("  {why}"), n.to_string()]);
+        text.push_str(&table(&rows.collect::<Vec<_>>()));
     }
     text.push_str(&came_back(&report.came_back));
     if !groups.reasons.is_empty() {
@@ -329,22 +345,12 @@ async fn unreached(
             context.out.data(&all, String::new)?;
             return Ok(Exit::Done);
         }
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(UNREACHED_COLUMNS).map_err(unwritten)?;
+        context.out.bytes(&csv_of([UNREACHED_COLUMNS])?, &json!(null))?;
         campaign::unreached(office, id, in_doubt, |page| {
-            for person in page {
-                writer
-                    .write_record(campaign::unreached_cells(person))
-                    .map_err(unwritten)?;
-            }
-            writer.flush()?;
-            Ok::<_, Failure>(())
+            let cells: Vec<_> = page.iter().map(campaign::unreached_cells).collect();
+            context.out.bytes(&csv_of(&cells)?, &json!(null))
         })
         .await?;
-        let bytes = writer
-            .into_inner()
-            .map_err(|error| Failure::new(Exit::Ours, error.into_error()))?;
-        context.out.bytes(&bytes, &json!(null))?;
         return Ok(Exit::Done);
     };
     let is_sheet = path
@@ -352,7 +358,7 @@ async fn unreached(
         .is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"));
     let file = new_file(&path)?;
     let written = match is_sheet {
-        true => sheet(office, id, in_doubt, file).await,
+        true => sheet(office, id, in_doubt, &path, file).await,
         false => delimited(office, id, in_doubt, file).await,
     };
     let written = written.inspect_err(|_| {
@@ -369,6 +375,21 @@ async fn unreached(
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// These rows as CSV.
+fn csv_of<R, C>(rows: impl IntoIterator<Item = R>) -> Result<Vec<u8>, Failure>
+where
+    R: IntoIterator<Item = C>,
+    C: AsRef<[u8]>,
+{
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row).map_err(unwritten)?;
+    }
+    writer
+        .into_inner()
+        .map_err(|error| Failure::new(Exit::Ours, error.into_error()))
 }
 
 fn unwritten(error: csv::Error) -> Failure {
@@ -391,11 +412,19 @@ async fn delimited(office: &Office, id: CampaignId, in_doubt: bool, file: std::f
     Ok(written)
 }
 
-async fn sheet(office: &Office, id: CampaignId, in_doubt: bool, mut file: std::fs::File) -> Result<u64, Failure> {
+/// A row at a time: nothing of it stays in memory. What waits to be packed lies beside the file, without a name.
+async fn sheet(
+    office: &Office,
+    id: CampaignId,
+    in_doubt: bool,
+    path: &Path,
+    file: std::fs::File,
+) -> Result<u64, Failure> {
     let failed = |error: rust_xlsxwriter::XlsxError| Failure::new(Exit::Ours, error);
     let mut book = rust_xlsxwriter::Workbook::new();
-    // Held in memory until it is saved, unlike CSV: some 300 MB at the most rows a sheet takes.
-    let page_of = book.add_worksheet();
+    let beside = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    book.set_tempdir(beside.unwrap_or(Path::new("."))).map_err(failed)?;
+    let page_of = book.add_worksheet_with_constant_memory().map_err(failed)?;
     for (column, name) in (0u16..).zip(UNREACHED_COLUMNS) {
         page_of.write_string(0, column, *name).map_err(failed)?;
     }
@@ -415,8 +444,7 @@ async fn sheet(office: &Office, id: CampaignId, in_doubt: bool, mut file: std::f
         Ok::<_, Failure>(())
     })
     .await?;
-    let bytes = book.save_to_buffer().map_err(failed)?;
-    file.write_all(&bytes)?;
+    book.save_to_writer(&file).map_err(failed)?;
     file.sync_all()?;
     Ok(written)
 }

@@ -246,7 +246,7 @@ async fn start(
     };
     let status = campaign::status(office, id).await?;
     context.out.data(&status, || human(&status))?;
-    if status.coverage.pending > 0 && !status.daemon && status.state == CampaignState::Running {
+    if !is_tried(&status) && !status.daemon && status.state == CampaignState::Running {
         let why = match interrupted {
             true => format!("Stopped; {} have not been written to.", status.coverage.pending),
             false => "Some wait for another try.".to_owned(),
@@ -307,6 +307,11 @@ async fn carry(office: &Office, context: &Context, id: CampaignId, courier: Arc<
     Ok(stop.is_cancelled() && !settled)
 }
 
+/// Whether nothing is left that is tried without a person's decision.
+fn is_tried(status: &Status) -> bool {
+    status.coverage.pending == status.coverage.held
+}
+
 /// Follows a run that others carry, until all have been tried or somebody does not want to follow any more. `each` is told
 /// of every look.
 async fn follow(
@@ -321,7 +326,7 @@ async fn follow(
         let status = campaign::status(office, id).await?;
         show(&mut line, &status);
         each(&status)?;
-        if status.coverage.pending == 0 || status.state != CampaignState::Running {
+        if is_tried(&status) || status.state != CampaignState::Running {
             line.ends();
             return Ok(status);
         }

@@ -32,6 +32,8 @@ pub struct Coverage {
     /// Failed, cancelled, and those without a usable row.
     pub unreached: u64,
     pub pending: u64,
+    /// Of those pending: their message could not be written, and a person must decide.
+    pub held: u64,
     pub possibly_twice: u64,
     pub duplicates: u64,
     pub invalid: u64,
@@ -45,6 +47,7 @@ impl Coverage {
             in_doubt: tally.in_doubt - told.in_doubt,
             unreached: tally.failed + tally.cancelled + counts.invalid - told.unreached,
             pending: tally.ready + tally.leased + tally.on_wire + tally.held - told.pending,
+            held: tally.held,
             told_otherwise: told.unreached + told.in_doubt + told.pending,
             possibly_twice: tally.possibly_twice,
             duplicates: counts.duplicates,

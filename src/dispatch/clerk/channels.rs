@@ -234,9 +234,7 @@ async fn carry(office: &Office, connection: &mut Connection, job: &Job) -> Sent 
     };
     match tokio::time::timeout(MAIL_WAIT, connection.carry(&mail)).await {
         Ok(Outcome::Accepted { .. }) => Sent::Taken,
-        Ok(Outcome::Deferred { fault } | Outcome::Refused { fault } | Outcome::InDoubt { fault }) => {
-            Sent::NotNow(fault.to_string())
-        }
+        Ok(outcome) => Sent::NotNow(outcome.words()),
         Err(_) => Sent::NotNow(too_slow()),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::super::campaign::{self, Letter};
+use super::super::campaign::{self, Letter, LetterError};
 use super::super::office::OfficeError;
 use super::{Courier, hand_over, jitter};
 use crate::message::token;
@@ -169,9 +169,14 @@ fn write(
                 step: SmtpStep::Prepare,
                 cause: FaultCause::Unfit(campaign::why(&error)),
             };
+            let outcome = match error {
+                // Known when the campaign was approved: this person is told another way.
+                LetterError::NoCertificate => Outcome::Refused { fault },
+                _ => Outcome::Held { fault },
+            };
             Err(Box::new(Done {
                 message_id: None,
-                outcome: Outcome::Refused { fault },
+                outcome,
                 // Nothing is tried again.
                 retry: crate::model::delivery::RetryPolicy {
                     first: chrono::TimeDelta::zero(),

@@ -131,6 +131,15 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     let mut campaigns = Vec::new();
     for campaign in office.store.list_campaigns().await? {
         let tally = office.store.tally(campaign.id).await?;
+        if tally.held > 0 {
+            needs.push(Need {
+                text: format!(
+                    "{}: the message of {} persons could not be written",
+                    campaign.id, tally.held
+                ),
+                command: Some(format!("breachpost campaign held {}", campaign.id)),
+            });
+        }
         let line = check::line(office, &campaign).await?;
         campaigns.push(CampaignLine {
             coverage: line.coverage,

@@ -110,10 +110,8 @@ impl Trip {
 
     pub fn fault(&self) -> Option<String> {
         match &self.outcome {
-            Some(Outcome::Deferred { fault } | Outcome::Refused { fault } | Outcome::InDoubt { fault }) => {
-                Some(fault.to_string())
-            }
-            _ => None,
+            None | Some(Outcome::Accepted { .. }) => None,
+            Some(outcome) => Some(outcome.words()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::TakenRecipient;
 
@@ -164,6 +165,8 @@ pub enum Act {
     Close,
     /// Says nothing any more.
     Silence,
+    /// Does and says what it usually does, after this time.
+    Slow(Duration),
     /// Does what it usually does, but says this.
     Disguise(Vec<u8>),
     /// The usual reply, and in the same write these bytes.

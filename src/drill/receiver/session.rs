@@ -399,6 +399,12 @@ impl Session {
                 self.flush().await?;
                 std::future::pending().await
             }
+            Act::Slow(time) => {
+                self.flush().await?;
+                tokio::time::sleep(time).await;
+                self.say(usual);
+                Ok(true)
+            }
             Act::Inject(text) => {
                 self.say(usual);
                 self.output.extend(text);

@@ -410,7 +410,7 @@ fn is_orderly(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Accepted { .. } => true,
         Outcome::Deferred { fault } | Outcome::Refused { fault } => matches!(fault.cause, FaultCause::Reply(_)),
-        Outcome::InDoubt { .. } => false,
+        Outcome::InDoubt { .. } | Outcome::Held { .. } => false,
     }
 }
 

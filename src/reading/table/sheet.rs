@@ -1,33 +1,43 @@
 //! XLSX and ODS: the library unpacks shared texts (XLSX) or all cells (ODS) into memory, so what a file would unpack to is
 //! measured first. Cells come out as a person sees them: 4711 and not 4711.0, the value of a formula and not the formula.
 
+mod measure;
+
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 
-use calamine::{Data, DataRef, ExcelDateTime, Ods, Reader, Xlsx};
-use regex::bytes::Regex;
+use calamine::{Data, DataRef, ExcelDateTime, Ods, Reader, Style, Xlsx};
 use sha2::{Digest, Sha256};
-use zip::ZipArchive;
 
-use super::{Flaw, FlawKind, Format, KEPT_OF_LONG_CELL, MAX_CELL_BYTES, MAX_COLUMNS, Options, Row, Table, TableError};
+use self::measure::{MAX_INFLATED_BYTES, Spreadsheet, too_large};
+use super::{
+    Flaw, FlawKind, Format, KEPT_OF_LONG_CELL, MAX_CELL_BYTES, MAX_COLUMNS, MAX_ROW_BYTES, Options, Row, Table,
+    TableError,
+};
 
-/// The most that all parts of a file may unpack to.
-const MAX_INFLATED_BYTES: u64 = 256_000_000;
-/// The most cells that an ODS file may have after its repetitions are written out; each takes some 50 bytes.
-const MAX_ODS_CELLS: u64 = 5_000_000;
-/// Rows that wait between the thread that unpacks and the one that reads.
-const ROWS_WAITING: usize = 256;
+/// The columns that a sheet of these programs may have at most.
+const MOST_COLUMNS: usize = 16_384;
+/// Rows that wait between the thread that unpacks and the one that reads; each has at most some [`MAX_ROW_BYTES`].
+const ROWS_WAITING: usize = 64;
 
-type Bytes = Cursor<Arc<[u8]>>;
+/// A file in memory; shared, so that no pass over it copies it.
+#[derive(Clone)]
+struct Whole(Arc<Vec<u8>>);
+impl AsRef<[u8]> for Whole {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+type Bytes = Cursor<Whole>;
 
 /// Checks what the file would unpack to, and reads the header of the sheet.
 pub(super) fn open(path: &Path, options: &Options) -> Result<Table, TableError> {
     let bytes = load(path)?;
     let sha256 = Sha256::digest(&bytes).into();
-    let kind = measure(path, &bytes)?;
+    let kind = measure::measure(path, &bytes)?;
     let found = match kind {
         Spreadsheet::Xlsx => xlsx(path, &bytes)?.sheet_names(),
         Spreadsheet::Ods => ods(path, &bytes)?.sheet_names(),
@@ -85,7 +95,7 @@ pub(super) fn rows(
     let bytes = load(&table.path)?;
     digest.lock().expect("nobody panics while hashing").update(&bytes);
     // Again: it may be another file by now.
-    let kind = measure(&table.path, &bytes)?;
+    let kind = measure::measure(&table.path, &bytes)?;
     let columns = table.columns.len();
     let mut rows = unpack(&table.path, bytes, kind, sheet);
     let mut header_passed = false;
@@ -107,13 +117,7 @@ pub(super) fn rows(
     }))
 }
 
-#[derive(Clone, Copy)]
-enum Spreadsheet {
-    Xlsx,
-    Ods,
-}
-
-fn load(path: &Path) -> Result<Arc<[u8]>, TableError> {
+fn load(path: &Path) -> Result<Whole, TableError> {
     let failed = |source| TableError::read(path, source);
     let mut bytes = Vec::new();
     let file = super::regular_file(path)?;
@@ -123,91 +127,7 @@ fn load(path: &Path) -> Result<Arc<[u8]>, TableError> {
     if bytes.len() as u64 > MAX_INFLATED_BYTES {
         return Err(too_large(path, "as it is".to_owned()));
     }
-    Ok(bytes.into())
-}
-
-fn too_large(path: &Path, what: String) -> TableError {
-    TableError::TooLarge {
-        path: path.to_owned(),
-        what,
-        limit: MAX_INFLATED_BYTES,
-    }
-}
-
-/// Finds out what the parts unpack to: first as the file declares it, at once; then by unpacking, because a file may lie.
-fn measure(path: &Path, bytes: &Arc<[u8]>) -> Result<Spreadsheet, TableError> {
-    let broken = |source| TableError::Zip {
-        path: path.to_owned(),
-        source,
-    };
-    let mut archive = ZipArchive::new(Cursor::new(Arc::clone(bytes))).map_err(broken)?;
-    let has = |name: &str| archive.file_names().any(|found| found.is_ok_and(|found| found == name));
-    let kind = if has("xl/workbook.xml") {
-        Spreadsheet::Xlsx
-    } else if has("xl/workbook.bin") {
-        return Err(TableError::kind(path, "a binary Excel file; save it as XLSX or CSV"));
-    } else if has("content.xml") {
-        Spreadsheet::Ods
-    } else {
-        return Err(TableError::kind(path, "a ZIP file and no list; unpack it first"));
-    };
-    let mut declared = 0_u64;
-    for index in 0..archive.len() {
-        declared = declared.saturating_add(archive.by_index_raw(index).map_err(broken)?.size());
-        if declared > MAX_INFLATED_BYTES {
-            return Err(too_large(path, "as it declares".to_owned()));
-        }
-    }
-    let mut room = MAX_INFLATED_BYTES;
-    for index in 0..archive.len() {
-        let part = archive.by_index(index).map_err(broken)?;
-        let is_content = part.name().is_ok_and(|name| name == "content.xml");
-        let mut part = part.take(room + 1);
-        let unpacked = if is_content && matches!(kind, Spreadsheet::Ods) {
-            let mut xml = Vec::new();
-            let read = part
-                .read_to_end(&mut xml)
-                .map_err(|source| TableError::read(path, source))?;
-            check_repetitions(path, &xml)?;
-            read as u64
-        } else {
-            std::io::copy(&mut part, &mut std::io::sink()).map_err(|source| TableError::read(path, source))?
-        };
-        room = room
-            .checked_sub(unpacked)
-            .ok_or_else(|| too_large(path, "more than it declares".to_owned()))?;
-    }
-    Ok(kind)
-}
-
-/// ODS writes equal cells and rows once, with how often they are repeated: a few bytes may stand for any number of cells.
-fn check_repetitions(path: &Path, xml: &[u8]) -> Result<(), TableError> {
-    static TAG: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"<table:(table-row|table-cell|covered-table-cell)\b([^>]*)>").expect("constant"));
-    static REPEATED: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r#"repeated\s*=\s*["']\s*(\d+)"#).expect("constant"));
-    let mut rows = 1_u64;
-    let mut cells = 0_u64;
-    for tag in TAG.captures_iter(xml) {
-        let attributes = &tag[2];
-        let times = REPEATED.captures(attributes).map_or(1, |found| {
-            let digits = std::str::from_utf8(&found[1]).unwrap_or_default();
-            digits.parse().unwrap_or(u64::MAX)
-        });
-        if &tag[1] == b"table-row" {
-            rows = times;
-        } else if !attributes.ends_with(b"/") {
-            // A cell without content is not written out behind the last one that has some.
-            cells = cells.saturating_add(rows.saturating_mul(times));
-        }
-        if cells > MAX_ODS_CELLS {
-            return Err(TableError::kind(
-                path,
-                "a sheet of more than 5 million cells; save it as CSV in UTF-8",
-            ));
-        }
-    }
-    Ok(())
+    Ok(Whole(Arc::new(bytes)))
 }
 
 fn sheet_error(path: &Path, source: impl Into<calamine::Error>) -> TableError {
@@ -216,25 +136,49 @@ fn sheet_error(path: &Path, source: impl Into<calamine::Error>) -> TableError {
         source: source.into(),
     }
 }
-fn xlsx(path: &Path, bytes: &Arc<[u8]>) -> Result<Xlsx<Bytes>, TableError> {
-    Xlsx::new(Cursor::new(Arc::clone(bytes))).map_err(|source| sheet_error(path, source))
+fn xlsx(path: &Path, bytes: &Whole) -> Result<Xlsx<Bytes>, TableError> {
+    Xlsx::new(Cursor::new(bytes.clone())).map_err(|source| sheet_error(path, source))
 }
-fn ods(path: &Path, bytes: &Arc<[u8]>) -> Result<Ods<Bytes>, TableError> {
-    Ods::new(Cursor::new(Arc::clone(bytes))).map_err(|source| sheet_error(path, source))
+fn ods(path: &Path, bytes: &Whole) -> Result<Ods<Bytes>, TableError> {
+    Ods::new(Cursor::new(bytes.clone())).map_err(|source| sheet_error(path, source))
 }
 
 /// A cell as a person sees it.
 #[derive(Default)]
 struct Cell {
+    /// The beginning of it where it is too long.
     text: String,
-    is_error: bool,
+    flaw: Option<FlawKind>,
 }
+
 /// A row as the file has it: only the cells that are there.
+#[derive(Default)]
 struct SheetRow {
     number: u64,
     cells: BTreeMap<usize, Cell>,
+    bytes: usize,
 }
 impl SheetRow {
+    fn at(number: u64) -> Self {
+        Self {
+            number,
+            ..Self::default()
+        }
+    }
+
+    /// One text may stand in every cell of a sheet, and be as long as the file: what is too much is not kept.
+    fn add(&mut self, place: usize, mut cell: Cell) {
+        if cell.text.is_empty() && cell.flaw.is_none() {
+            return;
+        }
+        self.bytes += cell.text.len();
+        if self.bytes > MAX_ROW_BYTES {
+            cell.text.clear();
+            cell.flaw = Some(FlawKind::RowTooLong);
+        }
+        self.cells.insert(place, cell);
+    }
+
     fn into_row(self, columns: usize) -> Row {
         let mut row = Row {
             number: self.number,
@@ -242,25 +186,23 @@ impl SheetRow {
             cells: vec![String::new(); columns],
             flaw: None,
         };
-        let mut flawed = |kind, column| {
-            row.flaw.get_or_insert(Flaw { kind, column });
-        };
-        for (place, mut cell) in self.cells {
-            let Some(space) = row.cells.get_mut(place) else {
-                if !cell.text.trim().is_empty() {
-                    flawed(FlawKind::Ragged, None);
+        for (place, cell) in self.cells {
+            let flaw = match row.cells.get_mut(place) {
+                Some(space) => {
+                    let flaw = cell.flaw.or(cell.text.contains('\0').then_some(FlawKind::Nul));
+                    *space = cell.text;
+                    flaw.map(|kind| Flaw {
+                        kind,
+                        column: (kind != FlawKind::RowTooLong).then_some(place),
+                    })
                 }
-                continue;
+                None if cell.text.trim().is_empty() => None,
+                None => Some(Flaw {
+                    kind: FlawKind::Ragged,
+                    column: None,
+                }),
             };
-            if cell.is_error {
-                flawed(FlawKind::CellError, Some(place));
-            } else if cell.text.len() > MAX_CELL_BYTES {
-                flawed(FlawKind::CellTooLong, Some(place));
-                cell.text = cell.text.chars().take(KEPT_OF_LONG_CELL).collect();
-            } else if cell.text.contains('\0') {
-                flawed(FlawKind::Nul, Some(place));
-            }
-            *space = cell.text;
+            row.flaw = row.flaw.or(flaw);
         }
         row
     }
@@ -269,7 +211,7 @@ impl SheetRow {
 /// Unpacks on a thread of its own, a few rows ahead: the library's reader borrows from its workbook.
 fn unpack(
     path: &Path,
-    bytes: Arc<[u8]>,
+    bytes: Whole,
     kind: Spreadsheet,
     sheet: &str,
 ) -> impl Iterator<Item = Result<SheetRow, TableError>> + Send + use<> {
@@ -290,48 +232,39 @@ fn unpack(
 
 type Sender = SyncSender<Result<SheetRow, TableError>>;
 
-fn send_xlsx(path: &Path, bytes: &Arc<[u8]>, sheet: &str, rows: &Sender) -> Result<(), TableError> {
+fn send_xlsx(path: &Path, bytes: &Whole, sheet: &str, rows: &Sender) -> Result<(), TableError> {
     let mut workbook = xlsx(path, bytes)?;
     let failed = |source| sheet_error(path, source);
     let mut cells = workbook.worksheet_cells_reader(sheet).map_err(failed)?;
-    let mut row = SheetRow {
-        number: 0,
-        cells: BTreeMap::new(),
-    };
-    while let Some(cell) = cells.next_cell().map_err(failed)? {
+    let mut row = SheetRow::at(0);
+    while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(failed)? {
         let (number, place) = cell.get_position();
-        let number = u64::from(number) + 1;
+        let (number, place) = (u64::from(number) + 1, place as usize);
+        if place >= MOST_COLUMNS {
+            return Err(TableError::TooManyColumns { path: path.to_owned() });
+        }
         if number != row.number {
-            let whole = std::mem::replace(
-                &mut row,
-                SheetRow {
-                    number,
-                    cells: BTreeMap::new(),
-                },
-            );
+            let whole = std::mem::replace(&mut row, SheetRow::at(number));
             if rows.send(Ok(whole)).is_err() {
                 return Ok(());
             }
         }
-        row.cells.insert(place as usize, shown_xlsx(cell.get_value()));
+        row.add(place, shown_xlsx(cell.get_value(), cells.styles().get(style)));
     }
     let _ = rows.send(Ok(row));
     Ok(())
 }
 
-fn send_ods(path: &Path, bytes: &Arc<[u8]>, sheet: &str, rows: &Sender) -> Result<(), TableError> {
+fn send_ods(path: &Path, bytes: &Whole, sheet: &str, rows: &Sender) -> Result<(), TableError> {
     let range = ods(path, bytes)?
         .worksheet_range(sheet)
         .map_err(|source| sheet_error(path, source))?;
     let (first_row, first_column) = range.start().unwrap_or_default();
     for (offset, cells) in range.rows().enumerate() {
-        let cells = cells.iter().enumerate();
-        let row = SheetRow {
-            number: u64::from(first_row) + offset as u64 + 1,
-            cells: cells
-                .map(|(place, data)| (place + first_column as usize, shown_ods(data)))
-                .collect(),
-        };
+        let mut row = SheetRow::at(u64::from(first_row) + offset as u64 + 1);
+        for (place, data) in cells.iter().enumerate() {
+            row.add(place + first_column as usize, shown(data));
+        }
         if rows.send(Ok(row)).is_err() {
             return Ok(());
         }
@@ -339,14 +272,39 @@ fn send_ods(path: &Path, bytes: &Arc<[u8]>, sheet: &str, rows: &Sender) -> Resul
     Ok(())
 }
 
-fn shown_xlsx(data: &DataRef<'_>) -> Cell {
+fn shown_xlsx(data: &DataRef<'_>, style: Option<&Style>) -> Cell {
     match data {
         DataRef::SharedString(text) => plain(text),
-        other => shown_ods(&Data::from(other.clone())),
+        DataRef::Float(number) => plain(&with_zeros(*number, style)),
+        other => shown(&Data::from(other.clone())),
     }
 }
 
-fn shown_ods(data: &Data) -> Cell {
+/// A number as its format shows it where the format is made of zeros: a postcode 1067 as 01067. Of other formats only
+/// separators and currencies would come, which no list of persons needs.
+fn with_zeros(number: f64, style: Option<&Style>) -> String {
+    let text = number.to_string();
+    let format = style.and_then(|style| style.number_format.as_ref());
+    let width = format.and_then(|format| zeros(&format.format_code));
+    match width {
+        Some(width) if text.bytes().all(|byte| byte.is_ascii_digit()) => format!("{text:0>width$}"),
+        _ => text,
+    }
+}
+
+/// How many digits a format of zeros shows at least; its first section is for positive numbers, and may begin with the
+/// language it is meant for: `[$-407]00000`.
+fn zeros(format: &str) -> Option<usize> {
+    let positive = format.split(';').next().unwrap_or_default();
+    let digits = match positive.strip_prefix("[$").and_then(|rest| rest.split_once(']')) {
+        Some((_, digits)) => digits,
+        None => positive,
+    };
+    let all_zeros = !digits.is_empty() && digits.bytes().all(|byte| byte == b'0');
+    (all_zeros && digits.len() <= 255).then_some(digits.len())
+}
+
+fn shown(data: &Data) -> Cell {
     match data {
         Data::Empty => Cell::default(),
         Data::String(text) => plain(text),
@@ -358,15 +316,21 @@ fn shown_ods(data: &Data) -> Cell {
         Data::DateTimeIso(text) | Data::DurationIso(text) => plain(text.strip_suffix("T00:00:00").unwrap_or(text)),
         Data::Error(error) => Cell {
             text: error.to_string(),
-            is_error: true,
+            flaw: Some(FlawKind::CellError),
         },
     }
 }
 
 fn plain(text: &str) -> Cell {
-    Cell {
-        text: text.to_owned(),
-        is_error: false,
+    match text.len() > MAX_CELL_BYTES {
+        true => Cell {
+            text: text.chars().take(KEPT_OF_LONG_CELL).collect(),
+            flaw: Some(FlawKind::CellTooLong),
+        },
+        false => Cell {
+            text: text.to_owned(),
+            flaw: None,
+        },
     }
 }
 

@@ -187,7 +187,10 @@ fn files_that_are_no_lists_say_what_to_do() {
         (b"%PDF-1.7", "is a PDF"),
         (b"\x1F\x8B\x08", "unpack it first"),
         (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "old Excel file"),
-        (b"e\0m\0a\0i\0l\0", "byte order mark"),
+        (b"e\0m\0a\0i\0l\0", "--encoding utf-16le"),
+        (b"\0e\0m\0a\0i\0l", "--encoding utf-16be"),
+        (b"\xFF\xFE\0\0e\0\0\0", "in UTF-32"),
+        (b"\0\0\0\0\0\0", "no text"),
         (b"PK\x03\x04nonsense", "cannot be unpacked"),
         (b"\xFFmail\xFF,name\nx,\xC3\xA9\xC3\xA9\xC3\xA9", "--encoding"),
     ] {
@@ -206,10 +209,67 @@ fn files_that_are_no_lists_say_what_to_do() {
     let error = Table::open(file(b"email\na@b.lu").path(), &unknown).unwrap_err();
     assert!(matches!(error, TableError::NoSuchEncoding { .. }));
     let folder = tempfile::tempdir().unwrap();
+    // A pipe that nobody writes to must not keep anybody waiting.
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for path in [folder.path(), &pipe, Path::new("/dev/zero"), Path::new("/dev/null")] {
+        let error = Table::open(path, &Options::default()).unwrap_err();
+        assert!(
+            matches!(error, TableError::NotAFile { .. }),
+            "{}: {error}",
+            path.display()
+        );
+    }
+    let missing = Table::open(&folder.path().join("missing.csv"), &Options::default()).unwrap_err();
+    assert!(matches!(missing, TableError::Read { .. }));
+}
+
+#[test]
+fn an_encoding_that_the_file_does_not_tell_is_taken_from_the_person() {
+    let text = "email,name\r\na@b.lu,Zoë\r\n";
+    for (label, bytes) in [
+        (
+            "utf-16le",
+            text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>(),
+        ),
+        ("utf-16be", text.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+    ] {
+        let said = Options {
+            encoding: Some(label.into()),
+            ..Options::default()
+        };
+        let (table, rows) = read_with(&bytes, &said);
+        assert_eq!(
+            (table.columns().len(), cells(&rows[0])),
+            (2, vec!["a@b.lu", "Zoë"]),
+            "{label}"
+        );
+    }
+}
+
+/// Half of the rows in one encoding, half in another: those that cannot be read are named, the others come in.
+#[test]
+fn two_encodings_in_one_file() {
+    let mut bytes = b"email,name\n".to_vec();
+    for n in 0..1_000 {
+        bytes.extend(format!("p{n}@b.lu,").bytes());
+        bytes.extend_from_slice(if n % 2 == 0 {
+            "Jürgen\n".as_bytes()
+        } else {
+            b"J\xFCrgen\n"
+        });
+    }
+    let (table, rows) = read(&bytes);
     assert!(matches!(
-        Table::open(folder.path(), &Options::default()),
-        Err(TableError::NotAFile { .. })
+        table.format(),
+        Format::Csv {
+            encoding: "UTF-8",
+            encoding_guessed: true,
+            ..
+        }
     ));
+    let wanted: Vec<_> = (0..500).map(|n| (2 * n + 3, FlawKind::NotText, Some(1))).collect();
+    assert_eq!(flaws(&rows), wanted);
 }
 
 #[test]
@@ -292,6 +352,128 @@ fn spreadsheets_show_what_a_person_sees() {
     assert!(error.contains("Persons, Other"), "{error}");
 }
 
+/// Numbers that are names of something: as the sheet shows them, whatever the program that wrote it thinks they are.
+#[test]
+fn numbers_come_out_as_they_are_shown() {
+    let mut book = Workbook::new();
+    let sheet = book.add_worksheet();
+    let format = |code: &str| CellFormat::new().set_num_format(code);
+    sheet.write(0, 0, "email").unwrap();
+    for (place, (value, code, _)) in (1_u16..).zip(SHOWN) {
+        sheet.write(0, place, format!("c{place}")).unwrap();
+        sheet.write_with_format(1, place, value, &format(code)).unwrap();
+    }
+    sheet.write(1, 0, "a@b.lu").unwrap();
+    sheet.write_with_format(2, 0, "c@d.lu", &format("00000")).unwrap();
+    sheet.write_with_format(2, 1, "01067", &format("@")).unwrap();
+    let (_, rows) = read(&book.save_to_buffer().unwrap());
+    let shown: Vec<&str> = SHOWN.iter().map(|(_, _, shown)| *shown).collect();
+    assert_eq!(cells(&rows[0])[1..], shown);
+    assert_eq!(cells(&rows[1])[..2], ["c@d.lu", "01067"]);
+}
+/// A number, its format, and what must come out.
+const SHOWN: [(f64, &str, &str); 11] = [
+    (1067.0, "00000", "01067"),
+    (1067.0, "[$-407]00000", "01067"),
+    (1067.0, "00000;@", "01067"),
+    (54290.0, "0000", "54290"),
+    (1067.0, "General", "1067"),
+    (1067.0, "@", "1067"),
+    (1_234_567.0, "General", "1234567"),
+    (352_621_000_111.0, "0.00E+00", "352621000111"),
+    (123_456_789_012_345.0, "#,##0", "123456789012345"),
+    (0.5, "000", "0.5"),
+    (-7.0, "000", "-7"),
+];
+
+#[test]
+fn merged_cells_have_their_text_once() {
+    let mut book = Workbook::new();
+    let sheet = book.add_worksheet();
+    sheet.write(0, 0, "email").unwrap();
+    sheet.write(0, 1, "note").unwrap();
+    sheet.write(1, 0, "a@b.lu").unwrap();
+    sheet.write(2, 0, "c@d.lu").unwrap();
+    sheet.merge_range(1, 1, 2, 1, "both", &CellFormat::new()).unwrap();
+    let (_, rows) = read(&book.save_to_buffer().unwrap());
+    assert_eq!(
+        (cells(&rows[0]), cells(&rows[1])),
+        (vec!["a@b.lu", "both"], vec!["c@d.lu", ""])
+    );
+}
+
+/// An XLSX file with this sheet, and these shared texts and styles.
+fn xlsx(rows: &str, texts: &str, styles: &str) -> Vec<u8> {
+    let of = |name: &str, inside: &str| {
+        format!(
+            "<{name} xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\" xmlns:r=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships\">{inside}</{name}>"
+        )
+    };
+    let kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let relations = format!(
+        "<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">\
+         <Relationship Id=\"r1\" Type=\"{kind}/worksheet\" Target=\"worksheets/sheet1.xml\"/>\
+         <Relationship Id=\"r2\" Type=\"{kind}/sharedStrings\" Target=\"sharedStrings.xml\"/></Relationships>"
+    );
+    let root = format!(
+        "<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">\
+         <Relationship Id=\"r1\" Type=\"{kind}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+    );
+    zip(&[
+        ("_rels/.rels", root.as_bytes()),
+        (
+            "xl/workbook.xml",
+            of(
+                "workbook",
+                "<sheets><sheet name=\"One\" sheetId=\"1\" r:id=\"r1\"/></sheets>",
+            )
+            .as_bytes(),
+        ),
+        ("xl/_rels/workbook.xml.rels", relations.as_bytes()),
+        (
+            "xl/worksheets/sheet1.xml",
+            of("worksheet", &format!("<sheetData>{rows}</sheetData>")).as_bytes(),
+        ),
+        ("xl/sharedStrings.xml", of("sst", texts).as_bytes()),
+        ("xl/styles.xml", of("styleSheet", styles).as_bytes()),
+    ])
+}
+
+#[test]
+fn a_small_workbook_that_would_be_large_is_cut_or_refused() {
+    let header = "<row r=\"1\"><c t=\"s\"><v>0</v></c><c t=\"s\"><v>1</v></c></row>";
+    let good = "<row r=\"9\"><c t=\"s\"><v>2</v></c></row>";
+    let texts =
+        |last: &str| format!("<si><t>email</t></si><si><t>note</t></si><si><t>a@b.lu</t></si><si><t>{last}</t></si>");
+    let cell = "<c t=\"s\"><v>3</v></c>";
+
+    // One long text in a thousand cells, and one that is just short enough.
+    let long = format!("{header}<row r=\"2\">{}</row>{good}", cell.repeat(1_000));
+    let (_, rows) = read(&xlsx(&long, &texts(&"x".repeat(1_000_000)), ""));
+    assert_eq!(flaws(&rows), [(2, FlawKind::CellTooLong, Some(0))]);
+    let (_, rows) = read(&xlsx(&long, &texts(&"x".repeat(MAX_CELL_BYTES)), ""));
+    assert_eq!(flaws(&rows), [(2, FlawKind::Ragged, None)]);
+    assert_eq!(cells(&rows[1]), ["a@b.lu", ""], "and the rows after it are whole");
+    let wide_header = (0..40)
+        .map(|n| format!("<c t=\"inlineStr\"><is><t>c{n}</t></is></c>"))
+        .collect::<String>();
+    let wide = format!("<row r=\"1\">{wide_header}</row><row r=\"2\">{}</row>", cell.repeat(40));
+    let (_, rows) = read(&xlsx(&wide, &texts(&"x".repeat(MAX_CELL_BYTES)), ""));
+    assert_eq!(flaws(&rows), [(2, FlawKind::RowTooLong, None)]);
+
+    let endless = format!("{header}<row r=\"2\">{}</row>", "<c/>".repeat(20_000));
+    let styles = format!("<cellXfs>{}</cellXfs>", "<xf/>".repeat(1_700_000));
+    for (bomb, words) in [
+        (xlsx(&endless, &texts(""), ""), "more than 500 columns"),
+        (xlsx(header, &"<si/>".repeat(10_000_001), ""), "10 million texts"),
+        (xlsx(header, &texts(""), &styles), "too many formats"),
+    ] {
+        assert!(bomb.len() < 1_000_000);
+        let error = open(&bomb).unwrap_err().to_string();
+        assert!(error.contains(words), "{words}: {error}");
+    }
+}
+
 /// A ZIP file with these parts.
 fn zip(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -307,6 +489,9 @@ fn ods(rows: &str) -> Vec<u8> {
         "<office:document-content xmlns:office=\"o\" xmlns:table=\"t\" xmlns:text=\"x\"><office:body><office:spreadsheet>\
          <table:table table:name=\"Liste\">{rows}</table:table></office:spreadsheet></office:body></office:document-content>"
     );
+    ods_of(&content)
+}
+fn ods_of(content: &str) -> Vec<u8> {
     zip(&[
         ("mimetype", b"application/vnd.oasis.opendocument.spreadsheet"),
         ("META-INF/manifest.xml", b"<manifest:manifest xmlns:manifest=\"m\"/>"),
@@ -340,13 +525,79 @@ fn open_document_sheets() {
         (cells(&rows[0]), rows[0].number, rows.len()),
         (vec!["zoë@example.lu", "4711"], 2, 1)
     );
+}
 
-    let bomb = format!(
-        "<table:table-row table:number-rows-repeated=\"1000000\">{}</table:table-row>",
-        text("x").repeat(10)
-    );
-    let error = open(&ods(&bomb)).unwrap_err().to_string();
-    assert!(error.contains("5 million cells"), "{error}");
+#[test]
+fn a_small_open_document_that_would_be_large_is_refused() {
+    let cell = |attributes: &str, inside: &str| {
+        format!("<table:table-cell office:value-type=\"string\" {attributes}>{inside}</table:table-cell>")
+    };
+    let row = |attributes: &str, inside: &str| format!("<table:table-row {attributes}>{inside}</table:table-row>");
+    let text = cell("", "<text:p>x</text:p>");
+    let far = "<table:table-cell table:number-columns-repeated=\"16000\"/>";
+    let valued = "<table:table-cell office:value=\"1\" table:number-columns-repeated=\"16000\"/>";
+    let long = "y".repeat(100_000);
+    for (what, rows) in [
+        ("rows", row("table:number-rows-repeated=\"1000000\"", &text.repeat(10))),
+        (
+            "a sign of the tag in another value",
+            row("a=\">\" table:number-rows-repeated=\"1000000\"", &text.repeat(10)),
+        ),
+        (
+            "columns",
+            row(
+                "",
+                &cell("table:number-columns-repeated=\"9000000\"", "<text:p>x</text:p>"),
+            ),
+        ),
+        (
+            "cells before the one with content",
+            row("", &format!("{far}{text}")).repeat(500),
+        ),
+        ("values without a text", row("", valued).repeat(500)),
+        (
+            "rows before the one with content",
+            format!(
+                "{}{}{}",
+                row("", &text),
+                row("table:number-rows-repeated=\"1000000\"", "<table:table-cell/>"),
+                row("", &text.repeat(10))
+            ),
+        ),
+    ] {
+        let error = open(&ods(&rows)).map(|_| what).unwrap_err().to_string();
+        assert!(error.contains("5 million cells"), "{what}: {error}");
+    }
+    for (what, rows) in [
+        (
+            "a long text",
+            row(
+                "",
+                &cell(
+                    "table:number-columns-repeated=\"4000\"",
+                    &format!("<text:p>{long}</text:p>"),
+                ),
+            ),
+        ),
+        (
+            "spaces",
+            row("", &cell("", "<text:p><text:s text:c=\"4000000000\"/></text:p>")),
+        ),
+    ] {
+        let error = open(&ods(&rows)).map(|_| what).unwrap_err().to_string();
+        assert!(error.contains("save it as CSV"), "{what}: {error}");
+    }
+    for (what, rows) in [
+        ("a note without its end", row("", &cell("", "<office:annotation>"))),
+        ("a row in a row", row("", &row("", &text))),
+        ("no number", row("table:number-rows-repeated=\"many\"", &text)),
+    ] {
+        let error = open(&ods(&rows)).map(|_| what).unwrap_err().to_string();
+        assert!(error.contains("save it as CSV"), "{what}: {error}");
+    }
+    // The library would look for the end for ever.
+    let cut = ods_of("<d><table:table table:name=\"Liste\"><table:table-row></table:table-row>");
+    assert!(open(&cut).unwrap_err().to_string().contains("not in order"));
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub(super) fn survey(path: &Path, mut file: File, label: Option<&str>) -> Result
         if first {
             first = false;
             bom = encoding_rs::Encoding::for_bom(bytes);
-            begins_with = first_character(bytes, bom);
+            begins_with = first_character(bytes, bom.or(chosen.map(|name| (name, 0))));
         }
         digest.update(bytes);
         utf8.feed(bytes);
@@ -172,7 +172,8 @@ pub(super) fn open(
     let mut raw = BufReader::with_capacity(
         PIECE,
         Hashing {
-            inner: File::open(path).map_err(failed)?,
+            // Again: it may be another file by now.
+            inner: super::regular_file(path)?,
             digest: Arc::clone(digest),
         },
     );

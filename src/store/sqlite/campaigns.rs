@@ -6,14 +6,14 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
 use super::rows::{Json, Micros, Text, all, json as json_text, one, only, run};
-use super::{Sqlite, Tx, journal, pace, people, register};
+use super::{Sqlite, Tx, held, journal, pace, people, register};
 use crate::model::Time;
 use crate::model::campaign::{CampaignEvent, CampaignState};
-use crate::model::id::{Actor, CampaignId};
-use crate::store::{Campaigns, Checked, StoreError, StoredCampaign, Tally, chain};
+use crate::model::id::{Actor, CampaignId, DeliveryId};
+use crate::store::{Campaigns, Checked, HeldChoice, HeldPerson, StoreError, StoredCampaign, Tally, chain};
 
 /// Deliveries that are cancelled in one transaction: some tenths of a second, so that others get their turn.
-const CHUNK: u32 = 5_000;
+pub(super) const CHUNK: u32 = 5_000;
 
 #[async_trait]
 impl Campaigns for Sqlite {
@@ -73,6 +73,35 @@ impl Campaigns for Sqlite {
             cancelled += self.cancel_all_waiting(campaign, by, now).await?;
         }
         Ok(cancelled)
+    }
+
+    async fn list_held(
+        &self,
+        campaign: CampaignId,
+        after: Option<DeliveryId>,
+        most: u32,
+    ) -> Result<Vec<HeldPerson>, StoreError> {
+        self.read(move |conn| held::list(conn, campaign, after, most)).await
+    }
+
+    async fn decide_held(
+        &self,
+        campaign: CampaignId,
+        choice: HeldChoice,
+        by: &Actor,
+        now: Time,
+    ) -> Result<u64, StoreError> {
+        let mut decided = 0;
+        loop {
+            let by = by.clone();
+            let moved = self
+                .write(move |tx| held::decide(tx, campaign, choice, &by, now))
+                .await?;
+            if moved == 0 {
+                return Ok(decided);
+            }
+            decided += moved;
+        }
     }
 
     async fn settle_campaign(

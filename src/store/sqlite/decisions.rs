@@ -50,6 +50,7 @@ pub(super) fn hold(tx: &mut Tx<'_>, id: DeliveryId, why: HoldReason, by: &Actor,
         HoldReason::PinChanged => "pin_changed",
         HoldReason::Approval => "approval",
         HoldReason::Asked(_) => "asked",
+        HoldReason::Unwritten(_) => "unwritten",
     };
     let event = DeliveryEvent::Hold { why: why.clone() };
     ledger::move_on(tx, &current, event, "holding it")?;

@@ -1,4 +1,5 @@
-//! The end of personal data. Freed space is overwritten (`secure_delete`); rows stay, so that counts and the journal do.
+//! The end of personal data. Freed space is overwritten (`secure_delete`) and the log emptied; rows stay, so that counts
+//! and the journal do.
 
 use async_trait::async_trait;
 use hmac::{Hmac, KeyInit, Mac};
@@ -42,7 +43,9 @@ impl Erasure for Sqlite {
             after = self.write(move |tx| erase_chunk(tx, campaign, delivery)).await?;
         }
         let by = by.clone();
-        self.write(move |tx| end_erasure(tx, campaign, &by, now)).await
+        let erased = self.write(move |tx| end_erasure(tx, campaign, &by, now)).await?;
+        self.empty_log().await;
+        Ok(erased)
     }
 
     async fn erase_person(
@@ -53,8 +56,11 @@ impl Erasure for Sqlite {
         now: Time,
     ) -> Result<Erased, StoreError> {
         let (address, by) = (address.to_owned(), by.clone());
-        self.write(move |tx| erase_person(tx, campaign, &address, &by, now))
-            .await
+        let erased = self
+            .write(move |tx| erase_person(tx, campaign, &address, &by, now))
+            .await?;
+        self.empty_log().await;
+        Ok(erased)
     }
 
     async fn find_erased(&self, address: &str) -> Result<Vec<(CampaignId, DeliveryId)>, StoreError> {
@@ -64,7 +70,21 @@ impl Erasure for Sqlite {
 
     async fn forget_hashes(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<bool, StoreError> {
         let by = by.clone();
-        self.write(move |tx| forget_hashes(tx, campaign, &by, now)).await
+        let forgotten = self.write(move |tx| forget_hashes(tx, campaign, &by, now)).await?;
+        self.empty_log().await;
+        Ok(forgotten)
+    }
+}
+
+impl Sqlite {
+    /// The log beside the store has the pages as they were, until others are written over them: with a daemon on a quiet
+    /// home that may be never. Who reads just now keeps it; it is removed when the last process closes the store.
+    async fn empty_log(&self) {
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy = self.read(move |conn| only(conn, "empty the log", sql, [], |row| row.get::<_, i64>(0)));
+        if !matches!(busy.await, Ok(0)) {
+            tracing::warn!("what was erased stays in the store's log until no other process reads it");
+        }
     }
 }
 

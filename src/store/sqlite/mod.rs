@@ -9,6 +9,7 @@ mod custody;
 mod decisions;
 mod erasure;
 mod health;
+mod held;
 mod intake;
 mod journal;
 mod ledger;

@@ -291,9 +291,10 @@ fn finish(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<LeaseLost>, 
     let courier = Actor::Loop("courier".to_owned());
     let parts = match &done.outcome {
         Outcome::Accepted { reply, tls } => (Some(reply), None, tls.as_ref()),
-        Outcome::Deferred { fault } | Outcome::Refused { fault } | Outcome::InDoubt { fault } => {
-            (None, Some(fault), None)
-        }
+        Outcome::Deferred { fault }
+        | Outcome::Refused { fault }
+        | Outcome::InDoubt { fault }
+        | Outcome::Held { fault } => (None, Some(fault), None),
     };
     ledger::add_attempt(tx, &current, done.outcome.name(), parts, &courier, now)?;
     if let Some(domain) = &current.domain {

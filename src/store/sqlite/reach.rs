@@ -7,10 +7,10 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
-use super::rows::{Json, Micros, Text, all, failed, one, only, run};
+use super::rows::{Json, Micros, Text, all, failed, json as json_text, one, only, run};
 use super::{Sqlite, Tx, campaigns, erasure, journal, lists, register};
 use crate::model::Time;
-use crate::model::delivery::Fault;
+use crate::model::delivery::{Fault, HoldReason};
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
 use crate::model::recipient::fold_address;
 use crate::store::{
@@ -175,6 +175,11 @@ fn breakdown(conn: &Connection, campaign: CampaignId) -> Result<Breakdown, Store
         add(&mut domains, text(2), state, told);
         if !told && matches!(state, "failed" | "cancelled") {
             *found.reasons.entry(reason(state, text(5)).0).or_default() += 1;
+        }
+        if state == "held"
+            && let Ok(why) = serde_json::from_str::<HoldReason>(text(5))
+        {
+            *found.held_reasons.entry(why.words().to_owned()).or_default() += 1;
         }
     }
     let sql =
@@ -425,13 +430,19 @@ fn tell_otherwise(
                 Whom::Delivery(id) => (Value::Integer(id.row()), Value::Null),
                 Whom::BadRow(id) => (Value::Null, Value::Integer(id.row())),
             };
+            let values = params![campaign.row(), delivery, bad_row, channel.name(), Text(by), Micros(now)];
             booked += run(
                 tx.conn,
                 "book a person told otherwise",
                 "INSERT OR IGNORE INTO told_otherwise (campaign, delivery, bad_row, channel, by, at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![campaign.row(), delivery, bad_row, channel.name(), Text(by), Micros(now)],
+                values,
             )?;
+            // Whose message could not be written waited for nothing but this.
+            let sql =
+                "UPDATE deliveries SET state = 'cancelled', since = ?2, detail = ?3 WHERE id = ?1 AND state = 'held'";
+            let values = params![delivery, Micros(now), json_text(by)];
+            run(tx.conn, "let go of a person told otherwise", sql, values)?;
         }
     }
     if booked > 0 {

@@ -1,11 +1,13 @@
 //! What an operator may do with a campaign once its persons are in: look at it, try it out, approve it, run it, and find
 //! out who was reached. How lists come in is `dispatch::campaign`'s; sending is the courier's.
 
+mod held;
 mod life;
 mod preview;
 mod ready;
 mod report;
 
+pub use held::{Held, HeldList, decide_held, held};
 pub use life::{
     Approved, Started, approve, cancel, follow_up, pause, resume, settle_if_done, start, start_due, update,
 };

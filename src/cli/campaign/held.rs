@@ -1,0 +1,77 @@
+//! `campaign held`: whose message could not be written, and what becomes of them.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::Context;
+use crate::cli::output::{Exit, Failure, table};
+use crate::dispatch::desk::campaign::{self, HeldList};
+use crate::dispatch::office::Office;
+use crate::model::id::CampaignId;
+use crate::store::HeldChoice;
+
+/// Persons that are shown; the first thousand are in JSON.
+const SHOWN: usize = 20;
+
+/// Which campaign, and what to do.
+#[derive(Debug, Args)]
+pub struct HeldArgs {
+    id: CampaignId,
+    /// Try them again: what was wrong has been put right.
+    #[arg(long, conflicts_with = "give_up")]
+    retry: bool,
+    /// Write to them no more: they count as unreached, and get a letter or a call.
+    #[arg(long)]
+    give_up: bool,
+}
+
+/// Status 2 while somebody is held.
+pub async fn run(args: HeldArgs, office: &Office, context: &Context) -> Result<Exit, Failure> {
+    let HeldArgs { id, retry, give_up } = args;
+    if retry || give_up {
+        let (choice, did) = match retry {
+            true => (HeldChoice::Retry, "are tried again"),
+            false => (HeldChoice::GiveUp, "are given up, and count as unreached"),
+        };
+        let decided = campaign::decide_held(office, id, choice, &context.actor()).await?;
+        if give_up {
+            // Nothing may be left that would be tried.
+            campaign::settle_if_done(office, id).await?;
+        } else if decided > 0 && !office.daemon_runs() {
+            context.out.note(&format!(
+                "No daemon runs, so nothing is sent yet: breachpost campaign start {id}"
+            ));
+        }
+        context.out.data(&json!({ "id": id, "decided": decided }), || {
+            format!("{id}: {decided} persons {did}\n")
+        })?;
+        return Ok(Exit::Done);
+    }
+    let list = campaign::held(office, id).await?;
+    context.out.data(&list, || told(&list))?;
+    Ok(if list.held > 0 { Exit::Person } else { Exit::Done })
+}
+
+fn told(list: &HeldList) -> String {
+    let HeldList { id, held, persons } = list;
+    if *held == 0 {
+        return format!("{id}: nobody is held\n");
+    }
+    let rows = persons.iter().take(SHOWN).map(|person| {
+        vec![
+            format!("  {}", person.person),
+            person.address.clone(),
+            person.why.clone(),
+        ]
+    });
+    let mut text = format!("{id}: the message of {held} persons could not be written\n");
+    text.push_str(&table(&rows.collect::<Vec<_>>()));
+    if *held > SHOWN as u64 {
+        text.push_str("  …\n");
+    }
+    text + &format!(
+        "When what was wrong is put right: breachpost campaign held {id} --retry\n\
+         Told by post or telephone: breachpost campaign record {id} --channel post --file told.csv\n\
+         To leave them for letters and calls: breachpost campaign held {id} --give-up\n"
+    )
+}
