@@ -242,6 +242,37 @@ fn an_edit_voids_an_approval() {
 }
 
 #[test]
+fn nobody_is_written_to_in_clear_after_encryption_was_made_a_must() {
+    let relay = relay();
+    let world = drafted(&relay);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    let checked = campaign(&world, &["check", "cmp_1"]).json();
+    assert_eq!(
+        (&checked["protection"]["clear"], &checked["protection"]["encrypted"]),
+        (&3.into(), &0.into())
+    );
+    world.settle("#encrypt: when_known", "encrypt: required");
+    campaign(&world, &["start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["campaign.encrypt is required now", "breachpost campaign update cmp_1"]);
+    world
+        .run(&["campaign", "check", "cmp_1"])
+        .exits(2)
+        .says(&["config.yaml says otherwise by now"]);
+    campaign(&world, &["approve", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["campaign update cmp_1"]);
+    campaign(&world, &["update", "cmp_1"]).exits(0);
+    world
+        .run(&["campaign", "check", "cmp_1"])
+        .says(&["3 persons have no certificate that can be used and are NOT written to"]);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+    assert_eq!(report(&world), [4, 0, 0, 4, 0]);
+    assert!(relay.mails().is_empty());
+}
+
+#[test]
 fn what_was_edited_while_it_ran_does_not_leave() {
     let relay = Relay::troubled(Step::Mail, Act::reply("451 4.3.0 later"), 3);
     let world = drafted(&relay);

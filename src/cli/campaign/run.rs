@@ -40,7 +40,8 @@ pub enum RunCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// Take the breach record as it is now, and other words where they are given. An approval is void then.
+    /// Take the breach record and `campaign.encrypt` as they are now, and other words where they are given. An approval is
+    /// void then.
     #[command(
         after_help = "Examples:\n  breachpost campaign update cmp_1\n  breachpost campaign update cmp_1 --texts texts.yaml"
     )]

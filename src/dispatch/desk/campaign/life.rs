@@ -164,13 +164,15 @@ pub async fn cancel(office: &Office, id: CampaignId, by: &Actor) -> Result<u64, 
     office.store.cancel(id, by, office.now()).await.map_err(refused)
 }
 
-/// Takes the breach record as it is now, and other words where they are given; an approval is void then.
+/// Takes the breach record and `campaign.encrypt` as they are now, and other words where they are given; an approval is
+/// void then.
 ///
 /// # Errors
 /// [`DeskError::Refused`] when it has begun.
 pub async fn update(office: &Office, id: CampaignId, wording: Option<Wording>, by: &Actor) -> Result<(), DeskError> {
     let (stored, mut content) = get(office, id).await?;
     content.record = breach::find(office, stored.breach).await?.record;
+    content.encrypt = office.config.campaign.encrypt;
     if let Some(wording) = wording {
         content.wording = wording;
     }
@@ -261,16 +263,28 @@ async fn same_as_approved(
     Err(DeskError::First { why, command })
 }
 
-/// The record as it is now gives the same messages.
+/// The record and the settings as they are now give the same messages, encrypted for the same persons.
 async fn up_to_date(office: &Office, stored: &StoredCampaign, content: &CampaignContent) -> Result<(), DeskError> {
-    if stored.state.has_begun() || !super::ready::record_has_changed(office, stored, content).await? {
+    let (id, wanted) = (stored.id, office.config.campaign.encrypt);
+    if stored.state.has_begun() {
         return Ok(());
     }
+    let why = if content.encrypt != wanted {
+        format!(
+            "campaign.encrypt is {} now, and {id} was made when it was {}",
+            wanted.name(),
+            content.encrypt.name()
+        )
+    } else if super::ready::record_has_changed(office, stored, content).await? {
+        format!(
+            "the record of {} has changed, and the messages of {id} say what it said before",
+            stored.breach
+        )
+    } else {
+        return Ok(());
+    };
     Err(DeskError::First {
-        why: format!(
-            "the record of {} has changed, and the messages of {} say what it said before",
-            stored.breach, stored.id
-        ),
-        command: format!("breachpost campaign update {}", stored.id),
+        why,
+        command: format!("breachpost campaign update {id}"),
     })
 }

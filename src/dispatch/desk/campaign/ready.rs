@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use serde::Serialize;
 
 use super::{get, refused};
+use crate::config::Encrypt;
 use crate::dispatch::campaign::{CampaignContent, Letter};
 use crate::dispatch::desk::{DeskError, breach};
 use crate::dispatch::office::Office;
@@ -14,6 +15,7 @@ use crate::message::template::{Finding, Severity};
 use crate::model::Time;
 use crate::model::breach::Decision;
 use crate::model::id::{Actor, CampaignId};
+use crate::model::recipient::Flags;
 use crate::store::{Checked, StoredCampaign};
 
 /// What makes such a mail credible: its name, and what to do.
@@ -55,12 +57,25 @@ pub struct Estimate {
     /// What is slowest: `per_second`, `per_day`, or a domain with its `per_domain_per_second`.
     pub bound_by: String,
 }
+/// How the messages are protected on their way.
+#[derive(Debug, Clone, Serialize)]
+pub struct Protection {
+    /// What the campaign was made with; a later change of `campaign.encrypt` is taken in by `campaign update`.
+    pub encrypt: Encrypt,
+    pub settings_have_changed: bool,
+    /// To the person's own certificate.
+    pub encrypted: u64,
+    pub clear: u64,
+    /// Persons who would have to have a certificate and have none that can be used.
+    pub not_written_to: u64,
+}
 /// How ready a campaign is.
 #[derive(Debug, Clone, Serialize)]
 pub struct Ready {
     pub decision: Decision,
     /// The record has changed since the messages were worded; `campaign update` takes it in.
     pub record_has_changed: bool,
+    pub protection: Protection,
     /// Of the messages in all languages that the list needs, worst first.
     pub findings: Vec<Finding>,
     pub checklist: Vec<Point>,
@@ -72,6 +87,7 @@ impl Ready {
     pub fn needs_person(&self) -> bool {
         matches!(self.decision, Decision::Pending | Decision::NotRequired)
             || self.record_has_changed
+            || self.protection.settings_have_changed
             || self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 }
@@ -102,9 +118,32 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
     Ok(Ready {
         decision: record.communication.decision,
         record_has_changed: record_has_changed(office, &stored, &content).await?,
+        protection: protection(office, &stored, content.encrypt).await?,
         findings,
         checklist: points.collect(),
         estimate: estimate(office, id).await?,
+    })
+}
+
+async fn protection(office: &Office, stored: &StoredCampaign, encrypt: Encrypt) -> Result<Protection, DeskError> {
+    let persons = office.store.row_counts(stored.id).await?.valid;
+    let flags = office.store.person_counts(stored.id).await?.flags;
+    let known = Flags::ALL
+        .iter()
+        .zip(flags)
+        .find(|((flag, _, _), _)| *flag == Flags::CERTIFICATE);
+    let known = known.map_or(0, |(_, persons)| persons);
+    let (encrypted, clear, not_written_to) = match encrypt {
+        Encrypt::Never => (0, persons, 0),
+        Encrypt::WhenKnown => (known, persons - known, 0),
+        Encrypt::Required => (known, 0, persons - known),
+    };
+    Ok(Protection {
+        encrypt,
+        settings_have_changed: !stored.state.has_begun() && encrypt != office.config.campaign.encrypt,
+        encrypted,
+        clear,
+        not_written_to,
     })
 }
 
