@@ -419,6 +419,46 @@ fn it_starts_at_its_time_or_sooner() {
 }
 
 #[test]
+fn what_was_stopped_before_its_start_can_be_mended() {
+    let relay = relay();
+    let world = drafted(&relay);
+    let approve = || campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    approve();
+    campaign(&world, &["start", "cmp_1", "--at", "2020-01-01 09:00", "--yes"])
+        .exits(2)
+        .says(&["lies in the past, so nothing was started"]);
+    let later = (SystemClock.now() + TimeDelta::days(30)).to_rfc3339();
+    let schedule = || campaign(&world, &["start", "cmp_1", "--at", &later, "--yes"]).exits(0);
+    schedule();
+    assert!(campaign(&world, &["status", "cmp_1"]).json()["started_at"].is_null());
+    campaign(&world, &["pause", "cmp_1", "--reason", "wrong number"]).exits(0);
+    campaign(&world, &["status", "cmp_1"]).exits(2);
+    campaign(&world, &["resume", "cmp_1"]).exits(0);
+    assert_eq!(state(&world), "scheduled", "it is not its time");
+
+    // The record changes meanwhile: what was approved is stopped at its time, and the way out works.
+    campaign(&world, &["pause", "cmp_1", "--reason", "wrong number"]).exits(0);
+    change_the_record(
+        &world,
+        "A payroll export (XLSX, not encrypted)",
+        "A payroll export (ODS, not encrypted)",
+    );
+    campaign(&world, &["resume", "cmp_1"])
+        .exits(2)
+        .says(&["has changed", "breachpost campaign update cmp_1"]);
+    campaign(&world, &["update", "cmp_1"]).exits(0);
+    assert_eq!(state(&world), "draft");
+    approve();
+    schedule();
+    campaign(&world, &["update", "cmp_1"]).exits(0);
+    assert_eq!(state(&world), "draft", "an edit takes the time too");
+    approve();
+    assert!(relay.mails().is_empty());
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+    assert_eq!(relay.taken(2).len(), 2);
+}
+
+#[test]
 fn a_daemon_sends_and_the_command_follows() {
     let relay = relay();
     let world = drafted(&relay);

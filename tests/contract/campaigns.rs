@@ -110,9 +110,57 @@ pub async fn two_different_persons_agree_to_the_same_content(bed: &impl Bed) {
     );
     store.pause(campaign, "not yet", &anna(), at(3)).await.unwrap();
     store.resume(campaign, &anna(), at(4)).await.unwrap();
+    assert_eq!(
+        state().await,
+        CampaignState::Scheduled { at: at(9) },
+        "its time is still to come"
+    );
+    let started_at = || async { store.find_campaign(campaign).await.unwrap().unwrap().started_at };
+    assert_eq!(started_at().await, None);
+    // What was stopped before its start may be changed, and agreed to anew.
+    store.pause(campaign, "not yet", &anna(), at(5)).await.unwrap();
+    store
+        .set_content(campaign, json!({ "x": 2 }), &anna(), at(5))
+        .await
+        .unwrap();
+    assert_eq!(state().await, CampaignState::Draft);
+    assert!(store.resume(campaign, &anna(), at(6)).await.is_err());
+    approve(&store, campaign).await;
+    store.schedule(campaign, at(9), &anna(), at(6)).await.unwrap();
+    store.pause(campaign, "not yet", &anna(), at(7)).await.unwrap();
+    store.resume(campaign, &anna(), at(9)).await.unwrap();
+    assert_eq!(
+        (state().await, started_at().await),
+        (CampaignState::Running, Some(at(9)))
+    );
     let edit = store.set_content(campaign, json!({}), &anna(), at(5)).await;
     assert!(matches!(edit, Err(StoreError::Conflict { .. })), "{edit:?}");
     assert_eq!(claim(&store, worker(1), 9, at(10)).await.len(), 1);
+    intact(&store).await;
+}
+
+pub async fn a_pause_takes_back_what_was_claimed(bed: &impl Bed) {
+    let (store, other) = (bed.open(), bed.open());
+    let campaign = run_campaign(&store, 4).await;
+    let sent = put_on_wire(&store, worker(1), at(1)).await;
+    let claims = claim(&store, worker(1), 9, at(1)).await;
+    assert_eq!(claims.len(), 3);
+    other
+        .pause(campaign, "the number is wrong", &anna(), at(2))
+        .await
+        .unwrap();
+    // The message on the wire ends; those behind it find that they are not to leave.
+    let lost = store.step(vec![done(&sent, accepted())], claims, at(3)).await.unwrap();
+    assert_eq!(lost.len(), 3);
+    let wanted = Tally {
+        ready: 3,
+        handed: 1,
+        ..Tally::default()
+    };
+    assert_eq!(store.tally(campaign).await.unwrap(), wanted);
+    assert!(claim(&store, worker(1), 9, at(4)).await.is_empty());
+    store.resume(campaign, &anna(), at(5)).await.unwrap();
+    assert_eq!(claim(&store, worker(2), 9, at(6)).await.len(), 3);
     intact(&store).await;
 }
 

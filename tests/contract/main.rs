@@ -70,6 +70,7 @@ macro_rules! suite {
                 nobody_is_due_before_the_start
                 every_person_is_counted_once
                 two_different_persons_agree_to_the_same_content
+                a_pause_takes_back_what_was_claimed
                 a_cancellation_ends_what_waits
                 it_settles_when_nothing_waits
                 the_sums_fit_whatever_happens);

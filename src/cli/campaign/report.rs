@@ -130,7 +130,11 @@ pub fn needs_person(status: &Status) -> bool {
 pub fn human(status: &Status) -> String {
     let mut text = format!("{} for {}: {}", status.id, status.breach, status.state.name());
     match &status.state {
-        CampaignState::Paused { why } => text.push_str(&format!(", {why}")),
+        CampaignState::Paused { why, starts: None } => text.push_str(&format!(", {why}")),
+        CampaignState::Paused { why, starts: Some(at) } => text.push_str(&format!(
+            " before its start at {}, {why}",
+            at.format("%Y-%m-%d %H:%M UTC")
+        )),
         CampaignState::Scheduled { at } => text.push_str(&format!(", starts {}", at.format("%Y-%m-%d %H:%M UTC"))),
         CampaignState::Settling { until } => {
             text.push_str(&format!(

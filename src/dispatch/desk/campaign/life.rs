@@ -67,11 +67,27 @@ pub enum Started {
 pub async fn start(office: &Office, id: CampaignId, at: Option<Time>, by: &Actor) -> Result<Started, DeskError> {
     let (stored, content) = get(office, id).await?;
     if stored.state == CampaignState::Running {
-        return Ok(Started::Joined);
+        return match at {
+            None => Ok(Started::Joined),
+            Some(_) => Err(DeskError::Refused(format!(
+                "{id} runs already, so it cannot start at a time; to stop it: breachpost campaign pause {id} --reason WHY"
+            ))),
+        };
     }
-    may_start(office, &stored, &content).await?;
     let now = office.now();
-    match at.filter(|at| *at > now) {
+    if let Some(at) = at.filter(|at| *at <= now) {
+        // Whoever mistypes a date must not find that everybody has been written to.
+        return Err(DeskError::Refused(format!(
+            "{} lies in the past, so nothing was started; without --at it starts at once",
+            at.format("%Y-%m-%d %H:%M UTC")
+        )));
+    }
+    match (&stored.state, at) {
+        // A new time is a new decision; that it was stopped is no reason against it.
+        (CampaignState::Paused { starts: Some(_), .. }, Some(_)) => may_send(office, &stored, &content).await?,
+        _ => may_start(office, &stored, &content).await?,
+    }
+    match at {
         Some(at) => {
             office.store.schedule(id, at, by, now).await.map_err(refused)?;
             Ok(Started::Later)
@@ -141,15 +157,15 @@ pub async fn pause(office: &Office, id: CampaignId, why: &str, by: &Actor) -> Re
     office.store.pause(id, why, by, office.now()).await.map_err(refused)
 }
 
-/// Goes on where it was paused.
+/// Goes on where it was paused. One that was stopped before its start waits for its time again; where that has passed, it
+/// starts.
 ///
 /// # Errors
 /// As [`start`]; [`DeskError::Refused`] when it is not paused.
 pub async fn resume(office: &Office, id: CampaignId, by: &Actor) -> Result<(), DeskError> {
     let (stored, content) = get(office, id).await?;
     if matches!(stored.state, CampaignState::Paused { .. }) {
-        decided(office, &stored).await?;
-        same_as_approved(office, &stored, &content).await?;
+        may_send(office, &stored, &content).await?;
     }
     office.store.resume(id, by, office.now()).await.map_err(refused)
 }
@@ -204,7 +220,7 @@ async fn may_start(office: &Office, stored: &StoredCampaign, content: &CampaignC
                 command: format!("breachpost campaign approve {id}"),
             });
         }
-        CampaignState::Paused { why } => {
+        CampaignState::Paused { why, .. } => {
             return Err(DeskError::First {
                 why: format!("{id} is paused: {why}"),
                 command: format!("breachpost campaign resume {id}"),
@@ -217,6 +233,11 @@ async fn may_start(office: &Office, stored: &StoredCampaign, content: &CampaignC
             )));
         }
     }
+    may_send(office, stored, content).await
+}
+
+/// Somebody has decided that the persons are told, and exactly this was agreed to.
+async fn may_send(office: &Office, stored: &StoredCampaign, content: &CampaignContent) -> Result<(), DeskError> {
     decided(office, stored).await?;
     up_to_date(office, stored, content).await?;
     same_as_approved(office, stored, content).await
