@@ -13,7 +13,7 @@ use super::prepare::Job;
 use super::{Courier, Line, jitter};
 use crate::mail::smtp::{Connection, Mail, Notify};
 use crate::model::blame::{Blame, blame};
-use crate::model::delivery::{Fault, FaultCause, Outcome, SmtpStep};
+use crate::model::delivery::{DeliveryState, Fault, FaultCause, Outcome, SmtpStep};
 use crate::store::{Claim, Done, Work};
 
 /// A connection without work is closed after this long.
@@ -30,13 +30,19 @@ struct Open {
 }
 impl Open {
     async fn open(line: &Line) -> Result<Self, Fault> {
-        let connection = Connection::open(&line.connector).await?;
+        // Counted from its first packet: of several that open at once, a relay that wants fewer sends some away.
         line.open.fetch_add(1, Ordering::SeqCst);
-        Ok(Self {
-            connection,
-            count: Arc::clone(&line.open),
-            carried: 0,
-        })
+        match Connection::open(&line.connector).await {
+            Ok(connection) => Ok(Self {
+                connection,
+                count: Arc::clone(&line.open),
+                carried: 0,
+            }),
+            Err(fault) => {
+                line.open.fetch_sub(1, Ordering::SeqCst);
+                Err(fault)
+            }
+        }
     }
     async fn quit(self) {
         let Self { connection, count, .. } = self;
@@ -97,6 +103,9 @@ impl Courier {
                 if let Some(used_up) = connection.take() {
                     used_up.quit().await;
                 }
+                if !self.holds(&job.claim).await? {
+                    continue;
+                }
                 let opened = tokio::select! {
                     opened = Open::open(&line) => opened,
                     () = stop.cancelled() => {
@@ -134,6 +143,13 @@ impl Courier {
             connection.quit().await;
         }
         Ok(())
+    }
+
+    /// Whether the lease is ours still. Of a campaign that was paused because the relay refuses us, no message that waits
+    /// here is reason enough to knock again.
+    async fn holds(&self, claim: &Claim) -> Result<bool, OfficeError> {
+        let found = self.office.store.find_delivery(claim.delivery).await?;
+        Ok(found.is_some_and(|found| matches!(found.state, DeliveryState::Leased { by, .. } if by == claim.by)))
     }
 
     async fn give_back(&self, job: Job) -> Result<(), OfficeError> {
