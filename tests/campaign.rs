@@ -242,6 +242,47 @@ fn an_edit_voids_an_approval() {
 }
 
 #[test]
+fn unusual_addresses_are_written_to() {
+    let list = "email,name\njos\u{e9}@b\u{fc}cher.example,Jos\u{e9}\na..b@docomo.example,Ann\nanna@example.lu,Anna\n";
+    for offered in [true, false] {
+        let mut plan = Plan::clear();
+        plan.offers.smtp_utf8 = offered;
+        let relay = Relay::start(plan);
+        let world = World::new(&relay);
+        world.open_breach(BREACH);
+        world.file("list.csv", list.as_bytes());
+        world
+            .run(&["campaign", "create", world.breach(), "--recipients", "list.csv"])
+            .exits(0);
+        campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+        campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+        let told = if offered { 3 } else { 2 };
+        let mut to: Vec<String> = relay
+            .taken(told)
+            .iter()
+            .map(|mail| {
+                let text = String::from_utf8_lossy(&mail.bytes).into_owned();
+                let to = text.lines().find_map(|line| line.strip_prefix("To: "));
+                to.unwrap().to_owned()
+            })
+            .collect();
+        to.sort();
+        assert!(to.contains(&"Ann <\"a..b\"@docomo.example>".to_owned()), "{to:?}");
+        assert_eq!(report(&world), [3, told as u64, 0, 3 - told as u64, 0]);
+        let jose = world.run(&["campaign", "find", "jos\u{e9}@b\u{fc}cher.example"]);
+        if offered {
+            assert!(
+                to.iter().any(|to| to.ends_with("<jos\u{e9}@xn--bcher-kva.example>")),
+                "{to:?}"
+            );
+            jose.exits(0);
+        } else {
+            jose.exits(2).says(&["the relay does not offer SMTPUTF8"]);
+        }
+    }
+}
+
+#[test]
 fn nobody_is_written_to_in_clear_after_encryption_was_made_a_must() {
     let relay = relay();
     let world = drafted(&relay);

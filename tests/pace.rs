@@ -98,7 +98,10 @@ fn a_world_that_refuses_us_pauses_the_campaign() {
     let tally = campaign.tally();
     assert!(tally.failed >= 5, "{tally:?}");
     // Those on the wire when it was paused and those marked with them, one for each connection, and nobody more.
-    assert!(tally.failed <= 5 + 2 * 8 && tally.leased == 0, "most are spared: {tally:?}");
+    assert!(
+        tally.failed <= 5 + 2 * 8 && tally.leased == 0,
+        "most are spared: {tally:?}"
+    );
     world.is_intact();
 }
 

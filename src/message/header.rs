@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::mime::{Mailbox, MimeError};
+use crate::model::address;
 
 /// RFC 5322 §2.1.1: lines should not be longer.
 const LINE: usize = 78;
@@ -16,9 +17,6 @@ const MAX_WORD: usize = 900;
 const LONG_WORD: usize = 50;
 /// Bytes of text in one encoded word: 56 characters with its frame, so that `HP-Outer: Subject: ` fits before it.
 const ENCODED_BYTES: usize = 33;
-/// RFC 5321 §4.5.3.1: 64 octets, an at sign, 255 octets; 254 for all of it in a path.
-const MAX_ADDRESS: usize = 254;
-const MAX_LOCAL: usize = 64;
 
 /// Refuses values that could end the line.
 pub(super) fn clean(header: &str, value: &str) -> Result<(), MimeError> {
@@ -62,7 +60,7 @@ fn encoded_words(text: &str) -> String {
 
 /// An address with its display name; the domain in A-labels (RFC 5890), since SMTPUTF8 is not offered everywhere.
 pub(super) fn mailbox(header: &str, mailbox: &Mailbox) -> Result<String, MimeError> {
-    let address = address(header, &mailbox.address)?;
+    let address = written(header, &mailbox.address)?;
     let Some(name) = mailbox.name.as_deref().filter(|name| !name.is_empty()) else {
         return Ok(address);
     };
@@ -82,35 +80,21 @@ fn is_atom(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
 }
 
-/// Checks an address and turns its domain into A-labels.
-fn address(header: &str, address: &str) -> Result<String, MimeError> {
+/// Checks an address and turns its domain into A-labels. Letters outside ASCII before the @ stand as they are (RFC 6532
+/// §3.2): whoever has such an address has a server that takes them, and the relay is asked for SMTPUTF8.
+fn written(header: &str, address: &str) -> Result<String, MimeError> {
     clean(header, address)?;
-    let refuse = |why| MimeError::Address {
+    let wire = address::on_the_wire(address).map_err(|why| MimeError::Address {
         header: header.to_owned(),
         why,
-    };
-    let (local, domain) = address.rsplit_once('@').ok_or_else(|| refuse("it has no @"))?;
-    if !local.is_ascii() {
-        return Err(refuse(
-            "letters outside ASCII before the @ need SMTPUTF8, which is not supported",
-        ));
-    }
-    let dot_atom = local
-        .split('.')
-        .all(|atom| !atom.is_empty() && atom.chars().all(is_atom));
-    if !dot_atom || local.len() > MAX_LOCAL {
-        return Err(refuse("the part before the @ is not usable"));
-    }
-    let domain = match domain.strip_prefix('[').and_then(|d| d.strip_suffix(']')) {
-        Some(literal) if literal.chars().all(|c| c.is_ascii_alphanumeric() || ".:".contains(c)) => domain.to_owned(),
-        Some(_) => return Err(refuse("the address literal after the @ is not usable")),
-        None => idna::domain_to_ascii_strict(domain).map_err(|_| refuse("the domain after the @ is not usable"))?,
-    };
-    let whole = format!("{local}@{domain}");
-    if domain.is_empty() || whole.len() > MAX_ADDRESS {
-        return Err(refuse("the domain after the @ is empty or too long"));
-    }
-    Ok(whole)
+    })?;
+    let (local, domain) = wire.rsplit_once('@').expect("a sound address has an @");
+    let is_atom = |atom: &str| !atom.is_empty() && atom.chars().all(|c| is_atom(c) || !c.is_ascii());
+    Ok(match local.starts_with('"') || local.split('.').all(is_atom) {
+        true => wire,
+        // Addresses with two dots in a row exist: in a header, quotes allow them (RFC 5322 §3.4.1).
+        false => format!("\"{local}\"@{domain}"),
+    })
 }
 
 /// A message id with its angle brackets (RFC 5322 §3.6.4).
@@ -249,6 +233,9 @@ mod tests {
             ),
             (None, "dpo@bücher.example", "dpo@xn--bcher-kva.example"),
             (None, "dpo+tag@[127.0.0.1]", "dpo+tag@[127.0.0.1]"),
+            (Some("Jos"), "josé@bücher.example", "Jos <josé@xn--bcher-kva.example>"),
+            (None, "a..b@docomo.example", "\"a..b\"@docomo.example"),
+            (None, "\"a@b\"@example.lu", "\"a@b\"@example.lu"),
         ] {
             assert_eq!(mailbox("To", &to(name, address)).unwrap(), wanted);
         }
@@ -259,9 +246,10 @@ mod tests {
             "a@",
             "a b@example.org",
             "a>,<b@example.org",
-            "ä@example.org",
             "a@b c",
-            "a..b@example.org",
+            "a(b)@example.org",
+            "a@b.org, c@d.org",
+            "ä\u{85}@example.org",
         ] {
             assert!(mailbox("To", &to(None, bad)).is_err(), "{bad:?}");
         }

@@ -1,8 +1,8 @@
 //! Writing mail: the words that describe one, and its MIME form (RFC 5322, 2045–2047, 2231; PGP/MIME by RFC 3156,
 //! protected headers by RFC 9788).
 //!
-//! What is written is 7-bit clean and byte-exact: the text comes back as it was given, with line ends as CRLF. Knows
-//! nothing of keys (it gets armored bytes), templates or the wire.
+//! What is written is 7-bit clean (but for an address that is not) and byte-exact: the text comes back as it was given,
+//! with line ends as CRLF. Knows nothing of keys (it gets armored bytes), templates or the wire.
 
 mod encode;
 
@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use self::encode::{close_parts, open_part, quoted, write_attachment, write_lines, write_text};
 use super::{header, token};
 use crate::model::Time;
+use crate::model::address::AddressFlaw;
 
 /// Why a mail could not be written. Names the header, never its value: values are personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +21,7 @@ pub enum MimeError {
     #[error("the header {header} holds a line break or another control character; remove it")]
     ControlCharacter { header: String },
     #[error("the address in the header {header} cannot be used: {why}")]
-    Address { header: String, why: &'static str },
+    Address { header: String, why: AddressFlaw },
     #[error("the header {header} needs a message id of the form <left@right>")]
     MessageId { header: String },
     #[error("`{header}` cannot be given as an additional header: {why}")]
