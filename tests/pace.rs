@@ -31,10 +31,8 @@ fn all_at_once(campaign: &Campaign) {
     }
 }
 
-#[test]
-fn individuals_are_written_to_by_their_own_sender_over_their_own_relay() {
-    let (notices, individuals) = (Relay::sound(), Relay::sound());
-    let world = World::new(&notices);
+/// Persons are written to by a sender and over a relay of their own.
+fn apart(world: &World, individuals: &Relay) {
     world.settle(
         "#e.g. individuals: { sender: { address: \"info@example.lu\", verp: none }, relay: { url: \"smtps://bulk.example.lu:465\" } }",
         &format!(
@@ -42,6 +40,25 @@ fn individuals_are_written_to_by_their_own_sender_over_their_own_relay() {
             individuals.url()
         ),
     );
+}
+
+#[test]
+fn a_test_goes_the_way_of_the_real_ones() {
+    let (notices, individuals) = (Relay::sound(), Relay::sound());
+    let world = World::new(&notices);
+    apart(&world, &individuals);
+    let _campaign = Campaign::start(&world, &addresses(2));
+    world
+        .run(&["campaign", "test", "cmp_1", "--to", "team@example.lu"])
+        .exits(0);
+    assert_eq!((notices.mails().len(), individuals.mails().len()), (0, 1));
+}
+
+#[test]
+fn individuals_are_written_to_by_their_own_sender_over_their_own_relay() {
+    let (notices, individuals) = (Relay::sound(), Relay::sound());
+    let world = World::new(&notices);
+    apart(&world, &individuals);
     let campaign = Campaign::start(&world, &addresses(20));
     let daemon = world.serve();
     all_at_once(&campaign);
