@@ -188,6 +188,29 @@ pub async fn a_cancellation_ends_what_waits(bed: &impl Bed) {
     intact(&store).await;
 }
 
+pub async fn what_may_have_left_stays_in_doubt(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 3).await;
+    // Two in doubt; one is put off when it is tried again, the other is claimed again.
+    for _ in 0..2 {
+        let sent = put_on_wire(&store, worker(1), at(1)).await;
+        store.step(vec![done(&sent, in_doubt())], vec![], at(1)).await.unwrap();
+    }
+    let again = claim(&store, worker(1), 9, at(9_999)).await;
+    let again: Vec<_> = again.into_iter().filter(|claim| claim.possibly_twice).collect();
+    assert_eq!(again.len(), 2);
+    store.step(vec![], vec![again[0].clone()], at(9_999)).await.unwrap();
+    store
+        .step(vec![done(&again[0], crate::bed::deferred())], vec![], at(9_999))
+        .await
+        .unwrap();
+    store.cancel(campaign, &anna(), at(10_000)).await.unwrap();
+    let tally = store.tally(campaign).await.unwrap();
+    assert_eq!((tally.cancelled, tally.in_doubt), (1, 2));
+    assert_eq!(store.sweep_cancelled(&anna(), at(10_001)).await.unwrap(), 0);
+    intact(&store).await;
+}
+
 pub async fn it_settles_when_nothing_waits(bed: &impl Bed) {
     let store = bed.open();
     let campaign = run_campaign(&store, 1).await;

@@ -72,6 +72,7 @@ macro_rules! suite {
                 two_different_persons_agree_to_the_same_content
                 a_pause_takes_back_what_was_claimed
                 a_cancellation_ends_what_waits
+                what_may_have_left_stays_in_doubt
                 it_settles_when_nothing_waits
                 the_sums_fit_whatever_happens);
             suite!(@ $bed, lists:

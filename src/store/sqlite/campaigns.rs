@@ -444,6 +444,15 @@ fn link(tx: &mut Tx<'_>, campaign: CampaignId, earlier: CampaignId, by: &Actor, 
 
 /// What waits, of a campaign that was called off. What may have left stays in doubt, and is not tried again.
 fn cancel_waiting(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) -> Result<u64, StoreError> {
+    // What was in doubt and waited for another try may have arrived all the same.
+    let doubtful = run(
+        tx.conn,
+        "leave in doubt what may have left",
+        "UPDATE deliveries
+         SET state = 'in_doubt', due = NULL, lease_by = NULL, lease_until = NULL, since = ?2, detail = NULL
+         WHERE campaign = ?1 AND possibly_twice = 1 AND state IN ('ready', 'leased', 'held')",
+        params![campaign.row(), Micros(now)],
+    )? as u64;
     let cancelled = run(
         tx.conn,
         "cancel what waits",
@@ -458,8 +467,8 @@ fn cancel_waiting(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) 
         "UPDATE deliveries SET due = NULL WHERE campaign = ?1 AND state = 'in_doubt' AND due IS NOT NULL",
         [campaign.row()],
     )?;
-    if cancelled > 0 {
-        let facts = json!({ "campaign": campaign, "deliveries": cancelled });
+    if cancelled + doubtful > 0 {
+        let facts = json!({ "campaign": campaign, "deliveries": cancelled, "in_doubt": doubtful });
         journal::append(tx, "campaign.deliveries_cancelled", &facts, by, now)?;
     }
     Ok(cancelled)
