@@ -350,11 +350,23 @@ fn a_pause_holds_and_a_cancellation_ends() {
     campaign(&world, &["pause", "cmp_1", "--reason", "too early"]).exits(2);
     campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
     campaign(&world, &["start", "cmp_1", "--yes"]).exits(2);
+    world
+        .run(&["status"])
+        .exits(2)
+        .says(&["cmp_1 runs, but nothing sends it: 3 persons wait"]);
+    world
+        .run(&["campaign", "find", "anna@example.lu"])
+        .exits(2)
+        .says(&["not told yet"]);
     campaign(&world, &["pause", "cmp_1", "--reason", "wrong number"]).exits(0);
     campaign(&world, &["start", "cmp_1", "--yes"])
         .exits(2)
         .says(&["wrong number", "campaign resume cmp_1"]);
-    world.run(&["status"]).exits(2);
+    world.run(&["status"]).exits(2).says(&[
+        "cmp_1 is paused, and 3 persons wait: wrong number",
+        "breachpost campaign resume cmp_1",
+        "3 pending, 0 in doubt, 1 unreached",
+    ]);
     campaign(&world, &["cancel", "cmp_1"]).exits(64);
     campaign(&world, &["cancel", "cmp_1", "--yes"]).exits(0);
     assert_eq!((state(&world), report(&world)), ("cancelled".into(), [4, 0, 0, 4, 0]));

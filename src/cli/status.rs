@@ -102,18 +102,14 @@ fn human(overview: &Overview) -> String {
             .campaigns
             .iter()
             .map(|campaign| {
-                let tally = &campaign.tally;
-                let pending = tally.ready + tally.leased + tally.on_wire + tally.held;
+                let coverage = &campaign.coverage;
                 vec![
                     format!("  {}", campaign.id),
                     campaign.breach.to_string(),
                     campaign.state.clone(),
                     format!(
                         "{} informed, {} pending, {} in doubt, {} unreached",
-                        tally.handed + tally.confirmed,
-                        pending,
-                        tally.in_doubt,
-                        tally.failed + tally.cancelled
+                        coverage.informed, coverage.pending, coverage.in_doubt, coverage.unreached
                     ),
                 ]
             })

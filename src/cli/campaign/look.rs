@@ -176,8 +176,9 @@ pub fn readiness(id: CampaignId, ready: &Ready) -> String {
     let mut text = String::new();
     match ready.decision {
         Decision::Pending | Decision::NotRequired => text.push_str(&format!(
-            "\nThe decision to tell the persons is missing (now: {}): breachpost breach decide BREACH inform --rationale 'WHY'\n",
-            ready.decision.name()
+            "\nThe decision to tell the persons is missing (now: {}): breachpost breach decide {} inform --rationale 'WHY'\n",
+            ready.decision.name(),
+            ready.breach
         )),
         _ => {}
     }

@@ -12,6 +12,7 @@ use crate::cli::output::{Exit, Failure, table};
 use crate::dispatch::desk::campaign::{self, Found, RecordError, Report, Status, UNREACHED_COLUMNS};
 use crate::dispatch::office::Office;
 use crate::model::campaign::CampaignState;
+use crate::model::delivery::DeliveryState;
 use crate::model::id::CampaignId;
 use crate::store::{NotReached, OtherChannel, Reached};
 
@@ -216,7 +217,12 @@ fn told(address: &str, found: &[Found]) -> String {
     }
     let mut text = String::new();
     for person in found {
-        let words = if person.informed { "told" } else { "not told" };
+        let words = match person.state {
+            _ if person.informed => "told",
+            DeliveryState::InDoubt { .. } => "not known whether told",
+            _ if !person.state.is_final() => "not told yet",
+            _ => "not told",
+        };
         text.push_str(&format!(
             "{words}: {} for {} ({}, {})\n",
             person.campaign,
@@ -252,8 +258,10 @@ fn told(address: &str, found: &[Found]) -> String {
                 channel.name()
             ));
         }
-        if person.possibly_twice {
-            text.push_str("  may have got it twice\n");
+        match (person.possibly_twice, person.informed) {
+            (true, true) => text.push_str("  may have got it twice\n"),
+            (true, false) => text.push_str("  a copy may have reached them: the line broke after it was sent\n"),
+            (false, _) => {}
         }
     }
     text

@@ -14,7 +14,7 @@ use crate::dispatch::office::Office;
 use crate::message::template::{Finding, Severity};
 use crate::model::Time;
 use crate::model::breach::Decision;
-use crate::model::id::{Actor, CampaignId};
+use crate::model::id::{Actor, BreachId, CampaignId};
 use crate::model::recipient::Flags;
 use crate::store::{Checked, StoredCampaign};
 
@@ -72,6 +72,8 @@ pub struct Protection {
 /// How ready a campaign is.
 #[derive(Debug, Clone, Serialize)]
 pub struct Ready {
+    #[serde(skip)]
+    pub breach: BreachId,
     pub decision: Decision,
     /// The record has changed since the messages were worded; `campaign update` takes it in.
     pub record_has_changed: bool,
@@ -116,6 +118,7 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
         done: done.iter().find(|checked| checked.name == *name).cloned(),
     });
     Ok(Ready {
+        breach: stored.breach,
         decision: record.communication.decision,
         record_has_changed: record_has_changed(office, &stored, &content).await?,
         protection: protection(office, &stored, content.encrypt).await?,

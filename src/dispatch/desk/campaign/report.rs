@@ -51,6 +51,8 @@ pub struct Report {
 /// # Errors
 /// No such campaign, or the store fails.
 pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError> {
+    // Of a copy, nothing goes on by itself: so it is shown.
+    office.settle_identity().await?;
     let (stored, _) = get(office, id).await?;
     let line = check::line(office, &stored).await?;
     Ok(Status {
