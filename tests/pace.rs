@@ -123,6 +123,25 @@ fn a_world_that_refuses_us_pauses_the_campaign() {
 }
 
 #[test]
+fn a_relay_that_is_gone_is_not_tried_for_each_person() {
+    let relay = Relay::sound();
+    let world = World::new(&relay);
+    let campaign = Campaign::start(&world, &addresses(1_000));
+    drop(relay);
+    world
+        .run(&["campaign", "start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["The last answers to those who wait", "times at connecting"]);
+    let tried = campaign
+        .deliveries()
+        .iter()
+        .filter(|person| !person.attempts.is_empty())
+        .count();
+    // What was claimed when it was found out, a few hundred at most, however many persons there are.
+    assert!((8..=400).contains(&tried), "{tried} persons' messages were tried");
+}
+
+#[test]
 fn a_relay_that_turns_us_away_is_not_asked_for_each_person() {
     let turned_away = Trouble::at(
         Step::Greeting,

@@ -123,8 +123,12 @@ impl Courier {
                     opened => {
                         self.note_relay(&line, opened.as_ref().err()).await?;
                         match opened {
-                            Ok(open) => connection = Some(open),
+                            Ok(open) => {
+                                line.failures.store(0, Ordering::SeqCst);
+                                connection = Some(open);
+                            }
                             Err(fault) => {
+                                line.failures.fetch_add(1, Ordering::SeqCst);
                                 // Nothing was on the wire: the attempt ends in the state it was leased in.
                                 last = Some(self.finish(&line, job, Outcome::Deferred { fault }));
                                 continue;
@@ -137,6 +141,10 @@ impl Courier {
                 continue;
             }
             let outcome = self.carry(&line, &mut connection, &job).await;
+            if connection.is_some() {
+                // It serves this one, whatever it does with others.
+                line.failures.store(0, Ordering::SeqCst);
+            }
             last = Some(self.finish(&line, job, outcome));
         }
         if let Some(connection) = connection {
