@@ -389,6 +389,29 @@ fn a_pause_holds_and_a_cancellation_ends() {
         .exits(2);
     let status: Value = campaign(&world, &["status", "cmp_2"]).exits(0).json();
     assert_eq!(status["follows"], "cmp_1");
+    let status: Value = campaign(&world, &["status", "cmp_1"]).exits(0).json();
+    assert_eq!(status["followed_by"], serde_json::json!(["cmp_2"]));
+    assert_eq!(campaign(&world, &["check", "cmp_2"]).json()["told_before"], 0);
+}
+
+#[test]
+fn who_would_get_a_second_message_is_said_before_it_leaves() {
+    let relay = relay();
+    let world = drafted(&relay);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+    let create = |list: &str, file: &str| {
+        world.file(file, list.as_bytes());
+        world.run(&["campaign", "create", world.breach(), "--recipients", file]);
+    };
+    create(LIST, "again.csv");
+    let told = "Get a second message: 2 persons";
+    world.run(&["campaign", "check", "cmp_2"]).says(&[told]);
+    world.run(&["campaign", "approve", "cmp_2"]).exits(64).says(&[told]);
+    // Another breach is another matter.
+    let other = world.open_breach(BREACH);
+    world.run(&["campaign", "create", &other, "--recipients", "again.csv"]);
+    assert_eq!(campaign(&world, &["check", "cmp_3"]).json()["told_before"], 0);
 }
 
 #[test]

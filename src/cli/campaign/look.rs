@@ -187,6 +187,12 @@ pub fn readiness(id: CampaignId, ready: &Ready) -> String {
             "\nThe breach record has changed since; to take it in: breachpost campaign update {id}\n"
         ));
     }
+    if ready.told_before > 0 {
+        text.push_str(&format!(
+            "\nGet a second message: {} persons whom another campaign about {} has told, or may have told\n",
+            ready.told_before, ready.breach
+        ));
+    }
     text.push_str(&protection(id, &ready.protection));
     let worth: Vec<_> = ready
         .findings

@@ -20,6 +20,8 @@ use crate::store::{NotReached, OtherChannel, Reached};
 const MOST_SHEET_ROWS: u64 = 1_048_575;
 /// Groups that are shown; all of them are in JSON.
 const SHOWN: usize = 10;
+/// The same for the reasons why messages wait.
+const SHOWN_WAITS: usize = 3;
 
 /// Who was reached.
 #[derive(Debug, Subcommand)]
@@ -166,7 +168,19 @@ pub fn human(status: &Status) -> String {
     if c.possibly_twice > 0 {
         rows.push(vec!["  possibly told twice".to_owned(), c.possibly_twice.to_string()]);
     }
-    text + &table(&rows)
+    text.push_str(&table(&rows));
+    let links = status.follows.iter().map(|id| format!("  follows up {id}\n"));
+    let links = links.chain(status.followed_by.iter().map(|id| format!("  followed up by {id}\n")));
+    text.extend(links);
+    if !status.waits.is_empty() {
+        let mut waits: Vec<(&String, &u64)> = status.waits.iter().collect();
+        waits.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
+        text.push_str("  The last answers to those who wait:\n");
+        for (why, times) in waits.into_iter().take(SHOWN_WAITS) {
+            text.push_str(&format!("    {times} times {why}\n"));
+        }
+    }
+    text
 }
 
 fn whole(report: &Report) -> String {

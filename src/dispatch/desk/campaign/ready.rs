@@ -78,6 +78,8 @@ pub struct Ready {
     /// The record has changed since the messages were worded; `campaign update` takes it in.
     pub record_has_changed: bool,
     pub protection: Protection,
+    /// Persons who were told about this breach by another campaign, or may have been: they get a second message.
+    pub told_before: u64,
     /// Of the messages in all languages that the list needs, worst first.
     pub findings: Vec<Finding>,
     pub checklist: Vec<Point>,
@@ -122,6 +124,7 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
         decision: record.communication.decision,
         record_has_changed: record_has_changed(office, &stored, &content).await?,
         protection: protection(office, &stored, content.encrypt).await?,
+        told_before: office.store.told_before(id).await?,
         findings,
         checklist: points.collect(),
         estimate: estimate(office, id).await?,

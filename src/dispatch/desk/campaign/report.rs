@@ -1,5 +1,6 @@
 //! Who was told, who was not and why, and what came of the letters and calls after that.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
@@ -34,6 +35,10 @@ pub struct Status {
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub follows: Option<CampaignId>,
+    /// The campaigns that follow this one up.
+    pub followed_by: Vec<CampaignId>,
+    /// Of one that runs: the last answers to messages that wait for another try, and how often each came.
+    pub waits: BTreeMap<String, u64>,
     /// Whether a daemon carries what waits.
     pub daemon: bool,
 }
@@ -55,6 +60,11 @@ pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError
     office.settle_identity().await?;
     let (stored, _) = get(office, id).await?;
     let line = check::line(office, &stored).await?;
+    let all = office.store.list_campaigns().await?;
+    let waits = match line.coverage.pending {
+        0 => BTreeMap::new(),
+        _ => office.store.waits(id).await?,
+    };
     Ok(Status {
         id,
         breach: stored.breach,
@@ -63,6 +73,12 @@ pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError
         started_at: stored.started_at,
         ended_at: stored.ended_at,
         follows: stored.follows,
+        followed_by: all
+            .iter()
+            .filter(|other| other.follows == Some(id))
+            .map(|other| other.id)
+            .collect(),
+        waits,
         daemon: office.daemon_runs(),
     })
 }
