@@ -80,8 +80,8 @@ fn is_atom(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
 }
 
-/// Checks an address and turns its domain into A-labels. Letters outside ASCII before the @ stand as they are (RFC 6532
-/// §3.2): whoever has such an address has a server that takes them, and the relay is asked for SMTPUTF8.
+/// Checks an address and turns its domain into A-labels. Letters outside ASCII before the @ stand as they are
+/// (RFC 6532 §3.2): whoever has such an address has a server that takes them, and the relay is asked for SMTPUTF8.
 fn written(header: &str, address: &str) -> Result<String, MimeError> {
     clean(header, address)?;
     let wire = address::on_the_wire(address).map_err(|why| MimeError::Address {
