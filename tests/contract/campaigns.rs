@@ -1,7 +1,7 @@
 //! Campaigns and their persons.
 
 use breachpost::model::campaign::CampaignState;
-use breachpost::model::delivery::Outcome;
+use breachpost::model::delivery::{Fault, FaultCause, Outcome, SmtpStep};
 use breachpost::model::id::Actor;
 use breachpost::store::{
     Campaigns, ListTarget, Lists, OtherChannel, Outbox, Reach, Reached, StoreError, Tally, WhoTold, Whom,
@@ -12,8 +12,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 use crate::bed::{
-    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, done, in_doubt, intact, person, put_on_wire,
-    refusal, run_campaign, worker,
+    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, done, in_doubt, intact, outcomes, person,
+    put_on_wire, refusal, run_campaign, worker,
 };
 
 pub async fn nobody_is_due_before_the_start(bed: &impl Bed) {
@@ -208,6 +208,27 @@ pub async fn what_may_have_left_stays_in_doubt(bed: &impl Bed) {
     let tally = store.tally(campaign).await.unwrap();
     assert_eq!((tally.cancelled, tally.in_doubt), (1, 2));
     assert_eq!(store.sweep_cancelled(&anna(), at(10_001)).await.unwrap(), 0);
+    intact(&store).await;
+}
+
+/// A server that gives it back at once: its report is read before the outcome of the sending is stored.
+pub async fn a_bounce_may_overtake_the_outcome(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 1).await;
+    let sent = put_on_wire(&store, worker(1), at(1)).await;
+    let fault = Fault {
+        step: SmtpStep::FinalDot,
+        cause: FaultCause::Bounce("5.1.1 no such user".into()),
+    };
+    store.bounce(sent.delivery, fault, &anna(), at(2)).await.unwrap();
+    let lost = store.step(vec![done(&sent, accepted())], vec![], at(3)).await.unwrap();
+    assert_eq!(lost, [], "the worker did nothing wrong");
+    let wanted = Tally {
+        failed: 1,
+        ..Tally::default()
+    };
+    assert_eq!(store.tally(campaign).await.unwrap(), wanted, "nobody was told");
+    assert_eq!(outcomes(&store, sent.delivery).await, ["accepted"]);
     intact(&store).await;
 }
 

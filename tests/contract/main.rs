@@ -73,6 +73,7 @@ macro_rules! suite {
                 a_pause_takes_back_what_was_claimed
                 a_cancellation_ends_what_waits
                 what_may_have_left_stays_in_doubt
+                a_bounce_may_overtake_the_outcome
                 it_settles_when_nothing_waits
                 the_sums_fit_whatever_happens);
             suite!(@ $bed, lists:
