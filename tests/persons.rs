@@ -137,6 +137,15 @@ fn whose_certificate_is_known_gets_an_encrypted_mail_that_gnupg_opens() {
         (&made["flags"]["certificate"], &made["flags"]["bad_certificate"]),
         (&json!(1), &json!(2))
     );
+    // Carl's is Anna's, Dora's is nonsense.
+    for why in ["certificate_of_another", "certificate_unreadable"] {
+        assert_eq!(made["flags"][why], 1, "{why}: {made}");
+    }
+    assert_eq!(made["flags"]["secret_key"], Value::Null);
+    let secret = anna.ok(&["--armor", "--export-secret-keys", "anna@example.lu"], b"");
+    create(&world, &format!("email,pgp\nanna@example.lu,\"{secret}\"\n"), &[])
+        .exits(0)
+        .says(&["\"secret_key\": 1"]);
     let one_line = create(&world, &format!("email,pgp\nanna@example.lu,{armored}\n"), &[])
         .exits(0)
         .json();

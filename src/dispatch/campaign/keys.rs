@@ -22,10 +22,24 @@ pub fn keep_usable(person: &mut Recipient, now: Time) -> Flags {
                 flags.set(Flags::CERTIFICATE);
                 person.fields.add(FIELD, BASE64.encode(certificate::to_bytes(&cert)));
             }
-            Err(_) => flags.set(Flags::BAD_CERTIFICATE),
+            Err(error) => {
+                flags.set(Flags::BAD_CERTIFICATE);
+                flags.set(why_unusable(&error));
+            }
         }
     }
     flags
+}
+
+fn why_unusable(error: &CertificateError) -> Flags {
+    match error {
+        CertificateError::Expired { .. } => Flags::CERTIFICATE_EXPIRED,
+        CertificateError::Revoked { .. } => Flags::CERTIFICATE_REVOKED,
+        CertificateError::Weak { .. } | CertificateError::Sha1 { .. } => Flags::CERTIFICATE_WEAK,
+        CertificateError::NoSuchAddress { .. } => Flags::CERTIFICATE_OF_ANOTHER,
+        CertificateError::SecretKey { .. } => Flags::SECRET_KEY,
+        _ => Flags::CERTIFICATE_UNREADABLE,
+    }
 }
 
 /// The first of the person's certificates that can be used now.
