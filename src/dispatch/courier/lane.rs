@@ -21,33 +21,43 @@ const IDLE: Duration = Duration::from_secs(60);
 /// A lane whose connection the relay does not want, while it serves others of ours, stays away so long.
 const REST: Duration = Duration::from_secs(60);
 
-/// An open connection, counted while it is.
+/// One of the line's connections, counted from its first packet until it is dropped: of several that open at once, a relay
+/// that wants fewer sends some away.
+struct Counted(Arc<AtomicU32>);
+impl Counted {
+    fn among(open: &Arc<AtomicU32>) -> Self {
+        open.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(open))
+    }
+}
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// An open connection.
 struct Open {
     connection: Connection,
-    count: Arc<AtomicU32>,
+    counted: Counted,
     /// Messages it has carried.
     carried: u32,
 }
 impl Open {
     async fn open(line: &Line) -> Result<Self, Fault> {
-        // Counted from its first packet: of several that open at once, a relay that wants fewer sends some away.
-        line.open.fetch_add(1, Ordering::SeqCst);
-        match Connection::open(&line.connector).await {
-            Ok(connection) => Ok(Self {
-                connection,
-                count: Arc::clone(&line.open),
-                carried: 0,
-            }),
-            Err(fault) => {
-                line.open.fetch_sub(1, Ordering::SeqCst);
-                Err(fault)
-            }
-        }
+        let counted = Counted::among(&line.open);
+        Ok(Self {
+            connection: Connection::open(&line.connector).await?,
+            counted,
+            carried: 0,
+        })
     }
     async fn quit(self) {
-        let Self { connection, count, .. } = self;
+        let Self {
+            connection, counted, ..
+        } = self;
         connection.quit().await;
-        count.fetch_sub(1, Ordering::SeqCst);
+        drop(counted);
     }
     /// The relay had closed it, or closes it now instead of taking this message: it has carried enough. That says nothing
     /// about the message, which goes over a fresh one without counting an attempt.
