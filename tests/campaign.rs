@@ -344,6 +344,25 @@ fn what_was_edited_while_it_ran_does_not_leave() {
 }
 
 #[test]
+fn what_is_in_doubt_is_not_forgotten() {
+    let relay = Relay::troubled(Step::Taken, Act::Close, 1);
+    let world = drafted(&relay);
+    world.settle(
+        "retry: { first_seconds: 1, max_seconds: 2 }",
+        "retry: { first_seconds: 600, max_seconds: 600 }",
+    );
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["Some wait for another try"]);
+    assert_eq!(report(&world), [4, 2, 1, 1, 0]);
+    world
+        .run(&["status"])
+        .exits(2)
+        .says(&["cmp_1 runs, but nothing sends it: 0 persons wait, 1 are in doubt"]);
+}
+
+#[test]
 fn a_pause_holds_and_a_cancellation_ends() {
     let relay = Relay::troubled(Step::Mail, Act::reply("451 4.3.0 later"), 3);
     let world = drafted(&relay);

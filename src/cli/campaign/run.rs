@@ -266,7 +266,9 @@ async fn start(
     }
     let status = campaign::status(office, id).await?;
     context.out.data(&status, || human(&status))?;
-    if status.coverage.pending > 0 && !status.daemon && status.state == CampaignState::Running {
+    // What is in doubt while it runs is to be tried again, like what waits.
+    let waits = status.coverage.pending + status.coverage.in_doubt > 0;
+    if waits && !status.daemon && status.state == CampaignState::Running {
         context.out.note(&format!(
             "Some wait for another try. It goes on with: breachpost serve, or: breachpost campaign start {id}"
         ));

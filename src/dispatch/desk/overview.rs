@@ -153,8 +153,12 @@ fn campaign_need(office: &Office, campaign: &StoredCampaign, coverage: &Coverage
             format!("{id} is paused, and {waiting} persons wait: {why}"),
             format!("breachpost campaign resume {id}"),
         ),
-        CampaignState::Running if waiting > 0 && !office.somebody_works() => (
-            format!("{id} runs, but nothing sends it: {waiting} persons wait, and no daemon runs"),
+        // In doubt and still running: they are to be tried again.
+        CampaignState::Running if waiting + coverage.in_doubt > 0 && !office.somebody_works() => (
+            format!(
+                "{id} runs, but nothing sends it: {waiting} persons wait, {} are in doubt, and no daemon runs",
+                coverage.in_doubt
+            ),
             format!("breachpost campaign start {id}"),
         ),
         CampaignState::Scheduled { at } if !daemon => (
