@@ -111,6 +111,19 @@ fn a_campaign_is_worded_as_the_operator_says() {
         "HTML only where it is asked for"
     );
 
+    // What is not spoken of stays: above all, who must not be named.
+    let id = text(&create(&world, list, &["--discreet", "--texts", &texts]).exits(0).json()["id"]);
+    world.run(&["campaign", "update", &id, "--html"]).exits(0);
+    let shown = world.run(&["campaign", "preview", &id, "--lang", "de"]).exits(0).stdout;
+    assert!(
+        shown.contains("Data protection office") && shown.contains("Eine Datei") && !shown.contains("Brasserie"),
+        "{shown}"
+    );
+    world
+        .run(&["campaign", "update", &id, "--texts", &texts])
+        .exits(2)
+        .says(&["does not name you", "--discreet"]);
+
     create(&world, list, &["--discreet"]).exits(64);
     let wrong = world.file("wrong.yaml", b"texts: { xx: {} }\n");
     create(&world, list, &["--texts", &wrong])

@@ -98,10 +98,8 @@ pub async fn run(command: RunCommand, office: &Office, context: &Context) -> Res
     match command {
         RunCommand::Approve { id, yes } => approve(office, context, id, yes).await,
         RunCommand::Update { id, wording } => {
-            let wording = match wording.is_given() {
-                true => Some(wording.read(office)?),
-                false => None,
-            };
+            let (_, content) = campaign::get(office, id).await?;
+            let wording = wording.change(office, content.wording)?;
             campaign::update(office, id, wording, &by).await?;
             tell(office, context, id).await
         }

@@ -180,18 +180,21 @@ pub async fn cancel(office: &Office, id: CampaignId, by: &Actor) -> Result<u64, 
     office.store.cancel(id, by, office.now()).await.map_err(refused)
 }
 
-/// Takes the breach record and `campaign.encrypt` as they are now, and other words where they are given; an approval is
-/// void then.
+/// Takes the breach record and `campaign.encrypt` as they are now, and these words; an approval is void then.
 ///
 /// # Errors
-/// [`DeskError::Refused`] when it has begun.
-pub async fn update(office: &Office, id: CampaignId, wording: Option<Wording>, by: &Actor) -> Result<(), DeskError> {
+/// [`DeskError::Refused`] when it has begun, and when a discreet campaign would not be discreet any more.
+pub async fn update(office: &Office, id: CampaignId, wording: Wording, by: &Actor) -> Result<(), DeskError> {
     let (stored, mut content) = get(office, id).await?;
     content.record = breach::find(office, stored.breach).await?.record;
     content.encrypt = office.config.campaign.encrypt;
-    if let Some(wording) = wording {
-        content.wording = wording;
+    if content.wording.discreet.is_some() && wording.discreet.is_none() {
+        return Err(DeskError::Refused(format!(
+            "{id} does not name you, and with these words it would: add --discreet, with its sender in the file of --texts, or \
+             make another campaign"
+        )));
     }
+    content.wording = wording;
     let content = serde_json::to_value(content).expect("a campaign's content is plain data");
     office
         .store
