@@ -12,6 +12,7 @@ use breachpost::model::{Clock, SystemClock};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use world::campaign::coverage;
 use world::relay::Relay;
 use world::{BREACH, Ran, World, breach_with, text, until};
 
@@ -44,25 +45,8 @@ fn campaign(world: &World, line: &[&str]) -> Ran {
 fn state(world: &World) -> String {
     text(&campaign(world, &["status", "cmp_1"]).json()["state"])
 }
-/// Total, informed, in doubt, unreached, pending; their sum and those of every grouping fit.
-#[track_caller]
 fn report(world: &World) -> [u64; 5] {
-    let report = campaign(world, &["report", "cmp_1"]).exits(0).json();
-    let names = ["total", "informed", "in_doubt", "unreached", "pending"];
-    let counts = names.map(|name| report[name].as_u64().unwrap());
-    assert_eq!(counts[0], counts[1..].iter().sum::<u64>(), "{report}");
-    for group in ["languages", "countries", "domains"] {
-        let mut sums = [0; 4];
-        for reached in report[group].as_object().unwrap().values() {
-            for (sum, name) in sums.iter_mut().zip(&names[1..]) {
-                *sum += reached[name].as_u64().unwrap();
-            }
-        }
-        assert_eq!(sums, counts[1..], "{group}: {report}");
-    }
-    let reasons = report["reasons"].as_object().unwrap().values();
-    assert_eq!(reasons.map(|n| n.as_u64().unwrap()).sum::<u64>(), counts[3], "{report}");
-    counts
+    coverage(&campaign(world, &["report", "cmp_1"]).exits(0).json())
 }
 /// The record as it is, with a change.
 fn change_the_record(world: &World, old: &str, new: &str) {
@@ -484,6 +468,38 @@ fn looking_and_trying_out_informs_nobody() {
         .run(&["campaign", "public-notice", world.breach(), "--lang", "de"])
         .exits(0);
     assert!(public.stdout.lines().count() > 20);
+}
+
+#[test]
+fn a_test_goes_the_way_of_the_campaign() {
+    let (main, bulk) = (relay(), Relay::sound());
+    let world = drafted(&main);
+    world.settle_individuals(&format!(
+        "sender: {{ address: info@brasserie.example, verp: plus }}, relay: {{ url: \"{}\" }}",
+        bulk.url()
+    ));
+    let place = bulk.address().to_string();
+    let line = ["campaign", "test", "cmp_1", "--to", "team@example.lu", "--lang", "de"];
+    let told = world.run(&line).exits(0);
+    told.says(&[
+        "info@brasserie.example",
+        &format!("through {place}"),
+        "bounces to info+",
+    ]);
+    let tested = campaign(&world, &line[1..]).exits(0).json();
+    assert_eq!(
+        (&tested[0]["relay"], &tested[0]["outcome"]),
+        (&place.into(), &"accepted".into())
+    );
+    for mail in bulk.taken(2) {
+        let (path, text) = (&mail.envelope_from, String::from_utf8_lossy(&mail.bytes));
+        assert!(
+            path.starts_with("info+") && path.ends_with("@brasserie.example"),
+            "{path}"
+        );
+        assert!(text.contains("<info@brasserie.example>"), "{text}");
+    }
+    assert!(main.mails().is_empty());
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod world;
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use world::{Ran, finish};
 
@@ -22,27 +22,41 @@ fn without_home(line: &[&str]) -> Ran {
 fn verdict(line: &[&str]) -> Value {
     let line: Vec<&str> = ["drill", "--json"].iter().chain(line).copied().collect();
     let ran = without_home(&line).exits(0);
-    serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap()
+    assert_eq!(ran.stderr, "");
+    let verdict: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(verdict["ok"], true, "{verdict}");
+    assert_eq!(verdict["notices"], json!({ "sent": 1, "acknowledged": 1 }));
+    assert!(verdict["elapsed_ms"].is_u64(), "{verdict}");
+    verdict
 }
 
 #[test]
-fn the_verdict_keeps_the_contract_for_any_number_of_individuals() {
-    for (individuals, unreached) in [(25, 2), (0, 0), (1, 0)] {
-        let verdict = verdict(&["--individuals", &individuals.to_string()]);
-        assert_eq!(verdict["ok"], true, "{verdict}");
-        assert_eq!(verdict["notices"]["sent"], 1);
-        assert_eq!(verdict["notices"]["acknowledged"], 1);
-        let persons = &verdict["individuals"];
-        let count = |name: &str| persons[name].as_u64().unwrap();
-        assert_eq!(count("total"), individuals, "{verdict}");
-        assert_eq!(
-            count("unreached"),
-            unreached,
-            "planned refusals end unreached: {verdict}"
-        );
-        assert_eq!(count("informed"), individuals - unreached, "{verdict}");
-        assert_eq!((count("in_doubt"), count("pending")), (0, 0), "{verdict}");
-        assert!(verdict["elapsed_ms"].is_u64(), "{verdict}");
+fn a_thousand_individuals_are_each_accounted_for() {
+    let persons = verdict(&[])["individuals"].clone();
+    for (name, count) in [
+        ("total", 1_000),
+        ("informed", 900),
+        ("unreached", 100),
+        ("in_doubt", 0),
+        ("pending", 0),
+        ("possibly_twice", 1),
+        ("rows", 1_040),
+        ("duplicates", 40),
+        ("invalid", 40),
+        ("decrypted", 40),
+        ("returned", 20),
+    ] {
+        assert_eq!(persons[name], count, "{name}: {persons}");
+    }
+}
+
+#[test]
+fn any_number_of_individuals_will_do() {
+    for (total, unreached) in [(0, 0), (1, 0), (25, 3)] {
+        let persons = verdict(&["--individuals", &total.to_string()])["individuals"].clone();
+        let counts = ["total", "informed", "unreached", "in_doubt", "pending"].map(|name| persons[name].as_u64());
+        let expected = [total, total - unreached, unreached, 0, 0];
+        assert_eq!(counts, expected.map(Some), "{persons}");
     }
 }
 
@@ -52,7 +66,13 @@ fn a_home_that_was_kept_can_be_looked_at() {
     let kept = scratch.path().join("kept");
     let kept = kept.to_str().unwrap();
     let told = without_home(&["drill", "--individuals", "12", "--keep", kept]).exits(0);
-    let told = told.says(&["A drill:", "STARTTLS", "The drill went well", kept]);
+    let told = told.says(&[
+        "A drill:",
+        "STARTTLS",
+        "12 persons = 9 informed + 3 unreached + 0 in doubt + 0 pending",
+        "The drill went well",
+        &format!("breachpost --home {kept} campaign report cmp_1"),
+    ]);
     assert_eq!(told.stderr, "");
 
     let at = |line: &[&str]| without_home(&[line, &["--home", kept, "--json"]].concat());
@@ -61,6 +81,48 @@ fn a_home_that_was_kept_can_be_looked_at() {
     assert_eq!(status.json()["daemon"], false);
     let notices = at(&["notice", "list"]).exits(0).json();
     assert_eq!(notices[0]["state"], "acknowledged");
+    let report = at(&["campaign", "report", "cmp_1"]).exits(0).json();
+    assert_eq!(report["state"], "settling");
+    let counts = ["total", "informed", "unreached", "possibly_twice"].map(|name| report[name].as_u64().unwrap());
+    assert_eq!(counts, [12, 9, 3, 1], "{report}");
+    let reasons = json!({ "address_characters": 1, "address_unknown": 1, "mailbox_disabled": 1 });
+    assert_eq!(report["reasons"], reasons);
+
+    // One of each kind, and what is known of them.
+    for (address, status, outcomes, state) in [
+        ("cut-off-1@post.example", 0, &["in_doubt", "accepted"][..], "handed"),
+        ("gone-5@post.example", 2, &["refused"], "failed"),
+        ("returned-7@office.example", 2, &["accepted"], "failed"),
+        ("later-9@post.example", 0, &["deferred", "accepted"], "handed"),
+    ] {
+        let found = at(&["campaign", "find", address]).exits(status).json();
+        let attempts = found[0]["attempts"].as_array().unwrap().iter();
+        let had: Vec<&str> = attempts.map(|attempt| attempt["outcome"].as_str().unwrap()).collect();
+        assert_eq!(
+            (had.as_slice(), &found[0]["state"]),
+            (outcomes, &state.into()),
+            "{address}"
+        );
+    }
+    // As a person reads it.
+    let shown = |line: &[&str]| without_home(&[line, &["--home", kept]].concat());
+    shown(&["status"]).says(&["settling  9 informed, 0 pending, 0 in doubt, 3 unreached"]);
+    shown(&["campaign", "report", "cmp_1"]).says(&[
+        "the address has a space",
+        "their server knows no such address",
+        "their mailbox is closed",
+    ]);
+    shown(&["campaign", "find", "cut-off-1@post.example"]).says(&["the relay closed the connection", "twice"]);
+    shown(&["campaign", "find", "returned-7@office.example"]).says(&[")  550 5.2.1 the mailbox is closed"]);
+    shown(&["campaign", "check", "cmp_1"]).says(&["1 get one message in lb, fr, de, pt, en, nl"]);
+    let checked = at(&["campaign", "check", "cmp_1"]).json();
+    assert_eq!((&checked["rows"], &checked["duplicates"]), (&13.into(), &1.into()));
+    assert_eq!(checked["flags"]["certificate"], 1);
+    assert_eq!(
+        (&checked["in_fallback_language"], &checked["flags"]["formula"]),
+        (&0.into(), &Value::Null)
+    );
+
     assert_eq!(at(&["journal", "verify"]).exits(0).json()["intact"], true);
     without_home(&["drill", "--keep", kept])
         .exits(1)

@@ -212,10 +212,7 @@ fn killed_in_the_middle_and_run_again() {
         let left = world.json(&["campaign", "list"]);
         for campaign in left.as_array().unwrap() {
             assert_eq!(campaign["state"], "importing", "commit {commit}");
-            assert!(
-                [0, 5_000, 10_000, 12_000].contains(&counts(campaign)[0]),
-                "whole chunks only"
-            );
+            assert!(counts(campaign)[0].is_multiple_of(2_000), "whole chunks only");
         }
         let made = world.run(&line).exits(0).json();
         assert_eq!(counts(&made), [ROWS as u64, ROWS as u64, 0, 0]);
@@ -291,7 +288,7 @@ async fn a_list_replaced_while_it_is_read_is_given_up() {
     let request = ImportRequest::new(file.clone().into(), Target::Fresh { breach, content });
     let by = Actor::Os("tester".to_owned());
     let outcome = import::import(&office, request, &by, |progress| {
-        if progress.done == 5_000 {
+        if progress.done == 4_000 {
             let mut file = fs::OpenOptions::new().append(true).open(&file).unwrap();
             file.write_all(b"late@example.org,Late\n").unwrap();
         }

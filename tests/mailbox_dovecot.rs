@@ -2,6 +2,7 @@
 //! that tests/setup installs.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
+#[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
 mod dovecot;
 #[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
 mod scratch;

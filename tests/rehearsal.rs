@@ -603,6 +603,102 @@ fn doctor_looks_at_the_whole_path() {
     left_behind(&world);
 }
 
+/// Mail to the sender of campaigns goes nowhere, or not where it is looked for.
+fn without_individuals(mail: &TakenMail) -> Vec<String> {
+    match mail.recipients[0].address.starts_with("info") {
+        true => Vec::new(),
+        false => unchanged(mail),
+    }
+}
+
+#[test]
+fn doctor_looks_at_the_way_of_campaigns_too() {
+    let (relay, gone) = (Relay::sound(), Relay::sound());
+    let world = World::ready(&relay);
+    let done = AtomicUsize::new(0);
+    let behind = |server: Server, line: &[&str]| {
+        let behind = Behind {
+            world: &world,
+            relay: &relay,
+            server,
+            done: &done,
+        };
+        behind.run(line)
+    };
+    let deep = ["doctor", "--deep", "--json", "--timeout", "3"];
+    let main = ["path", "relay", "mailbox"];
+    let about_individuals = |findings: &Value| {
+        let all = findings.as_array().unwrap().iter();
+        all.filter(|finding| finding["what"].as_str().unwrap().starts_with("individuals."))
+            .count()
+    };
+    let findings = behind(unchanged, &deep).exits(0).json();
+    assert_eq!(
+        about_individuals(&findings),
+        0,
+        "the same way is not gone twice: {findings:#}"
+    );
+
+    let sender = "sender: { address: info@brasserie-kirchberg.example, verp: plus }";
+    world.settle_individuals(sender);
+    let table: [(Server, Expected); 3] = [
+        (
+            unchanged,
+            &[
+                ("individuals.path", "good", "a person could read it"),
+                ("individuals.plus", "good", "bounces find their person"),
+            ],
+        ),
+        (
+            without_individuals,
+            &[("individuals.path", "bad", "not in the mailbox")],
+        ),
+        (
+            without_plus,
+            &[
+                ("individuals.path", "good", "as it was sent"),
+                ("individuals.plus", "bad", "did not come back"),
+            ],
+        ),
+    ];
+    for (server, expected) in table {
+        let findings = behind(server, &deep).json();
+        for (what, grade, words) in expected {
+            let found = finding(&findings, what);
+            assert_eq!(found["grade"], *grade, "{findings:#}");
+            assert!(found["text"].as_str().unwrap().contains(words), "{findings:#}");
+        }
+        for what in main {
+            assert_eq!(finding(&findings, what)["grade"], "good", "{findings:#}");
+        }
+        let path = finding(&findings, "individuals.path");
+        let remedy = path["remedy"].as_str().unwrap_or("set `individuals.mailbox`");
+        assert!(remedy.contains("set `individuals.mailbox`"), "{path}");
+    }
+
+    // A relay and a mailbox of their own, of which neither is there.
+    let (url, mailbox) = (gone.url(), world.scratch().join("nowhere"));
+    drop(gone);
+    let own = format!(
+        "relay: {{ url: \"{url}\" }}, mailbox: {{ url: \"maildir:{}\" }}",
+        mailbox.display()
+    );
+    world.settle(sender, &format!("{sender}, {own}"));
+    let findings = world.run(&["doctor", "--json"]).exits(2).json();
+    for what in ["individuals.relay", "individuals.mailbox"] {
+        let found = finding(&findings, what);
+        assert_eq!(found["grade"], "bad", "{findings:#}");
+        assert!(
+            found["remedy"].as_str().unwrap().contains(&format!("mend `{what}`")),
+            "{found}"
+        );
+    }
+    for what in &main[1..] {
+        assert_eq!(finding(&findings, what)["grade"], "good", "{findings:#}");
+    }
+    left_behind(&world);
+}
+
 #[test]
 fn doctor_says_what_the_relay_lacks_and_how_long_the_token_lives() {
     let offers = Offers {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use breachpost::drill::receiver::{Act, Step};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
+use serde_json::Value;
 use world::relay::Relay;
 use world::{Running, World, text, until};
 
@@ -265,6 +266,37 @@ fn it_refuses_to_start_half_configured() {
         world.run(&["serve"]).exits(1).says(&["error:"]);
         assert_eq!(world.run(&["status", "--json"]).json()["daemon"], false);
     }
+}
+
+#[test]
+fn the_ways_of_campaigns_are_watched_like_the_others() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    let secret = world.private_file("secret", b"of the test");
+    let own = |file: &str| {
+        format!(
+            "sender: {{ address: info@brasserie.example }}, relay: {{ url: \"smtp://info@localhost:1\", \
+             password: {{ file: {file} }} }}, mailbox: {{ url: \"imap://info@127.0.0.1:1\", password: {{ file: {secret} }} }}"
+        )
+    };
+    // Campaigns that cannot log in must not be found out about in the night.
+    let missing = own("keys/missing");
+    world.settle_individuals(&missing);
+    world.run(&["serve"]).exits(1).says(&["error:", "keys/missing"]);
+
+    world.settle(&missing, &own(&secret));
+    let daemon = world.serve();
+    let troubles = until("the daemon has looked", || {
+        let status = world.run(&["status", "--json"]).json();
+        let troubles = status["troubles"].as_array().unwrap().clone();
+        (!troubles.is_empty()).then_some(troubles)
+    });
+    let what: Vec<&Value> = troubles.iter().map(|trouble| &trouble["what"]).collect();
+    assert_eq!(what, ["individuals.mailbox"], "{troubles:?}");
+    world
+        .run(&["status"])
+        .says(&["Does not work", "individuals.mailbox since", "cannot be read"]);
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]

@@ -6,11 +6,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use breachpost::message::facts::{
     Discreet, NoticeContext, NoticeFacts, PersonContext, PersonFacts, PriorNotice, sample,
 };
-use breachpost::message::template::{Audience, Rendered, Review, TemplateError, Templates, Variant, WIDTH, paths};
+use breachpost::message::template::{
+    Audience, Rendered, Review, Shared, TemplateError, Templates, Variant, WIDTH, paths,
+};
 use breachpost::model::Time;
 use breachpost::model::breach::{Contact, ContactKind, Record, Status};
 use breachpost::model::notice::NoticeKind;
@@ -523,11 +526,9 @@ fn other_organisations_and_staff() {
 #[test]
 fn one_message_in_several_languages() {
     let templates = Templates::load(None).unwrap();
-    let facts: Vec<PersonFacts> = ["fr", "de", "en"]
-        .into_iter()
-        .map(|language| PersonFacts::new(&record(), &person_context(&templates, language)))
-        .collect();
-    let filled = templates.fill_stacked(&facts).unwrap();
+    let facts = ["fr", "de", "en"].map(|language| PersonFacts::new(&record(), &person_context(&templates, language)));
+    let shared = facts.each_ref().map(|facts| Arc::new(Shared::new(facts)));
+    let filled = templates.fill_stacked(&shared, &facts[0].person).unwrap();
     let rendered = filled.rendered();
     well_formed(&rendered);
     golden("person-stacked", &rendered);

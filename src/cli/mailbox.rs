@@ -224,14 +224,16 @@ async fn due(office: &Office, text: &str, to: &Target) -> Result<Time, Failure> 
 
 /// One mail of the tray: what it is, why it waits, what to do.
 fn waiting(line: &TrayLine) -> String {
+    let about = match (&line.notice, line.campaign, line.delivery) {
+        (Some(notice), _, _) => notice.to_string(),
+        (None, Some(campaign), Some(delivery)) => format!("{campaign} ({delivery})"),
+        _ => "belongs to nothing known".to_owned(),
+    };
     let mut text = format!(
-        "{}  {}  {}  {}\n  why: {}\n",
+        "{}  {}  {}  {about}\n  why: {}\n",
         line.mail,
         line.received_at.format("%Y-%m-%d %H:%M UTC"),
         line.kind.map_or("?", |kind| kind.name()),
-        line.notice
-            .as_ref()
-            .map_or_else(|| "belongs to nothing known".to_owned(), ToString::to_string),
         &line.why
     );
     if !line.authenticity.is_empty() {

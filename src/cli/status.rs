@@ -122,6 +122,13 @@ fn human(overview: &Overview) -> String {
             text.push_str(&format!("  {}\n", asked(inquiry)));
         }
     }
+    if !overview.troubles.is_empty() {
+        text.push_str("\nDoes not work (see: breachpost doctor)\n");
+        for trouble in &overview.troubles {
+            let since = trouble.since.format("%Y-%m-%d %H:%M UTC");
+            text.push_str(&format!("  {} since {since}: {}\n", trouble.what, &trouble.fault));
+        }
+    }
     text.push_str(if overview.daemon {
         "\nThe daemon runs.\n"
     } else {

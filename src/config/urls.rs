@@ -31,6 +31,15 @@ pub struct RelayUrl {
     pub host: String,
     pub port: u16,
 }
+impl RelayUrl {
+    /// Where it is, to be shown: `mail.example.lu:465`.
+    pub fn place(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
 impl FromStr for RelayUrl {
     type Err = BadValue;
     fn from_str(text: &str) -> Result<Self, BadValue> {
@@ -85,6 +94,12 @@ pub struct ImapUrl {
     /// A name in A-labels, or an address; IPv6 without brackets.
     pub host: String,
     pub port: u16,
+}
+impl ImapUrl {
+    /// Whose mailbox on which server: positions of mail in the store begin with it.
+    pub fn account(&self) -> String {
+        format!("{}@{}:{}", self.user, self.host, self.port)
+    }
 }
 impl FromStr for MailboxUrl {
     type Err = BadValue;

@@ -7,6 +7,7 @@
 mod compare;
 mod error;
 mod facts;
+mod kept;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -207,6 +208,8 @@ struct Judged {
     hex: String,
     keys: Vec<Key<PublicParts, UnspecifiedRole>>,
     expires: Option<Time>,
+    /// The first expiry of the certificate or any of the keys: up to then a judgement gives the same.
+    stands_until: Option<Time>,
 }
 
 impl Usable {
@@ -290,6 +293,7 @@ fn judge_as_of(cert: &Cert, address: Option<&str>, as_of: Time, now: Time) -> Re
     }
     let mut keys = Vec::new();
     let mut keys_expire = Some(Time::MIN_UTC);
+    let mut stands_until = primary_expires;
     for key in valid
         .keys()
         .supported()
@@ -300,8 +304,10 @@ fn judge_as_of(cert: &Cert, address: Option<&str>, as_of: Time, now: Time) -> Re
         if is_revoked(cert, key.key(), &policy, now) || weakness(key.key()).is_some() {
             continue;
         }
-        keys_expire = match (keys_expire, key.key_expiration_time()) {
-            (Some(latest), Some(this)) => Some(latest.max(Time::from(this))),
+        let key_expires = key.key_expiration_time().map(Time::from);
+        stands_until = [stands_until, key_expires].into_iter().flatten().min();
+        keys_expire = match (keys_expire, key_expires) {
+            (Some(latest), Some(this)) => Some(latest.max(this)),
             _ => None,
         };
         keys.push(key.key().clone());
@@ -321,6 +327,7 @@ fn judge_as_of(cert: &Cert, address: Option<&str>, as_of: Time, now: Time) -> Re
         hex: fingerprint(),
         keys,
         expires,
+        stands_until,
     })))
 }
 

@@ -148,10 +148,12 @@ fn believed(report: &Report, found: &Match) -> Result<Vec<NewReport>, String> {
     if !found.is_certain() {
         return Err("it carries neither our token nor our Message-ID, only what a stranger may know".to_owned());
     }
+    // Whose address was erased is known by the token alone.
+    let sole = delivery.recipient.is_empty() && report.recipients.len() == 1;
     let ours: Vec<&Recipient> = report
         .recipients
         .iter()
-        .filter(|recipient| is_ours(recipient, delivery))
+        .filter(|recipient| sole || is_ours(recipient, delivery))
         .collect();
     if !ours.is_empty() {
         return Ok(ours.into_iter().map(new_report).collect());

@@ -5,7 +5,7 @@ pub mod deep;
 
 use serde::Serialize;
 
-use crate::config::{Address, Config, Home};
+use crate::config::{self, Address, Config, Home};
 use crate::directory::certificate;
 use crate::mail::smtp::Connection;
 
@@ -78,7 +78,10 @@ pub async fn look(home: &Home, opened: Result<&Office, &OfficeError>) -> Vec<Fin
     let mut findings = vec![Finding::good("home", format!("{} can be used", home.root().display()))];
     findings.push(our_key(office).await);
     findings.push(store(office).await);
-    findings.push(relay(office).await);
+    findings.push(relay(office, "relay", &office.config.relay).await);
+    if let Some(settings) = &office.config.individuals.relay {
+        findings.push(relay(office, "individuals.relay", settings).await);
+    }
     findings.extend(mailbox(office).await);
     findings.extend(certificates(office).await);
     findings.push(alerts(&office.config));
@@ -139,14 +142,14 @@ async fn store(office: &Office) -> Finding {
     }
 }
 
-async fn relay(office: &Office) -> Finding {
-    const REMEDY: &str = "mend `relay` in config.yaml, or ask whoever runs the mail server";
-    let connector = match office.connector() {
+async fn relay(office: &Office, what: &'static str, settings: &config::Relay) -> Finding {
+    let remedy = format!("mend `{what}` in config.yaml, or ask whoever runs the mail server");
+    let connector = match office.connector_to(settings) {
         Ok(connector) => connector,
-        Err(error) => return Finding::bad("relay", chain(&error), REMEDY),
+        Err(error) => return Finding::bad(what, chain(&error), remedy),
     };
     match Connection::open(&connector).await {
-        Err(fault) => Finding::bad("relay", fault.to_string(), REMEDY),
+        Err(fault) => Finding::bad(what, fault.to_string(), remedy),
         Ok(connection) => {
             let tls = connection
                 .tls_facts()
@@ -159,11 +162,11 @@ async fn relay(office: &Office) -> Finding {
                 .map_or("without a login", |_| "logged in");
             connection.quit().await;
             if dsn {
-                Finding::good("relay", format!("reached, {login}, {tls}, reports deliveries"))
+                Finding::good(what, format!("reached, {login}, {tls}, reports deliveries"))
             } else {
                 let text = format!("reached, {login}, {tls}, but does not offer delivery status notifications");
                 Finding::warning(
-                    "relay",
+                    what,
                     text,
                     "nothing to do; arrival is then proven by acknowledgements alone",
                 )

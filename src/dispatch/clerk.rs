@@ -21,7 +21,7 @@ use crate::model::Time;
 use crate::model::alert::{About, Alarm, Alert, Condition, Stage, Urgency};
 use crate::model::delivery::RetryPolicy;
 use crate::model::id::{AlertId, WorkerId};
-use crate::store::{Changes, TellingClaim, Told};
+use crate::store::{Changes, HealthNote, TellingClaim, Told};
 
 use super::courier;
 use super::desk;
@@ -65,7 +65,7 @@ pub async fn run(office: Office, by: WorkerId, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Err(error) = round(&office, by).await {
             tracing::error!(error = %whole(&error), "the clerk could not do its round");
-        } else if let Err(error) = probe_relay(&office, started).await {
+        } else if let Err(error) = probe_relays(&office, started).await {
             tracing::error!(error = %whole(&error), "the clerk could not try out the relay");
         }
         tokio::select! {
@@ -237,25 +237,40 @@ async fn note_health(office: &Office, claims: &[TellingClaim], report: &Report) 
     Ok(())
 }
 
-/// Connects and logs in, without sending anything, when nothing else has shown for long whether the relay takes us.
-async fn probe_relay(office: &Office, started: Time) -> Result<(), OfficeError> {
+/// What was found not long ago of the relays, mailboxes and other things that are still in use.
+///
+/// # Errors
+/// The store fails.
+pub async fn present_health(office: &Office, now: Time) -> Result<Vec<HealthNote>, OfficeError> {
+    let mut notes = survey::health(office, &[]).await?;
+    notes.retain(|note| now - note.at < conditions::STALE);
+    Ok(notes)
+}
+
+/// Connects and logs in, without sending anything, when nothing else has shown for long whether a relay takes us.
+async fn probe_relays(office: &Office, started: Time) -> Result<(), OfficeError> {
     let now = office.now();
     let notes = office.store.list_health().await?;
-    let last = notes
-        .iter()
-        .find(|note| note.what == "relay")
-        .map_or(started, |note| note.at);
-    if now - last.max(started) < PROBE_AFTER {
-        return Ok(());
-    }
-    let fault = match Connection::open(&office.connector()?).await {
-        Ok(connection) => {
-            connection.quit().await;
-            None
+    let main = [("relay", &office.config.relay)];
+    let other = office.config.individuals.relay.as_ref();
+    for (what, settings) in main.into_iter().chain(other.map(|other| ("individuals.relay", other))) {
+        let last = notes
+            .iter()
+            .find(|note| note.what == what)
+            .map_or(started, |note| note.at);
+        if now - last.max(started) < PROBE_AFTER {
+            continue;
         }
-        Err(fault) => Some(fault.to_string()),
-    };
-    Ok(office.store.note_health("relay", fault.as_deref(), now).await?)
+        let fault = match Connection::open(&office.connector_to(settings)?).await {
+            Ok(connection) => {
+                connection.quit().await;
+                None
+            }
+            Err(fault) => Some(fault.to_string()),
+        };
+        office.store.note_health(what, fault.as_deref(), now).await?;
+    }
+    Ok(())
 }
 
 /// What is posted to a webhook: docs/alerts.md is its description.

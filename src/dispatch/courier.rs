@@ -1,7 +1,8 @@
 //! The loop that carries: claim, prepare what is not sealed yet, put on the wire, carry, commit the outcome.
 //!
-//! `on_wire` is committed before MAIL FROM, and a connection takes its next message only with the commit of its last
-//! outcome; the store shares one commit among all connections. So a crash leaves in doubt at most what was on the wire.
+//! `on_wire` is committed before MAIL FROM, and a connection takes its next messages (one, or a few where the relay is
+//! quick) only with the commit of its last outcomes; the store shares one commit among all connections. So a crash leaves
+//! in doubt at most what was marked as on the wire.
 //!
 //! One feeder claims, a few preparers write letters ahead on blocking threads, and each connection has its lane; between
 //! them are short queues, so that memory depends on the number of connections and never on the list.
@@ -48,7 +49,7 @@ const PROBE_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 /// Claims per connection and round: enough to keep a connection busy, few enough to give back quickly.
 const CLAIMS_PER_CONNECTION: u32 = 16;
 /// Letters that one preparer writes at a time.
-const CHUNK: usize = 8;
+const CHUNK: usize = 16;
 /// More preparers than this only wait for the connections.
 const PREPARERS_MOST: usize = 8;
 

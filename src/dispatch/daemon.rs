@@ -177,6 +177,7 @@ impl Needs {
     async fn check(office: &Office) -> Result<Self, DaemonError> {
         office.our_key().await?;
         office.connector()?;
+        office.connector_to(office.config.relay_to_individuals())?;
         let mailboxes = watch::check(office).map_err(DaemonError::Mailbox)?;
         Ok(Self { mailboxes })
     }

@@ -2,26 +2,36 @@
 //! ([`matching`]), judged ([`booking`]) and booked in one transaction. What is not clear waits in the tray for a person;
 //! nothing is marked, moved or deleted in the mailbox, and nothing is ever answered from here.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
+use crate::config::{Config, Line, Mailbox, MailboxUrl};
 use crate::directory::certificate;
 use crate::directory::profile::Profile;
 use crate::message::open::{self, Opened, Protection, Signature};
 use crate::message::rehearsal::Bearing;
 use crate::message::{authenticity, classify, order};
 use crate::model::Time;
+use crate::model::delivery::DeliveryState;
 use crate::model::holidays::Calendar;
 use crate::model::id::{Actor, MailId};
 use crate::model::inquiry;
 use crate::model::receipt::{Authenticity, Checked, Means, ReceiptKind};
-use crate::store::{Consequences, StoreError, StoredMail, Understanding};
+use crate::store::{Consequences, StoreError, StoredDelivery, StoredMail, Understanding};
 
 use super::booking::{self, Facts};
+use super::matching::Match;
 use super::office::{Office, OfficeError};
-use super::{checkpoint, dkim, matching, rehearsal};
+use super::{checkpoint, dkim, matching, rehearsal, worker};
 
 /// The largest mail taken in. Authorities' answers are small; a larger one is refused with its size.
 pub const MAX_MAIL_BYTES: usize = 32 * 1024 * 1024;
+
+/// How often, and how many times, it is looked whether a message that is reported of has left the wire: ten seconds, where
+/// a commit on a busy disk takes one.
+const OUTCOME_LOOK_EVERY: Duration = Duration::from_millis(50);
+const OUTCOME_LOOKS: u32 = 200;
 
 /// The mail could not be taken in.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +86,7 @@ pub async fn ingest(office: &Office, raw: &[u8], source: &str, by: &Actor) -> Re
             understanding,
         });
     }
-    let understanding = understand(office, mail, raw, by).await?;
+    let understanding = understand(office, mail, raw, source, by).await?;
     tracing::info!(
         mail = %mail,
         kind = understanding.kind.name(),
@@ -99,7 +109,7 @@ pub async fn catch_up(office: &Office, by: &Actor) -> Result<usize, IntakeError>
     let unread = office.store.list_unread().await?;
     for id in &unread {
         let mail = office.store.find_mail(*id).await?.ok_or(IntakeError::NoMail(*id))?;
-        understand(office, *id, &mail.raw, by).await?;
+        understand(office, *id, &mail.raw, &mail.source, by).await?;
     }
     Ok(unread.len())
 }
@@ -132,14 +142,23 @@ async fn open_mail(office: &Office, raw: &[u8]) -> Result<Opened, IntakeError> {
     Ok(opened.await.expect("opening a mail does not panic"))
 }
 
-async fn understand(office: &Office, id: MailId, raw: &[u8], by: &Actor) -> Result<Understanding, IntakeError> {
+async fn understand(
+    office: &Office,
+    id: MailId,
+    raw: &[u8],
+    source: &str,
+    by: &Actor,
+) -> Result<Understanding, IntakeError> {
     let opened = open_mail(office, raw).await?;
     let marks = classify::marks(&opened);
     let now = office.now();
     if let Some(bearing) = rehearsal::recognise(office, &opened, &marks).await {
         return book_rehearsal(office, id, &opened, bearing, by).await;
     }
-    let found = matching::find(office, &opened, &marks, now).await?;
+    let mut found = matching::find(office, &opened, &marks, now).await?;
+    if marks.report.is_some() {
+        await_outcome(office, &mut found).await?;
+    }
     let profile = found
         .notice
         .as_ref()
@@ -149,7 +168,7 @@ async fn understand(office: &Office, id: MailId, raw: &[u8], by: &Actor) -> Resu
         mail: id,
         report: marks.report.as_ref(),
         verdict: classify::judge(&opened, &marks, profile.as_ref()),
-        authenticity: authenticity_of(office, raw, &opened, signed_by.as_deref()).await,
+        authenticity: authenticity_of(office, raw, source, &opened, signed_by.as_deref()).await,
         due: due(profile.as_ref(), now),
         order_hint: order::hint(&opened.text).map(str::to_owned),
         opened: &opened,
@@ -171,6 +190,23 @@ async fn understand(office: &Office, id: MailId, raw: &[u8], by: &Actor) -> Resu
         tracing::error!(error = %error, "the journal's checkpoint could not be written");
     }
     Ok(understanding)
+}
+
+/// A server that knows at once may report of a message before the relay's answer to it is stored. While whoever sends it
+/// is at work, that takes a moment: the report waits for it, else a bounce would find nothing that it can move.
+async fn await_outcome(office: &Office, found: &mut Match) -> Result<(), IntakeError> {
+    for _ in 0..OUTCOME_LOOKS {
+        let Some(StoredDelivery { id, state, .. }) = &found.delivery else {
+            break;
+        };
+        let DeliveryState::OnWire { by, .. } = state else { break };
+        if !worker::is_alive(&office.home.workers_dir(), *by) {
+            break;
+        }
+        tokio::time::sleep(OUTCOME_LOOK_EVERY).await;
+        found.delivery = office.store.find_delivery(*id).await?;
+    }
+    Ok(())
 }
 
 /// A mail of our own rehearsals belongs to no notice and waits for nobody.
@@ -211,8 +247,15 @@ pub fn due(profile: Option<&Profile>, now: Time) -> Time {
     inquiry::usual_due(now, zone, calendar.as_ref())
 }
 
-/// What is proven about the sender: by OpenPGP, else by our own mail server's word, else by DKIM.
-pub async fn authenticity_of(office: &Office, raw: &[u8], opened: &Opened, signed_by: Option<&str>) -> Authenticity {
+/// What is proven about the sender: by OpenPGP, else by the word of the mail server of the mailbox it came from, else by
+/// DKIM.
+pub async fn authenticity_of(
+    office: &Office,
+    raw: &[u8],
+    source: &str,
+    opened: &Opened,
+    signed_by: Option<&str>,
+) -> Authenticity {
     let from = authenticity::from_domain(opened);
     if signed_by.is_some() {
         return Authenticity {
@@ -222,17 +265,36 @@ pub async fn authenticity_of(office: &Office, raw: &[u8], opened: &Opened, signe
             note: None,
         };
     }
-    let settings = office.config.mailbox.as_ref();
-    let trusted = settings.and_then(|mailbox| mailbox.trusted_authserv_id.as_ref());
+    let (trusted, verify_dkim) = trust(&office.config, source);
     if let Some(verdict) = trusted.and_then(|trusted| authenticity::by_our_server(opened, trusted.as_str())) {
         return verdict;
     }
     match from {
-        Some(from) if settings.is_none_or(|mailbox| mailbox.verify_dkim) => {
-            dkim::check(raw, &from, office.names.as_ref()).await
-        }
+        Some(from) if verify_dkim => dkim::check(raw, &from, office.names.as_ref()).await,
         _ => Authenticity::default(),
     }
+}
+
+/// Whose verdict is believed about mail from this position, and whether DKIM keys may be asked for. A server strips only
+/// forged verdicts under its own name: what came from another mailbox may carry any. Which of two Maildirs a mail lay in
+/// is not known later, and so is believed only what holds for both; a pipe counts as the mailbox of notices.
+fn trust<'c>(config: &'c Config, source: &str) -> (Option<&'c Line>, bool) {
+    let main = config.mailbox.as_ref();
+    let own = config.individuals.mailbox.as_ref().or(main);
+    let is_from = |mailbox: &&Mailbox| match &mailbox.url {
+        MailboxUrl::Imap(url) => source.starts_with(&format!("imap:{}/", url.account())),
+        MailboxUrl::Maildir(_) => source.starts_with("maildir:"),
+    };
+    let mut from: Vec<&Mailbox> = [main, own].into_iter().flatten().filter(is_from).collect();
+    if from.is_empty() {
+        from.extend(main);
+    }
+    let trusted = from.first().and_then(|mailbox| mailbox.trusted_authserv_id.as_ref());
+    let agreed = trusted.filter(|_| {
+        from.iter()
+            .all(|mailbox| mailbox.trusted_authserv_id.as_ref() == trusted)
+    });
+    (agreed, from.iter().all(|mailbox| mailbox.verify_dkim))
 }
 
 /// The fingerprint of a good signature, when it is by the certificate pinned for this authority.
@@ -248,4 +310,57 @@ pub async fn signer(
     Ok(pin
         .filter(|pin| pin.fingerprint == *fingerprint)
         .map(|pin| pin.fingerprint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(mailbox: &str, individuals: &str) -> Config {
+        let text = format!(
+            "organisation: {{ name: Example S.A., country: LU }}
+sender: {{ address: breach@example.lu }}
+key: {{ file: keys/sender.asc, passphrase: {{ env: PASSPHRASE }} }}
+relay: {{ url: \"smtp://127.0.0.1:2525?tls=none\" }}
+mailbox: {{ {mailbox}, trusted_authserv_id: main.example }}
+{individuals}
+"
+        );
+        Config::parse("config.yaml", text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_verdict_of_a_server_counts_for_its_own_mailbox() {
+        let password = "password: { env: PASSWORD }";
+        let imap = format!("url: \"imaps://breach@mail.example.lu\", {password}");
+        let imap = imap.as_str();
+        let folder = "url: \"maildir:Maildir\"";
+        let own = |url: &str, more: &str| format!("individuals: {{ mailbox: {{ url: \"{url}\", {more} }} }}");
+        let bulk = own(
+            "imaps://info@bulk.example",
+            &format!("{password}, trusted_authserv_id: bulk.example"),
+        );
+        let silent = own("imaps://info@bulk.example", &format!("{password}, verify_dkim: false"));
+        let maildir = own("maildir:Persons", "verify_dkim: false");
+        let agreeing = own("maildir:Persons", "trusted_authserv_id: main.example");
+        let ours = "imap:breach@mail.example.lu:993/INBOX/1/7";
+        let theirs = "imap:info@bulk.example:993/INBOX/1/7";
+        for (mailbox, individuals, source, expected) in [
+            (imap, "", ours, (Some("main.example"), true)),
+            (imap, bulk.as_str(), ours, (Some("main.example"), true)),
+            (imap, &bulk, theirs, (Some("bulk.example"), true)),
+            (imap, &silent, theirs, (None, false)),
+            (imap, &silent, "ingest", (Some("main.example"), true)),
+            (imap, &maildir, "maildir:1.a.host", (None, false)),
+            (imap, &maildir, ours, (Some("main.example"), true)),
+            (folder, &silent, "maildir:1.a.host", (Some("main.example"), true)),
+            (folder, &maildir, "maildir:1.a.host", (None, false)),
+            (folder, &agreeing, "maildir:1.a.host", (Some("main.example"), true)),
+        ] {
+            let config = config(mailbox, individuals);
+            let (trusted, verify_dkim) = trust(&config, source);
+            let found = (trusted.map(Line::as_str), verify_dkim);
+            assert_eq!(found, expected, "{mailbox} {individuals} {source}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use tokio::sync::{Notify, OnceCell};
 
-use crate::config::{self, Config, ConfigError, Home, Sender, Verp};
+use crate::config::{self, Config, ConfigError, Home, Mailbox as MailboxSettings, Sender, Verp};
 use crate::directory::profile::AuthorityKind;
 use crate::directory::{Directory, DirectoryError};
 use crate::mail::smtp::{Connector, Relay, RelayError, Timeouts};
@@ -71,6 +71,19 @@ pub struct Office {
     pub tokens: TokenKey,
     our_key: Arc<OnceCell<Arc<OurKey>>>,
     nudges: Arc<Notify>,
+}
+
+/// From whom, through which relay and back to which mailbox a kind of mail goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    pub sender: &'a Sender,
+    pub relay: &'a config::Relay,
+    pub mailbox: Option<&'a MailboxSettings>,
+    /// What the settings of relay and mailbox are called in config.yaml.
+    pub relay_setting: &'static str,
+    pub mailbox_setting: &'static str,
+    /// Whether it is the way of campaigns.
+    pub to_individuals: bool,
 }
 
 impl Office {
@@ -236,13 +249,48 @@ impl Office {
         worker::troubles(&self.home.workers_dir())
     }
 
+    /// The way of mail to authorities.
+    pub fn way_to_authorities(&self) -> Way<'_> {
+        Way {
+            sender: &self.config.sender,
+            relay: &self.config.relay,
+            mailbox: self.config.mailbox.as_ref(),
+            relay_setting: "relay",
+            mailbox_setting: "mailbox",
+            to_individuals: false,
+        }
+    }
+
+    /// The way of mail to individuals; `None` where it is that of mail to authorities.
+    pub fn way_to_individuals(&self) -> Option<Way<'_>> {
+        let own = &self.config.individuals;
+        let main = self.way_to_authorities();
+        let differs = own.sender.is_some() || own.relay.is_some() || own.mailbox.is_some();
+        differs.then(|| Way {
+            sender: self.config.sender_to_individuals(),
+            relay: self.config.relay_to_individuals(),
+            mailbox: own.mailbox.as_ref().or(main.mailbox),
+            relay_setting: own.relay.as_ref().map_or(main.relay_setting, |_| "individuals.relay"),
+            // Where it is missing, this is what to set.
+            mailbox_setting: match (&own.mailbox, &own.sender) {
+                (None, None) => main.mailbox_setting,
+                _ => "individuals.mailbox",
+            },
+            to_individuals: true,
+        })
+    }
+
+    /// Us as the sender of mail that goes this way.
+    pub fn sender_on(&self, way: &Way<'_>) -> Mailbox {
+        Mailbox {
+            name: Some(self.config.name_of(way.sender).to_owned()),
+            address: way.sender.address.as_str().to_owned(),
+        }
+    }
+
     /// Us as the sender of mail to authorities.
     pub fn sender(&self) -> Mailbox {
-        let sender = &self.config.sender;
-        Mailbox {
-            name: Some(self.config.name_of(sender).to_owned()),
-            address: sender.address.as_str().to_owned(),
-        }
+        self.sender_on(&self.way_to_authorities())
     }
 
     /// The settings of whom mail to individuals comes from.

@@ -27,7 +27,7 @@ use crate::model::id::{Actor, BreachId};
 
 use super::desk::DeskError;
 use super::desk::notice::{self, Prepared};
-use super::office::Office;
+use super::office::{Office, Way};
 
 pub use self::travel::Trip;
 pub(super) use self::travel::{Letter, travel};
@@ -102,29 +102,31 @@ pub async fn of_notice(
     by: &Actor,
 ) -> Result<Rehearsal, DeskError> {
     let token = rehearsal::fresh(&office.tokens, office.now());
-    let headers = headers(office, &token, office.config.sender.address.as_str());
+    let way = office.way_to_authorities();
+    let headers = headers(office, &way, &token, way.sender.address.as_str());
     let sealed = notice::seal_to_ourselves(office, prepared, &headers).await?;
-    let letter = Letter::new(office, token, sealed, &headers);
+    let letter = Letter::new(office, &way, token, sealed, &headers);
     let about = About {
         breach: Some(prepared.breach),
         authority: Some(prepared.profile.id.clone()),
     };
-    let trips = journey(office, vec![(letter, about)], wait, by).await?;
+    let trips = journey(office, &way, vec![(letter, about)], wait, by).await?;
     Ok(trips.into_iter().next().expect("one letter, one trip").0)
 }
 
-/// A neutral mail to our own address, with its token behind a plus or not, sealed to our own key.
+/// A neutral mail from the way's sender to itself, with its token behind a plus or not, sealed to our own key.
 ///
 /// # Errors
 /// As [`of_notice`].
-pub(super) async fn neutral_letter(office: &Office, address: &str, with_plus: bool) -> Result<Letter, DeskError> {
+pub(super) async fn neutral_letter(office: &Office, way: &Way<'_>, with_plus: bool) -> Result<Letter, DeskError> {
     let now = office.now();
+    let address = way.sender.address.as_str();
     let mark = rehearsal::fresh(&office.tokens, now);
     let to = match with_plus {
         true => token::return_path(address, mark.as_str()),
         false => address.to_owned(),
     };
-    let headers = headers(office, &mark, &to);
+    let headers = headers(office, way, &mark, &to);
     let our = office.our_key().await?;
     let us = notice::ourselves(&our, now)?;
     let content = Content {
@@ -145,7 +147,7 @@ pub(super) async fn neutral_letter(office: &Office, address: &str, with_plus: bo
     let sealed = tokio::task::spawn_blocking(seal)
         .await
         .expect("sealing does not panic")?;
-    Ok(Letter::new(office, mark, sealed, &headers))
+    Ok(Letter::new(office, way, mark, sealed, &headers))
 }
 
 /// What a rehearsal is about, for the journal.
@@ -161,6 +163,7 @@ pub(super) struct About {
 /// Our side fails.
 pub(super) async fn journey(
     office: &Office,
+    way: &Way<'_>,
     letters: Vec<(Letter, About)>,
     wait: Duration,
     by: &Actor,
@@ -170,7 +173,7 @@ pub(super) async fn journey(
         let facts = json!({ "token": letter.token.as_str(), "breach": about.breach, "authority": about.authority });
         office.store.append("rehearsal.begun", facts, by, office.now()).await?;
     }
-    let trips = travel(office, &letters, wait).await?;
+    let trips = travel(office, way, &letters, wait).await?;
     let our = office.our_key().await?;
     let mut done = Vec::new();
     for ((letter, about), trip) in letters.into_iter().zip(about).zip(trips) {
@@ -184,7 +187,7 @@ pub(super) async fn journey(
         let compared = tokio::task::spawn_blocking(compare)
             .await
             .expect("comparing does not panic");
-        let rehearsal = conclude(office, &letter, about, &trip, compared);
+        let rehearsal = conclude(way, &letter, about, &trip, compared);
         let changes: Vec<_> = rehearsal.changes.iter().map(|change| change.kind).collect();
         let facts = json!({
             "token": letter.token.as_str(), "verdict": rehearsal.verdict, "changes": changes,
@@ -196,9 +199,9 @@ pub(super) async fn journey(
     Ok(done)
 }
 
-fn conclude(office: &Office, letter: &Letter, about: About, trip: &Trip, passage: Option<Passage>) -> Rehearsal {
+fn conclude(way: &Way<'_>, letter: &Letter, about: About, trip: &Trip, passage: Option<Passage>) -> Rehearsal {
     let verdict = Verdict::of(trip, passage.as_ref());
-    let words = verdict::words(office, verdict, letter, trip, passage.as_ref());
+    let words = verdict::words(way, verdict, letter, trip, passage.as_ref());
     let relay = Relay {
         outcome: trip.outcome.as_ref().map_or("not_tried", |outcome| outcome.name()),
         reply: trip.reply().cloned(),
@@ -234,8 +237,8 @@ fn conclude(office: &Office, letter: &Letter, about: About, trip: &Trip, passage
 }
 
 /// From us to us. No thread: it belongs to no conversation.
-fn headers(office: &Office, token: &Token, to: &str) -> Headers {
-    let sender = office.sender();
+fn headers(office: &Office, way: &Way<'_>, token: &Token, to: &str) -> Headers {
+    let sender = office.sender_on(way);
     Headers {
         reply_to: Some(sender.clone()),
         to: Mailbox::new(None, to),

@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
-use crate::directory::certificate::{self, Cert, Usable};
+use crate::directory::certificate::Usable;
 use crate::message::key::{self, Algorithm, OurKey};
 use crate::message::mime::{Content, Headers, Mailbox};
-use crate::message::open::{self, Protection, Signature};
 use crate::message::{seal, token};
 use crate::model::Time;
 use crate::model::id::Reference;
 use crate::secret::Secret;
+
+use super::reader::{self, Unsealed};
+
+pub use super::reader::ReadTrouble;
 
 /// The address notices go to.
 pub const ADDRESS: &str = "databreach@authority.example";
@@ -30,19 +33,6 @@ pub struct Reading {
     message_id: String,
     sender: Usable,
     sender_address: String,
-}
-
-/// Why the authority could not read a notice.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadTrouble {
-    #[error("the mail is not encrypted to the authority: {0}")]
-    NotSealed(String),
-    #[error("no certificate of the sender came with it")]
-    NoCertificate(#[source] certificate::CertificateError),
-    #[error("its signature is not good")]
-    NotSigned,
-    #[error("it carries no reference")]
-    NoReference,
 }
 
 /// An authority that can read and answer.
@@ -88,24 +78,11 @@ impl Authority {
     /// # Errors
     /// It is not sealed to us, not signed, or carries no reference.
     pub fn read(&self, mail: &[u8], now: Time) -> Result<Reading, ReadTrouble> {
-        let opened = open::open(mail, Some(&self.key), &[], now);
-        match &opened.protection {
-            Protection::Encrypted => {}
-            other => return Err(ReadTrouble::NotSealed(format!("{other:?}"))),
-        }
-        let enclosed = opened
-            .attachments
-            .iter()
-            .find(|attachment| attachment.media_type == "application/pgp-keys");
-        let bytes = enclosed
-            .map(|attachment| attachment.bytes.as_slice())
-            .unwrap_or_default();
-        let sender: Cert = certificate::read_one(bytes).map_err(ReadTrouble::NoCertificate)?;
-        let usable = certificate::judge(&sender, None, now).map_err(ReadTrouble::NoCertificate)?;
-        let again = open::open(mail, Some(&self.key), &[sender], now);
-        let Signature::Good { fingerprint } = again.signature else {
-            return Err(ReadTrouble::NotSigned);
-        };
+        let Unsealed {
+            opened,
+            signed_by,
+            sender,
+        } = reader::unseal(mail, &self.key, now)?;
         let reference = token::references_in(&opened.outer_subject)
             .into_iter()
             .next()
@@ -114,9 +91,9 @@ impl Authority {
             reference,
             subject: opened.subject,
             text: opened.text,
-            signed_by: fingerprint,
+            signed_by,
             message_id: opened.message_id.unwrap_or_default(),
-            sender: usable,
+            sender,
             sender_address: opened
                 .from
                 .into_iter()

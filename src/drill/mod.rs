@@ -2,6 +2,12 @@
 //! the tests use the receiver too.
 
 pub mod authority;
+mod bounce;
+mod campaign;
+mod letters;
+mod notice;
+pub mod people;
 pub mod play;
+mod reader;
 pub mod receiver;
 pub mod stage;

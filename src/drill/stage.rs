@@ -106,7 +106,8 @@ pub fn deliver(root: &Path, name: &str, mail: &[u8]) -> io::Result<()> {
     std::fs::rename(aside, root.join("Maildir/new").join(name))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// A private file.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -124,7 +125,7 @@ organisation:
   country: LU
   languages: [en]
   contact: {{ kind: dpo, name: Dana Officer, email: dpo@company.example, phone: "+352 111 111" }}
-sender: {{ address: {SENDER}, name: Company S.A. }}
+sender: {{ address: {SENDER}, name: Company S.A., verp: plus }}
 key: {{ file: keys/sender.asc, passphrase: {{ file: keys/sender.pass }} }}
 relay:
   url: "{relay}"

@@ -18,7 +18,7 @@ use crate::model::breach::{Contact, Decision, KeyState, Record, RiskLevel, Role,
 use crate::model::id::Reference;
 use crate::model::notice::NoticeKind;
 
-pub use self::person::{Discreet, PersonContext, PersonFacts};
+pub use self::person::{Discreet, PersonContext, PersonFacts, PersonName};
 
 /// What surrounds a notice to an authority: everything it says that is not in the breach record.
 #[derive(Debug, Clone)]

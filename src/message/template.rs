@@ -20,14 +20,14 @@ mod review;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
 
-use self::compiled::Compiled;
+use self::compiled::{Compiled, Values};
 use self::labels::Labels;
-use super::facts::{NoticeFacts, PersonFacts, sample};
+use super::facts::{NoticeFacts, PersonFacts, PersonName, sample};
 use crate::model::notice::NoticeKind;
 use crate::reading;
 
@@ -125,6 +125,39 @@ impl Key {
             Variant::Discreet => "discreet individual",
         }
     }
+}
+
+/// The facts of messages that differ in nothing but the person's name, made ready once: a campaign has few of them and
+/// millions of names.
+pub struct Shared {
+    key: Key,
+    values: Values,
+    unknown: String,
+    /// Who is named as the controller.
+    sender: String,
+}
+impl Shared {
+    pub fn new(facts: &PersonFacts) -> Self {
+        let variant = match facts.discreet {
+            true => Variant::Discreet,
+            false => Variant::Plain,
+        };
+        Self {
+            key: Key {
+                variant,
+                ..Key::plain(Audience::Individual, &facts.language)
+            },
+            values: Values::of(facts),
+            unknown: facts.unknown.clone(),
+            sender: facts.controller.name.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// What one person's message has of its own: a part of [`PersonFacts`], which a template sees in its place.
+#[derive(Serialize)]
+struct OwnFacts<'a> {
+    person: &'a PersonName,
 }
 
 /// Why a text cannot be made.
@@ -350,16 +383,16 @@ impl Templates {
     /// # Errors
     /// As for [`Templates::render_notice`].
     pub fn fill_individual(&self, facts: &PersonFacts) -> Result<Filled, TemplateError> {
-        let variant = if facts.discreet {
-            Variant::Discreet
-        } else {
-            Variant::Plain
-        };
-        let key = Key {
-            variant,
-            ..Key::plain(Audience::Individual, &facts.language)
-        };
-        self.fill(&key, facts, &facts.unknown)
+        self.fill_shared(&Shared::new(facts), &facts.person)
+    }
+
+    /// As [`Templates::fill_individual`], with facts that were made ready once for many.
+    ///
+    /// # Errors
+    /// As for [`Templates::render_notice`].
+    pub fn fill_shared(&self, shared: &Shared, person: &PersonName) -> Result<Filled, TemplateError> {
+        let own = Values::of(&OwnFacts { person });
+        self.fill_with(&shared.key, &shared.values, &own, &shared.unknown)
     }
 
     /// The text that tells everybody (GDPR Art. 34(3)(c)), in the language of the facts, as text and as HTML.
@@ -375,23 +408,27 @@ impl Templates {
     ///
     /// # Errors
     /// As for [`Templates::render_notice`].
-    pub fn fill_stacked(&self, facts: &[PersonFacts]) -> Result<Filled, TemplateError> {
+    pub fn fill_stacked(&self, facts: &[Arc<Shared>], person: &PersonName) -> Result<Filled, TemplateError> {
         let parts = facts.iter().map(|facts| {
-            let labels = self.labels(&facts.language)?;
-            Ok((labels, self.fill_individual(facts)?))
+            let labels = self.labels(&facts.key.language)?;
+            Ok((labels, self.fill_shared(facts, person)?))
         });
         let parts = parts.collect::<Result<Vec<_>, TemplateError>>()?;
-        let sender = facts.first().and_then(|f| f.controller.name.as_deref());
+        let sender = facts.first().map(|facts| facts.sender.as_str());
         Ok(Filled::stacked(sender.unwrap_or_default(), &parts))
     }
 
     fn fill(&self, key: &Key, facts: &impl Serialize, unknown: &str) -> Result<Filled, TemplateError> {
+        self.fill_with(key, &Values::of(facts), &Values::none(), unknown)
+    }
+
+    fn fill_with(&self, key: &Key, facts: &Values, own: &Values, unknown: &str) -> Result<Filled, TemplateError> {
         let entry = self.entry(key)?;
         let compiled = entry
             .get(|file, source| Compiled::new(key.audience, file, source))
             .map_err(faulty)?;
         compiled
-            .fill(&entry.file, facts, unknown, &key.language)
+            .fill(&entry.file, facts, own, unknown, &key.language)
             .map_err(|finding| faulty(&[finding]))
     }
 

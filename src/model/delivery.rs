@@ -109,7 +109,11 @@ impl std::fmt::Display for Fault {
                 write!(f, "at {}: {t}", self.step)
             }
             FaultCause::Timeout { seconds } => write!(f, "at {}: no answer within {seconds} s", self.step),
-            FaultCause::Bounce(t) => write!(f, "returned later: {t}"),
+            // Its words begin with the status, and most repeat it.
+            FaultCause::Bounce(t) => match t.split_once(' ') {
+                Some((status, words)) if words.contains(status) => write!(f, "returned later: {words}"),
+                _ => write!(f, "returned later: {t}"),
+            },
         }
     }
 }

@@ -164,6 +164,9 @@ pub fn understand(columns: &Columns, row: &Row) -> Understood {
     }
 }
 
+/// How an OpenPGP certificate begins: with a hyphen, and no spreadsheet program computes it.
+const ARMOR: &str = "-----BEGIN PGP ";
+
 /// What has been read of a row.
 #[derive(Default)]
 struct Read<'a> {
@@ -186,7 +189,7 @@ impl<'a> Read<'a> {
             Meaning::Field(name) if !stands_in_headers(name) => check_text(cell)?,
             _ => check_line(cell)?,
         }
-        if !matches!(meaning, Meaning::Email) && looks_like_formula(cell) {
+        if !matches!(meaning, Meaning::Email) && looks_like_formula(cell) && !cell.starts_with(ARMOR) {
             self.flags.set(Flags::FORMULA);
         }
         match meaning {

@@ -194,6 +194,8 @@ pub trait Conversation: Send + Sync {
     async fn find_inquiry(&self, mail: MailId) -> Result<Option<Inquiry>, StoreError>;
     /// The mails tied to a notice, oldest first, without bytes.
     async fn list_mails_of(&self, notice: &Reference) -> Result<Vec<StoredMail>, StoreError>;
+    /// The mails tied to a delivery, oldest first, without bytes.
+    async fn list_mails_about(&self, delivery: DeliveryId) -> Result<Vec<StoredMail>, StoreError>;
     /// What was reported of a delivery, oldest first.
     async fn list_reports(&self, delivery: DeliveryId) -> Result<Vec<DeliveryReport>, StoreError>;
 }

@@ -60,6 +60,15 @@ pub enum Work {
         fields: serde_json::Value,
     },
 }
+impl Work {
+    /// `None` for a notice.
+    pub fn campaign(&self) -> Option<CampaignId> {
+        match self {
+            Self::Notice { .. } => None,
+            Self::Person { campaign, .. } => Some(*campaign),
+        }
+    }
+}
 
 /// One finished attempt, to be committed.
 #[derive(Debug, Clone)]

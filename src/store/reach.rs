@@ -31,6 +31,16 @@ pub struct Breakdown {
     pub reasons: BTreeMap<String, u64>,
 }
 
+/// All that a report counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    pub rows: RowCounts,
+    pub tally: Tally,
+    pub told: ToldOtherwise,
+    pub groups: Breakdown,
+    pub came_back: CameBack,
+}
+
 /// How persons are told where mail does not reach them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,6 +66,21 @@ pub struct ToldOtherwise {
     pub pending: u64,
     pub by_post: u64,
     pub by_phone: u64,
+}
+/// What came back of a campaign's messages: how many persons each is true of. Beside the sums of [`Reached`], for one
+/// person may have been away, and have written later.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CameBack {
+    /// The message was handed over, and returned later.
+    pub returned: u64,
+    /// Of these: after the campaign had ended, when nobody waits for it any more.
+    pub returned_late: u64,
+    /// A server still tried, and nothing was heard since; they count as informed until it gives up.
+    pub delayed: u64,
+    /// Something answered by itself.
+    pub autoreplies: u64,
+    /// The person wrote.
+    pub replies: u64,
 }
 /// A person of a campaign, in the ledger or among the rows that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -119,8 +144,8 @@ pub struct FoundPerson {
 /// Who of a campaign was reached.
 #[async_trait]
 pub trait Reach: Send + Sync {
-    /// All groupings, from one walk over the persons.
-    async fn breakdown(&self, campaign: CampaignId) -> Result<Breakdown, StoreError>;
+    /// All that a report counts, as of one moment, so that its sums fit while others work.
+    async fn account(&self, campaign: CampaignId) -> Result<Account, StoreError>;
     /// Those who were not reached, in the order of the ledger, after `after`; with `in_doubt` also those of whom it is
     /// not known. Without those told by another channel.
     async fn list_unreached(
@@ -140,7 +165,7 @@ pub trait Reach: Send + Sync {
         by: &Actor,
         now: Time,
     ) -> Result<Vec<u64>, StoreError>;
-    /// Rows, deliveries and persons told otherwise, all as of one moment, so that their sums fit while others work.
+    /// Rows, deliveries and persons told otherwise, all as of one moment: [`Reach::account`] without its walks.
     async fn counted(&self, campaign: CampaignId) -> Result<(RowCounts, Tally, ToldOtherwise), StoreError>;
     /// Every person at this address, in all campaigns, oldest first; those who were erased too, while the hashes of their
     /// addresses exist.

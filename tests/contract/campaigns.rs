@@ -4,7 +4,8 @@ use breachpost::model::campaign::CampaignState;
 use breachpost::model::delivery::{Fault, FaultCause, Outcome, SmtpStep};
 use breachpost::model::id::Actor;
 use breachpost::store::{
-    Campaigns, ListTarget, Lists, OtherChannel, Outbox, Reach, Reached, StoreError, Tally, WhoTold, Whom,
+    Account, Campaigns, LeaseLost, ListTarget, Lists, OtherChannel, Outbox, Reach, Reached, StoreError, Tally, WhoTold,
+    Whom,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -164,6 +165,29 @@ pub async fn a_pause_takes_back_what_was_claimed(bed: &impl Bed) {
     intact(&store).await;
 }
 
+pub async fn a_pause_stops_what_was_claimed_before_it(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 3).await;
+    let claims = claim(&store, worker(1), 2, at(1)).await;
+    store.step(vec![], vec![claims[0].clone()], at(1)).await.unwrap();
+    store.pause(campaign, "wrong text", &anna(), at(2)).await.unwrap();
+    let lost = store.step(vec![done(&claims[0], accepted())], vec![claims[1].clone()], at(3));
+    assert_eq!(
+        lost.await.unwrap(),
+        [LeaseLost(claims[1].delivery)],
+        "it does not leave any more"
+    );
+    let tally = store.tally(campaign).await.unwrap();
+    assert_eq!(
+        (tally.handed, tally.ready, tally.leased),
+        (1, 2, 0),
+        "nothing waits for its lease to end"
+    );
+    store.resume(campaign, &anna(), at(4)).await.unwrap();
+    assert_eq!(claim(&store, worker(2), 9, at(4)).await.len(), 2);
+    intact(&store).await;
+}
+
 pub async fn a_cancellation_ends_what_waits(bed: &impl Bed) {
     let store = bed.open();
     let campaign = run_campaign(&store, 4).await;
@@ -290,7 +314,14 @@ pub async fn the_sums_fit_whatever_happens(bed: &impl Bed) {
             .tell_otherwise(campaign, told.clone(), OtherChannel::Post, &anna(), at(3))
             .await;
         assert!(named.unwrap().iter().all(|persons| *persons == 1));
-        let (rows, tally, otherwise) = store.counted(campaign).await.unwrap();
+        let Account {
+            rows,
+            tally,
+            told: otherwise,
+            groups: found,
+            ..
+        } = store.account(campaign).await.unwrap();
+        assert_eq!(store.counted(campaign).await.unwrap(), (rows, tally, otherwise));
         let wanted = Reached {
             informed: tally.handed + otherwise.unreached + otherwise.in_doubt + otherwise.pending,
             in_doubt: tally.in_doubt - otherwise.in_doubt,
@@ -299,7 +330,6 @@ pub async fn the_sums_fit_whatever_happens(bed: &impl Bed) {
         };
         let persons = wanted.informed + wanted.in_doubt + wanted.unreached + wanted.pending;
         assert_eq!(persons, fates.len() as u64 + 1, "round {round}: {fates:?}");
-        let found = store.breakdown(campaign).await.unwrap();
         for group in [&found.languages, &found.countries, &found.domains] {
             let sum = group.values().fold(Reached::default(), |sum, one| Reached {
                 informed: sum.informed + one.informed,
@@ -315,4 +345,34 @@ pub async fn the_sums_fit_whatever_happens(bed: &impl Bed) {
         store.cancel(campaign, &anna(), at(4)).await.unwrap();
     }
     intact(&store).await;
+}
+
+/// While persons move, every account adds up.
+pub async fn an_account_is_of_one_moment(bed: &impl Bed) {
+    const PERSONS: usize = 200;
+    let store = bed.open();
+    let campaign = run_campaign(&store, PERSONS).await;
+    let other = bed.open();
+    let work = tokio::spawn(async move {
+        let claims = claim(&other, worker(1), PERSONS as u32, at(1)).await;
+        other.step(vec![], claims.clone(), at(1)).await.unwrap();
+        for claim in claims {
+            other.step(vec![done(&claim, accepted())], vec![], at(2)).await.unwrap();
+            other.bounce(claim.delivery, refusal(), &anna(), at(3)).await.unwrap();
+        }
+    });
+    while !work.is_finished() {
+        let account = store.account(campaign).await.unwrap();
+        let tally = account.tally;
+        let pending = tally.ready + tally.leased + tally.on_wire;
+        assert_eq!(pending + tally.handed + tally.failed, PERSONS as u64);
+        let german = account.groups.languages["de"];
+        assert_eq!(
+            (german.pending, german.informed, german.unreached),
+            (pending, tally.handed, tally.failed)
+        );
+        assert_eq!(account.groups.reasons.values().sum::<u64>(), tally.failed);
+    }
+    work.await.unwrap();
+    assert_eq!(store.tally(campaign).await.unwrap().failed, PERSONS as u64);
 }

@@ -3,8 +3,8 @@
 use breachpost::model::id::{DeliveryId, MailId};
 use breachpost::model::receipt::{Authenticity, Certainty, Mark, ReceiptKind, ReportAction};
 use breachpost::store::{
-    Campaigns, Consequences, Conversation, HowSettled, Intake, NewInquiry, NewNotice, NewReport, Notices, Outbox,
-    Settled, Store, StoreError, Understanding,
+    CameBack, Campaigns, Consequences, Conversation, HowSettled, Intake, Journal, NewInquiry, NewNotice, NewReport,
+    Notices, Outbox, Reach, Settled, Store, StoreError, Understanding,
 };
 
 use crate::bed::{
@@ -146,6 +146,86 @@ pub async fn a_late_bounce_of_one_person_is_counted(bed: &impl Bed) {
         .unwrap();
     let tally = store.tally(campaign).await.unwrap();
     assert_eq!((tally.handed, tally.failed), (1, 1));
+    intact(&store).await;
+}
+
+/// Each person once, whatever came of how many mails, and only those of this campaign.
+pub async fn what_came_back_is_counted_by_person(bed: &impl Bed) {
+    use ReportAction::{Delayed, Delivered, Failed, Relayed};
+    let store = bed.open();
+    let mut campaigns = Vec::new();
+    for _ in 0..2 {
+        campaigns.push(run_campaign(&store, 6).await);
+    }
+    let claims = claim(&store, worker(1), 12, at(1)).await;
+    store.step(vec![], claims.clone(), at(1)).await.unwrap();
+    let outcomes = claims.iter().map(|claim| done(claim, accepted())).collect();
+    store.step(outcomes, vec![], at(2)).await.unwrap();
+    assert_eq!(
+        store.account(campaigns[0]).await.unwrap().came_back,
+        CameBack::default()
+    );
+    let mut n = 0;
+    let came: [(usize, ReceiptKind, &[ReportAction], i64); 15] = [
+        (0, ReceiptKind::Delay, &[Delayed], 3),
+        (1, ReceiptKind::Delay, &[Delayed], 3),
+        (1, ReceiptKind::Bounce, &[Failed], 4),
+        (1, ReceiptKind::Bounce, &[Failed], 5),
+        (2, ReceiptKind::Delay, &[Delayed], 3),
+        (2, ReceiptKind::Delivered, &[Delivered], 4),
+        (3, ReceiptKind::Delay, &[Delayed], 3),
+        (3, ReceiptKind::Delivered, &[Relayed], 4),
+        (4, ReceiptKind::Autoreply, &[], 3),
+        (4, ReceiptKind::Autoreply, &[], 4),
+        (4, ReceiptKind::Reply, &[], 5),
+        // The other campaign.
+        (6, ReceiptKind::Reply, &[], 3),
+        (7, ReceiptKind::Bounce, &[Failed], 3),
+        // After the end of the first.
+        (5, ReceiptKind::Bounce, &[Failed], 12),
+        (1, ReceiptKind::Bounce, &[Failed], 13),
+    ];
+    for (person, kind, actions, now) in came {
+        if now == 12 {
+            store
+                .settle_campaign(campaigns[0], at(10), &anna(), at(9))
+                .await
+                .unwrap();
+            store.finish(campaigns[0], &anna(), at(10)).await.unwrap();
+        }
+        n += 1;
+        let mail = mail(&store, n).await;
+        let known = Understanding {
+            notice: None,
+            ..understood(kind, Some(claims[person].delivery))
+        };
+        // Twice, as after a crash.
+        for _ in 0..2 {
+            let known = known.clone();
+            store
+                .understood(mail, known, reports(actions), &anna(), at(now))
+                .await
+                .unwrap();
+        }
+    }
+    let found = store.account(campaigns[0]).await.unwrap().came_back;
+    let expected = CameBack {
+        returned: 2,
+        returned_late: 1,
+        delayed: 1,
+        autoreplies: 1,
+        replies: 1,
+    };
+    assert_eq!(found, expected);
+    let about = store.list_mails_about(claims[4].delivery).await.unwrap();
+    assert_eq!(about.len(), 3);
+    let bounced: Vec<_> = store.list_journal(0, 1_000).await.unwrap();
+    let bounced: Vec<_> = bounced
+        .iter()
+        .filter(|entry| entry.event == "delivery.bounced")
+        .collect();
+    let late: Vec<bool> = bounced.iter().map(|entry| entry.details["after_end"] == true).collect();
+    assert_eq!(late, [false, false, true]);
     intact(&store).await;
 }
 

@@ -6,7 +6,7 @@ use breachpost::model::id::CampaignId;
 use breachpost::model::receipt::{ReceiptKind, ReportAction};
 use breachpost::model::recipient::Reason;
 use breachpost::store::{
-    Campaigns, Consequences, Conversation, Erased, Erasure, Intake, ListTarget, NewBadRow, NewReport, NewRow,
+    Campaigns, Consequences, Conversation, Erased, Erasure, Intake, ListTarget, NewBadRow, NewReport, NewRow, Outbox,
     RowContent, Store, StoreError, Understanding,
 };
 
@@ -108,6 +108,67 @@ pub async fn nobody_is_erased_who_may_still_be_written_to(bed: &impl Bed) {
     assert!(matches!(unknown, Err(StoreError::NotFound { .. })), "{unknown:?}");
     let waiting = claim(&store, worker(1), 9, at(2)).await;
     assert_eq!(waiting.len(), 2, "all are written to");
+    intact(&store).await;
+}
+
+/// A bounce after the erasure moves its row, and brings nothing of the person back.
+pub async fn what_comes_later_is_not_kept(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = told_and_bounced(&store).await;
+    store
+        .erase_person(campaign, "person0@example.org", &anna(), at(5))
+        .await
+        .unwrap();
+    let [(_, delivery)] = store.find_erased("person0@example.org").await.unwrap()[..] else {
+        panic!("one")
+    };
+    let add = async |raw: &[u8], in_tray: bool, actions: &[ReportAction]| {
+        let (mail, _) = store.add_mail(raw, "test", at(6)).await.unwrap();
+        let known = Understanding {
+            kind: ReceiptKind::Bounce,
+            notice: None,
+            why: "says that person0@example.org is gone".into(),
+            in_tray,
+            authority_reference: None,
+            signed_by: None,
+            encrypted: false,
+            delivery: Some(delivery),
+            matched_by: None,
+            certainty: None,
+            proposed: Vec::new(),
+            authenticity: Default::default(),
+            order_hint: None,
+        };
+        let report = |action: &ReportAction| NewReport {
+            action: *action,
+            status: Some("5.1.1".into()),
+            diagnostic: Some("unknown: person0@example.org".into()),
+        };
+        let consequences = Consequences {
+            reports: actions.iter().map(report).collect(),
+            ..Consequences::default()
+        };
+        store
+            .understood(mail, known, consequences, &anna(), at(6))
+            .await
+            .unwrap();
+        store.find_mail(mail).await.unwrap().unwrap()
+    };
+    let bounce = add(b"To: person0@example.org\r\n\r\n", false, &[ReportAction::Failed]).await;
+    assert_eq!(
+        (bounce.raw.len(), bounce.understanding.unwrap().why.as_str()),
+        (0, "erased")
+    );
+    let found = store.find_delivery(delivery).await.unwrap().unwrap();
+    assert_eq!(found.state.name(), "failed");
+    assert!(!format!("{:?}", found.state).contains("person0"), "{:?}", found.state);
+    let reports = store.list_reports(delivery).await.unwrap();
+    assert_eq!(
+        (reports[0].status.as_deref(), reports[0].diagnostic.as_deref()),
+        (Some("5.1.1"), None)
+    );
+    let waits = add(b"From: person0@example.org\r\n\r\nHello?\r\n", true, &[]).await;
+    assert!(waits.in_tray && !waits.raw.is_empty(), "a person must read it first");
     intact(&store).await;
 }
 

@@ -71,10 +71,12 @@ macro_rules! suite {
                 every_person_is_counted_once
                 two_different_persons_agree_to_the_same_content
                 a_pause_takes_back_what_was_claimed
+                a_pause_stops_what_was_claimed_before_it
                 a_cancellation_ends_what_waits
                 what_may_have_left_stays_in_doubt
                 a_bounce_may_overtake_the_outcome
                 it_settles_when_nothing_waits
+                an_account_is_of_one_moment
                 the_sums_fit_whatever_happens);
             suite!(@ $bed, lists:
                 the_same_person_counts_once
@@ -90,6 +92,7 @@ macro_rules! suite {
                 a_copy_sends_nothing_by_itself);
             suite!(@ $bed, erasure:
                 nobody_is_erased_who_may_still_be_written_to
+                what_comes_later_is_not_kept
                 one_person_is_erased_in_whatever_spelling);
             suite!(@ $bed, people:
                 a_token_leads_to_its_user
@@ -133,6 +136,7 @@ macro_rules! suite {
             suite!(@ $bed, conversation:
                 each_report_moves_a_delivery_as_far_as_it_proves
                 a_late_bounce_of_one_person_is_counted
+                what_came_back_is_counted_by_person
                 a_report_about_nothing_changes_nothing
                 a_person_takes_mail_out_of_the_tray
                 a_question_waits_until_a_person_ends_it

@@ -122,6 +122,11 @@ userdb {{
         )
     }
 
+    /// Where the Maildirs are, one for each account, and the user and group they belong to: for a server that delivers.
+    pub fn mail_folder(&self) -> (PathBuf, u32, u32) {
+        let (uid, gid) = mail_owner();
+        (self.path("mail"), uid, gid)
+    }
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

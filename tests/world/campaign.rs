@@ -10,7 +10,29 @@ use breachpost::model::campaign::CampaignState;
 use breachpost::model::id::{Actor, CampaignId, DeliveryId};
 use breachpost::store::{StoredDelivery, Tally};
 
+use serde_json::Value;
+
 use super::{BREACH, World, text, until};
+
+/// Of a `campaign report`: total, informed, in doubt, unreached, pending; their sum and those of every grouping fit.
+#[track_caller]
+pub fn coverage(report: &Value) -> [u64; 5] {
+    let names = ["total", "informed", "in_doubt", "unreached", "pending"];
+    let counts = names.map(|name| report[name].as_u64().unwrap());
+    assert_eq!(counts[0], counts[1..].iter().sum::<u64>(), "{report}");
+    for group in ["languages", "countries", "domains"] {
+        let mut sums = [0; 4];
+        for reached in report[group].as_object().unwrap().values() {
+            for (sum, name) in sums.iter_mut().zip(&names[1..]) {
+                *sum += reached[name].as_u64().unwrap();
+            }
+        }
+        assert_eq!(sums, counts[1..], "{group}: {report}");
+    }
+    let reasons = report["reasons"].as_object().unwrap().values();
+    assert_eq!(reasons.map(|n| n.as_u64().unwrap()).sum::<u64>(), counts[3], "{report}");
+    counts
+}
 
 /// A running campaign.
 pub struct Campaign {

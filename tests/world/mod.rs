@@ -1,6 +1,7 @@
 //! What the journeys share: an installation in a scratch folder, the program run as a user runs it, and one way to wait.
 
 pub mod campaign;
+pub mod dsn;
 pub mod gpg;
 pub mod relay;
 
@@ -205,6 +206,12 @@ impl World {
         let config = fs::read_to_string(&path).unwrap();
         assert_eq!(config.matches(old).count(), 1, "{old}");
         fs::write(path, config.replace(old, new)).unwrap();
+    }
+    /// Gives campaigns settings of their own: the content of `individuals`.
+    pub fn settle_individuals(&self, settings: &str) {
+        let example = "#e.g. individuals: { sender: { address: \"info@example.lu\", verp: none }, \
+                       relay: { url: \"smtps://bulk.example.lu:465\" } }";
+        self.settle(example, &format!("individuals: {{ {settings} }}"));
     }
     /// Writes a file beside the home and returns its path.
     pub fn file(&self, name: &str, bytes: &[u8]) -> String {

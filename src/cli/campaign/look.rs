@@ -102,7 +102,13 @@ pub async fn run(command: LookCommand, office: &Office, context: &Context) -> Re
                     .iter()
                     .map(|sample| vec![sample.language.clone(), sample.outcome.to_owned(), sample.reply.clone()])
                     .collect();
-                table(&rows)
+                let way = tested.first().map(|sample| {
+                    format!(
+                        "From {}, through {}, bounces to {}: the way of the campaign's own messages\n",
+                        sample.from, sample.relay, sample.return_path
+                    )
+                });
+                way.unwrap_or_default() + &table(&rows)
             })?;
             let all = tested.iter().all(|sample| sample.outcome == "accepted");
             Ok(if all { Exit::Done } else { Exit::Person })

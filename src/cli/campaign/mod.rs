@@ -2,7 +2,7 @@
 
 mod look;
 mod report;
-mod run;
+pub(super) mod run;
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, IsTerminal, Write};
@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::Context;
@@ -344,10 +344,9 @@ impl Bar {
             return Self(None);
         }
         let bar = ProgressBar::no_length();
-        bar.set_style(
-            ProgressStyle::with_template("{bar:30} {human_pos} of {human_len} rows, {per_sec}, {eta} left; {msg}")
-                .expect("a constant template"),
-        );
+        bar.set_style(run::bar_style(
+            "{bar:30} {human_pos} of {human_len} rows, {rate}, {eta} left; {msg}",
+        ));
         Self(Some(bar))
     }
     fn shows(&self, progress: Progress) {
@@ -452,12 +451,15 @@ fn told(check: &CampaignCheck) -> String {
                 "" => format!("not known {persons}"),
                 known => format!("{known} {persons}"),
             });
-        text.push_str(&format!(
-            "\nLanguages: {}; {} get the fallback {}\n",
-            languages.collect::<Vec<_>>().join(", "),
-            check.in_fallback_language,
-            check.fallback_language
-        ));
+        text.push_str(&format!("\nLanguages: {}\n", languages.collect::<Vec<_>>().join(", ")));
+        if let Some(unknown) = check.languages.get("").filter(|_| !check.stacked.is_empty()) {
+            let stacked = check.stacked.join(", ");
+            text.push_str(&format!("  {unknown} get one message in {stacked}\n"));
+        }
+        if check.in_fallback_language > 0 {
+            let (persons, fallback) = (check.in_fallback_language, &check.fallback_language);
+            text.push_str(&format!("  {persons} get the fallback language, {fallback}\n"));
+        }
     }
     if !check.domains.is_empty() {
         let domains = check

@@ -14,7 +14,8 @@ use crate::dispatch::office::Office;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::CampaignId;
-use crate::store::{NotReached, OtherChannel, Reached};
+use crate::model::receipt::ReportAction;
+use crate::store::{CameBack, DeliveryReport, NotReached, OtherChannel, Reached};
 
 /// An XLSX sheet has no more rows than this.
 const MOST_SHEET_ROWS: u64 = 1_048_575;
@@ -210,12 +211,13 @@ fn whole(report: &Report) -> String {
             text.push_str(&format!("and {} more; all of them: --json\n", sorted.len() - SHOWN));
         }
     }
+    text.push_str(&came_back(&report.came_back));
     if !groups.reasons.is_empty() {
         text.push_str("\nWhy persons are unreached:\n");
         let rows = groups
             .reasons
             .iter()
-            .map(|(reason, n)| vec![format!("  {}", reason.replace('_', " ")), n.to_string()]);
+            .map(|(reason, n)| vec![format!("  {n}"), campaign::why_unreached(reason).to_owned()]);
         text.push_str(&table(&rows.collect::<Vec<_>>()));
         let id = report.status.id;
         text.push_str(&format!(
@@ -223,6 +225,36 @@ fn whole(report: &Report) -> String {
         ));
     }
     text
+}
+
+/// What a mail server reported, in words.
+fn reported(action: ReportAction) -> &'static str {
+    match action {
+        ReportAction::Failed => "came back",
+        ReportAction::Delayed => "delayed, a server still tries",
+        ReportAction::Delivered => "delivered",
+        ReportAction::Relayed => "passed on to a server that reports nothing",
+        ReportAction::Expanded => "passed on to a list of addresses",
+    }
+}
+
+fn came_back(came: &CameBack) -> String {
+    let rows = [
+        (came.returned, "  returned after it was handed over"),
+        (came.returned_late, "    after the campaign's end"),
+        (came.delayed, "  delayed, and nothing heard since"),
+        (came.autoreplies, "  automatic reply"),
+        (came.replies, "  the person wrote"),
+    ];
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .filter(|(persons, _)| *persons > 0)
+        .map(|(persons, words)| vec![(*words).to_owned(), persons.to_string()])
+        .collect();
+    match rows.is_empty() {
+        true => String::new(),
+        false => format!("\nWhat came back, in persons:\n{}", table(&rows)),
+    }
 }
 
 fn told(address: &str, found: &[Found]) -> String {
@@ -256,13 +288,21 @@ fn told(address: &str, found: &[Found]) -> String {
             ));
         }
         for report in &person.reports {
-            let said = [report.status.as_deref(), report.diagnostic.as_deref()];
-            let said: Vec<&str> = said.into_iter().flatten().collect();
             text.push_str(&format!(
-                "  {}  came back ({})  {}\n",
+                "  {}  {} ({})  {}\n",
                 report.at.format("%Y-%m-%d %H:%M:%S UTC"),
+                reported(report.action),
                 report.mail,
-                said.join(" ")
+                said_in(report)
+            ));
+        }
+        for came in &person.mails {
+            let waits = if came.in_tray { ", waits in the tray" } else { "" };
+            text.push_str(&format!(
+                "  {}  {} ({}){waits}\n",
+                came.at.format("%Y-%m-%d %H:%M:%S UTC"),
+                came.kind.name(),
+                came.mail
             ));
         }
         if let Some((channel, at)) = &person.told_otherwise {
@@ -279,6 +319,13 @@ fn told(address: &str, found: &[Found]) -> String {
         }
     }
     text
+}
+
+/// The other server's words; most repeat the status in them.
+fn said_in(report: &DeliveryReport) -> String {
+    let (status, words) = (report.status.as_deref(), report.diagnostic.as_deref());
+    let status = status.filter(|status| !words.is_some_and(|words| words.contains(status)));
+    status.into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
 async fn unreached(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -307,18 +307,26 @@ async fn carry(office: &Office, context: &Context, id: CampaignId, courier: Arc<
     Ok(())
 }
 
+/// How a bar looks; `{rate}` in whole numbers.
+pub fn bar_style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).expect("a constant template");
+    style.with_key("rate", |state: &ProgressState, to: &mut dyn std::fmt::Write| {
+        // Nothing is lost where it cannot be drawn.
+        let _ = write!(to, "{:.0} a second", state.per_sec());
+    })
+}
+
 /// How far a run is, on a terminal; nothing elsewhere.
-struct Bar(Option<ProgressBar>);
+pub struct Bar(Option<ProgressBar>);
 impl Bar {
-    fn new(context: &Context, status: &Status) -> Self {
+    pub fn new(context: &Context, status: &Status) -> Self {
         if context.out.json || !std::io::stderr().is_terminal() {
             return Self(None);
         }
         let bar = ProgressBar::new(status.coverage.total);
-        bar.set_style(
-            ProgressStyle::with_template("{bar:30} {human_pos} of {human_len}, {per_sec}, {eta} left; {msg}")
-                .expect("a constant template"),
-        );
+        bar.set_style(bar_style(
+            "{bar:30} {human_pos} of {human_len}, {rate}, {eta} left; {msg}",
+        ));
         bar.set_position(status.coverage.total - status.coverage.pending);
         bar.reset_eta();
         Self(Some(bar))
@@ -326,7 +334,7 @@ impl Bar {
     fn is_shown(&self) -> bool {
         self.0.is_some()
     }
-    fn shows(&self, status: &Status) {
+    pub fn shows(&self, status: &Status) {
         if let Some(bar) = &self.0 {
             let coverage = &status.coverage;
             bar.set_position(coverage.total - coverage.pending);
@@ -336,7 +344,7 @@ impl Bar {
             ));
         }
     }
-    fn ends(&self) {
+    pub fn ends(&self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }

@@ -79,6 +79,8 @@ pub struct CampaignCheck {
     pub fallback_language: String,
     /// Persons who get the fallback language: theirs is not known, or there is no message in it.
     pub in_fallback_language: u64,
+    /// What persons get instead whose language is not known: these in one message, where there are any.
+    pub stacked: Vec<String>,
     pub countries: BTreeMap<String, u64>,
     /// The domains with the most persons, most first.
     pub domains: Vec<DomainCount>,
@@ -146,16 +148,21 @@ pub async fn check(office: &Office, id: CampaignId) -> Result<CampaignCheck, Off
     let content = CampaignContent::read(campaign.content)?;
     let persons = office.store.person_counts(id).await?;
     let written = office.templates.languages(Audience::Individual);
+    let stacked = content.wording.stacked;
     let fallback = persons
         .languages
         .iter()
-        .filter(|(language, _)| !written.contains(&language.as_str()));
+        .filter(|(language, _)| match language.as_str() {
+            "" => stacked.is_empty(),
+            known => !written.contains(&known),
+        });
     Ok(CampaignCheck {
         lists: office.store.lists(id).await?,
         reasons: reasons(office.store.bad_row_reasons(id).await?)?,
         bad_rows: office.store.list_bad_rows(id, None, BAD_ROWS_SHOWN).await?,
         in_fallback_language: fallback.map(|(_, persons)| persons).sum(),
         fallback_language: content.fallback_language,
+        stacked,
         flags: flags(&persons),
         languages: persons.languages,
         countries: persons.countries,

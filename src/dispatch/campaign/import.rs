@@ -21,10 +21,10 @@ use crate::store::{ListTarget, NewBadRow, NewList, NewPerson, NewRow, OpenList, 
 use super::{CampaignContent, Wording, keys};
 
 /// Rows of one transaction: enough that committing costs little, few enough that others wait less than a second.
-const CHUNK_ROWS: usize = 5_000;
+const CHUNK_ROWS: usize = 2_000;
 /// A chunk of long rows ends earlier, so that memory stays bounded whatever the cells hold.
 const CHUNK_BYTES: usize = 4 << 20;
-/// Chunks that wait for the store while the next is read. A chunk has some 8 MiB.
+/// Chunks that wait for the store while the next is read. A chunk has some 3 MiB.
 const CHUNKS_WAITING: usize = 1;
 /// The most rows of one list; a campaign may have several lists.
 pub const MAX_ROWS: u64 = 10_000_000;

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Encrypt;
 use crate::directory::certificate::Usable;
-use crate::message::facts::{Discreet, PersonContext, PersonFacts};
+use crate::message::facts::{Discreet, PersonContext, PersonFacts, PersonName};
 use crate::message::key::OurKey;
 use crate::message::mime::{self, Content, Headers, Mailbox, MimeError};
 use crate::message::seal::{self, SealError};
 use crate::message::template::lint::{self, Matter};
-use crate::message::template::{Audience, Filled, Finding, TemplateError, Templates};
+use crate::message::template::{Audience, Filled, Finding, Shared, TemplateError, Templates};
 use crate::message::token::sha256_hex;
 use crate::model::Time;
 use crate::model::breach::{Contact, Record};
@@ -30,6 +30,10 @@ use crate::dispatch::office::{Office, OfficeError};
 /// Of the sealed messages of one template and language, the first and then one in so many is opened again and compared;
 /// of the others the packets are checked (design: invariant 2).
 const FULL_CHECK_EVERY: u64 = 1_000;
+
+/// Kinds of messages whose facts are kept: six languages with some forty mixtures of data. A list with more of them pays
+/// with time, not with memory.
+const SHARED_MOST: usize = 256;
 
 /// What the messages of a campaign are made from; fixed when the campaign is made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,6 +107,8 @@ pub struct Letter {
     our: Option<Arc<OurKey>>,
     /// Sealed messages by language.
     sealed: Mutex<HashMap<String, u64>>,
+    /// By language and categories of data.
+    shared: Mutex<HashMap<(String, Option<Vec<String>>), Arc<Shared>>>,
 }
 
 impl Letter {
@@ -163,6 +169,7 @@ impl Letter {
                 false => None,
             },
             sealed: Mutex::default(),
+            shared: Mutex::default(),
         })
     }
 
@@ -195,7 +202,7 @@ impl Letter {
     /// # Errors
     /// The message cannot be rendered.
     pub fn findings(&self, language: &str) -> Result<Vec<Finding>, LetterError> {
-        let facts = self.facts(language, &Fields::default())?;
+        let facts = self.facts(language, None)?;
         let said = self.templates.fill_individual(&facts)?.rendered();
         let typed = self.content.wording.texts.get(language).cloned().unwrap_or_default();
         let named = self.content.wording.discreet.is_none();
@@ -229,7 +236,7 @@ impl Letter {
     /// # Errors
     /// There is none in this language, or it cannot be rendered.
     pub fn public(&self, language: &str) -> Result<Filled, LetterError> {
-        Ok(self.templates.fill_public(&self.facts(language, &Fields::default())?)?)
+        Ok(self.templates.fill_public(&self.facts(language, None)?)?)
     }
 
     /// The language in which somebody of this one is written to.
@@ -348,24 +355,44 @@ impl Letter {
     }
 
     fn fill_for(&self, language: &str, fields: &Fields) -> Result<Filled, LetterError> {
-        let wording = &self.content.wording;
-        if language.is_empty() && !wording.stacked.is_empty() {
-            let each = wording.stacked.iter().map(|language| self.facts(language, fields));
-            return Ok(self.templates.fill_stacked(&each.collect::<Result<Vec<_>, _>>()?)?);
+        let stacked = &self.content.wording.stacked;
+        let person = PersonName {
+            name: fields.first("name").map(str::to_owned),
+        };
+        if language.is_empty() && !stacked.is_empty() {
+            let each = stacked.iter().map(|language| self.shared(language, fields));
+            return Ok(self
+                .templates
+                .fill_stacked(&each.collect::<Result<Vec<_>, _>>()?, &person)?);
         }
-        let language = self.language_for(language);
-        Ok(self.templates.fill_individual(&self.facts(language, fields)?)?)
+        let shared = self.shared(self.language_for(language), fields)?;
+        Ok(self.templates.fill_shared(&shared, &person)?)
     }
 
-    fn facts(&self, language: &str, fields: &Fields) -> Result<PersonFacts, TemplateError> {
-        let wording = &self.content.wording;
-        let typed = wording.texts.get(language).cloned().unwrap_or_default();
+    /// What persons of this language whose data are the same are told alike.
+    fn shared(&self, language: &str, fields: &Fields) -> Result<Arc<Shared>, TemplateError> {
         // Where the list says more than we understand, naming only a part would mislead: then the record's own categories
         // stand, which cover everybody.
         let understood = fields.all("data_other").is_empty() && !fields.all("data").is_empty();
+        let data = understood.then(|| fields.all("data").to_vec());
+        let mut known = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (language.to_owned(), data);
+        if let Some(shared) = known.get(&key) {
+            return Ok(Arc::clone(shared));
+        }
+        let shared = Arc::new(Shared::new(&self.facts(language, key.1.clone())?));
+        if known.len() < SHARED_MOST {
+            known.insert(key, Arc::clone(&shared));
+        }
+        Ok(shared)
+    }
+
+    /// The facts of a message to nobody by name; `data` where it is known which categories are meant.
+    fn facts(&self, language: &str, data: Option<Vec<String>>) -> Result<PersonFacts, TemplateError> {
+        let wording = &self.content.wording;
+        let typed = wording.texts.get(language).cloned().unwrap_or_default();
         let context = PersonContext {
-            person_name: fields.first("name").map(str::to_owned),
-            data: understood.then(|| fields.all("data").to_vec()),
+            data,
             what_happened: typed.what_happened,
             consequences: typed.consequences,
             measures: typed.measures,

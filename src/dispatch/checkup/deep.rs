@@ -9,9 +9,9 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 
 use super::{Finding, chain};
-use crate::config::{Oauth2, TokenSource, Verp};
+use crate::config::{Mailbox, Oauth2, TokenSource, Verp};
 use crate::dispatch::dkim;
-use crate::dispatch::office::Office;
+use crate::dispatch::office::{Office, Way};
 use crate::dispatch::rehearsal::{self, About, Rehearsal, Trip, Verdict};
 use crate::message::authenticity::{self, Said};
 use crate::message::open::{self, Opened};
@@ -29,25 +29,51 @@ const SKEW_BAD: TimeDelta = TimeDelta::minutes(5);
 /// Sends and looks; waits at most `wait` for what was sent.
 pub async fn look(office: &Office, wait: Duration, by: &Actor) -> Vec<Finding> {
     let mut findings = tokens(office).await;
-    findings.extend(path(office, wait, by).await);
+    let main = office.way_to_authorities();
+    findings.extend(path(office, &main, &TO_AUTHORITIES, wait, by).await);
+    if let Some(way) = office.way_to_individuals() {
+        findings.extend(path(office, &way, &TO_INDIVIDUALS, wait, by).await);
+    }
     findings
 }
 
-async fn path(office: &Office, wait: Duration, by: &Actor) -> Vec<Finding> {
-    let address = office.config.sender.address.as_str();
-    let plus = office.config.sender.verp == Verp::Plus;
+/// What the findings about one way are called.
+struct Names {
+    path: &'static str,
+    plus: &'static str,
+    sender: &'static str,
+    reports: &'static str,
+    clock: &'static str,
+}
+const TO_AUTHORITIES: Names = Names {
+    path: "path",
+    plus: "plus",
+    sender: "sender",
+    reports: "reports",
+    clock: "clock",
+};
+const TO_INDIVIDUALS: Names = Names {
+    path: "individuals.path",
+    plus: "individuals.plus",
+    sender: "individuals.sender",
+    reports: "individuals.reports",
+    clock: "individuals.clock",
+};
+
+async fn path(office: &Office, way: &Way<'_>, names: &Names, wait: Duration, by: &Actor) -> Vec<Finding> {
+    let plus = way.sender.verp == Verp::Plus;
     let mut letters = Vec::new();
     for with_plus in [false, true].into_iter().filter(|with_plus| plus || !with_plus) {
-        match rehearsal::neutral_letter(office, address, with_plus).await {
+        match rehearsal::neutral_letter(office, way, with_plus).await {
             Ok(letter) => letters.push((letter, About::default())),
-            Err(error) => return vec![Finding::bad("path", chain(&error), "breachpost key show")],
+            Err(error) => return vec![Finding::bad(names.path, chain(&error), "breachpost key show")],
         }
     }
-    let done = match rehearsal::journey(office, letters, wait, by).await {
+    let done = match rehearsal::journey(office, way, letters, wait, by).await {
         Ok(done) => done,
         Err(error) => {
             return vec![Finding::bad(
-                "path",
+                names.path,
                 chain(&error),
                 "mend it, then: breachpost doctor --deep",
             )];
@@ -56,22 +82,22 @@ async fn path(office: &Office, wait: Duration, by: &Actor) -> Vec<Finding> {
     let Some((first, trip)) = done.first() else {
         return Vec::new();
     };
-    let mut findings = vec![round_trip(first)];
+    let mut findings = vec![round_trip(names.path, first)];
     if !trip.arrived.is_empty() {
-        findings.extend(done.get(1).map(|(second, trip)| plus_address(second, trip)));
-        findings.push(sender(office, &trip.arrived[0]).await);
-        findings.push(report(first));
         findings.extend(
-            first
-                .server_time
-                .map(|theirs| clock(first.sent_at, theirs, first.round_trip_ms)),
+            done.get(1)
+                .map(|(second, trip)| plus_address(way, names.plus, second, trip)),
         );
+        findings.push(sender(office, way, names.sender, &trip.arrived[0]).await);
+        findings.push(report(names.reports, first));
+        let clock = |theirs| clock(names.clock, first.sent_at, theirs, first.round_trip_ms);
+        findings.extend(first.server_time.map(clock));
     }
     findings
 }
 
 /// Did it come back as it was sent?
-fn round_trip(done: &Rehearsal) -> Finding {
+fn round_trip(what: &'static str, done: &Rehearsal) -> Finding {
     let mut text = done.summary.clone();
     if let (Some(after), Some(hops)) = (done.round_trip_ms, done.hops) {
         text.push_str(&format!(" (after {after} ms, over {hops} servers)"));
@@ -84,37 +110,41 @@ fn round_trip(done: &Rehearsal) -> Finding {
         false => done.todo.join("; "),
     };
     match done.verdict {
-        Verdict::Unchanged | Verdict::Harmless => Finding::good("path", text),
-        Verdict::Twice => Finding::warning("path", text, remedy),
-        _ => Finding::bad("path", text, remedy),
+        Verdict::Unchanged | Verdict::Harmless => Finding::good(what, text),
+        Verdict::Twice => Finding::warning(what, text, remedy),
+        _ => Finding::bad(what, text, remedy),
     }
 }
 
-/// `sender.verp: plus` rests on it: a bounce names its notice by such an address.
-fn plus_address(done: &Rehearsal, trip: &Trip) -> Finding {
+/// `verp: plus` rests on it: a bounce names what it is about by such an address.
+fn plus_address(way: &Way<'_>, what: &'static str, done: &Rehearsal, trip: &Trip) -> Finding {
+    let (about, setting) = match way.to_individuals {
+        true => ("person", "verp: none` for the sender of individuals"),
+        false => ("notice", "sender: { verp: none }`"),
+    };
     match trip.arrived.is_empty() {
         false => Finding::good(
-            "plus",
-            "mail to an address with a plus arrives: bounces find their notice",
+            what,
+            format!("mail to an address with a plus arrives: bounces find their {about}"),
         ),
         true => Finding::bad(
-            "plus",
+            what,
             format!("mail to the address with a plus did not come back: {}", done.summary),
-            "set `sender: { verp: none }` in config.yaml, or have the mail server take local+anything@domain (RFC 5233)",
+            format!("set `{setting} in config.yaml, or have the mail server take local+anything@domain (RFC 5233)"),
         ),
     }
 }
 
-/// Delivery reports: asked for with every notice.
-fn report(done: &Rehearsal) -> Finding {
+/// Delivery reports: asked for with every notice, and of failures and delays with every message to a person.
+fn report(what: &'static str, done: &Rehearsal) -> Finding {
     match (done.delivery_report, done.relay.dsn) {
-        (true, _) => Finding::good("reports", "a report of success came back: arrivals will be proven"),
+        (true, _) => Finding::good(what, "a report of success came back: arrivals will be proven"),
         (false, Some(true)) => Finding::good(
-            "reports",
+            what,
             "a report of success was asked for; none came within the wait, as is usual for one's own mailbox",
         ),
         (false, _) => Finding::warning(
-            "reports",
+            what,
             "the relay offers no delivery reports (DSN)",
             "nothing to do; arrival is then proven by acknowledgements alone",
         ),
@@ -122,29 +152,31 @@ fn report(done: &Rehearsal) -> Finding {
 }
 
 /// SPF, DKIM and DMARC, as our own server saw them, else DKIM by the name servers.
-async fn sender(office: &Office, raw: &[u8]) -> Finding {
+async fn sender(office: &Office, way: &Way<'_>, what: &'static str, raw: &[u8]) -> Finding {
     const REMEDY: &str = "ask whoever runs the mail server to sign with DKIM for the domain of `sender.address`, and to \
                           publish SPF and DMARC for it; authorities refuse mail whose sender is not proven";
     let opened = open::open(raw, None, &[], office.now());
     let Some(from) = authenticity::from_domain(&opened) else {
-        return Finding::bad("sender", "what came back has no single From address", REMEDY);
+        return Finding::bad(what, "what came back has no single From address", REMEDY);
     };
-    let settings = office.config.mailbox.as_ref();
-    let trusted = settings.and_then(|mailbox| mailbox.trusted_authserv_id.as_ref());
+    let trusted = way.mailbox.and_then(|mailbox| mailbox.trusted_authserv_id.as_ref());
     let said = trusted.and_then(|trusted| authenticity::said_by_our_server(&opened, trusted.as_str()));
     match said {
-        Some(said) => sender_by_server(&from, &said, REMEDY),
+        Some(said) => sender_by_server(what, &from, &said, REMEDY),
         None => {
             let blind = match trusted {
                 Some(trusted) => format!("{trusted} wrote no Authentication-Results into it"),
-                None => "your server's own verdict is not read: see mailbox.trusted_authserv_id".to_owned(),
+                None => format!(
+                    "your server's own verdict is not read: see {}.trusted_authserv_id",
+                    way.mailbox_setting
+                ),
             };
-            sender_by_names(office, raw, &opened, &from, &blind, REMEDY).await
+            sender_by_names(office, raw, &opened, (what, &from), &blind, REMEDY).await
         }
     }
 }
 
-fn sender_by_server(from: &str, said: &[Said], remedy: &str) -> Finding {
+fn sender_by_server(what: &'static str, from: &str, said: &[Said], remedy: &str) -> Finding {
     let told = said
         .iter()
         .filter(|one| ["spf", "dkim", "dmarc"].contains(&one.method.as_str()));
@@ -167,11 +199,11 @@ fn sender_by_server(from: &str, said: &[Said], remedy: &str) -> Finding {
             .any(|one| one.method == method && one.result == result && one.aligned)
     };
     if is("dmarc", "pass") || (is("dkim", "pass") && !is("dmarc", "fail")) {
-        Finding::good("sender", text)
+        Finding::good(what, text)
     } else if is("dmarc", "fail") || is("dkim", "fail") {
-        Finding::bad("sender", text, remedy)
+        Finding::bad(what, text, remedy)
     } else {
-        Finding::warning("sender", text, remedy)
+        Finding::warning(what, text, remedy)
     }
 }
 
@@ -179,7 +211,7 @@ async fn sender_by_names(
     office: &Office,
     raw: &[u8],
     opened: &Opened,
-    from: &str,
+    (what, from): (&'static str, &str),
     blind: &str,
     remedy: &str,
 ) -> Finding {
@@ -187,19 +219,19 @@ async fn sender_by_names(
         let text = format!(
             "the mail carries no DKIM signature for {from}; servers often sign only what leaves the house ({blind})"
         );
-        return Finding::warning("sender", text, remedy);
+        return Finding::warning(what, text, remedy);
     }
     let found = dkim::check(raw, from, office.names.as_ref()).await;
     let text = format!("{} ({blind})", found.words());
     match found.result {
-        Checked::Passed => Finding::good("sender", text),
-        Checked::Failed => Finding::bad("sender", text, remedy),
-        Checked::NotChecked | Checked::Nothing => Finding::warning("sender", text, remedy),
+        Checked::Passed => Finding::good(what, text),
+        Checked::Failed => Finding::bad(what, text, remedy),
+        Checked::NotChecked | Checked::Nothing => Finding::warning(what, text, remedy),
     }
 }
 
 /// Our clock against that of the server that put the mail into the mailbox.
-fn clock(sent_at: Time, theirs: Time, round_trip_ms: Option<u64>) -> Finding {
+fn clock(what: &'static str, sent_at: Time, theirs: Time, round_trip_ms: Option<u64>) -> Finding {
     let way = TimeDelta::milliseconds(round_trip_ms.and_then(|ms| i64::try_from(ms).ok()).unwrap_or_default());
     let apart = theirs - sent_at;
     // What lies within the time that the mail took is no difference.
@@ -209,28 +241,36 @@ fn clock(sent_at: Time, theirs: Time, round_trip_ms: Option<u64>) -> Finding {
     };
     let seconds = skew.num_seconds().abs();
     if skew.abs() <= SKEW_NORMAL {
-        return Finding::good("clock", "this clock and the mail server's agree");
+        return Finding::good(what, "this clock and the mail server's agree");
     }
     let ours = if skew < TimeDelta::zero() { "ahead of" } else { "behind" };
     let text = format!("this clock is {seconds} s {ours} the mail server's, or the mail took that long");
     let remedy = "set the clock by NTP: timedatectl set-ntp true; deadlines are counted by this clock";
     match skew.abs() >= SKEW_BAD {
-        true => Finding::bad("clock", text, remedy),
-        false => Finding::warning("clock", text, remedy),
+        true => Finding::bad(what, text, remedy),
+        false => Finding::warning(what, text, remedy),
     }
 }
 
-/// The access tokens for relay and mailbox: is there one, and does it live long enough?
+/// The access tokens for relays and mailboxes: is there one, and does it live long enough?
 async fn tokens(office: &Office) -> Vec<Finding> {
     let config = &office.config;
-    let relay = config.relay.oauth2.as_ref().map(|oauth2| ("relay.oauth2", oauth2));
-    let mailbox = config.mailbox.as_ref().and_then(|mailbox| mailbox.oauth2.as_ref());
+    let own = &config.individuals;
+    let of_mailbox = |mailbox: &'_ Option<Mailbox>| mailbox.as_ref().and_then(|mailbox| mailbox.oauth2.clone());
+    let named = [
+        ("relay.oauth2", config.relay.oauth2.clone()),
+        ("mailbox.oauth2", of_mailbox(&config.mailbox)),
+        (
+            "individuals.relay.oauth2",
+            own.relay.as_ref().and_then(|relay| relay.oauth2.clone()),
+        ),
+        ("individuals.mailbox.oauth2", of_mailbox(&own.mailbox)),
+    ];
     let mut findings = Vec::new();
-    for (what, oauth2) in relay
-        .into_iter()
-        .chain(mailbox.map(|oauth2| ("mailbox.oauth2", oauth2)))
-    {
-        findings.push(token(office, what, oauth2).await);
+    for (what, oauth2) in named {
+        if let Some(oauth2) = oauth2 {
+            findings.push(token(office, what, &oauth2).await);
+        }
     }
     findings
 }
@@ -323,10 +363,10 @@ mod tests {
             (-300, 0, Grade::Bad),
             (3600, 2_000, Grade::Bad),
         ] {
-            let found = clock(at(0), at(theirs), Some(way_ms));
+            let found = clock("clock", at(0), at(theirs), Some(way_ms));
             assert_eq!(found.grade, grade, "{theirs} s after {way_ms} ms: {}", found.text);
         }
-        assert!(clock(at(0), at(-60), None).text.contains("ahead of"));
-        assert!(clock(at(0), at(60), None).text.contains("behind"));
+        assert!(clock("clock", at(0), at(-60), None).text.contains("ahead of"));
+        assert!(clock("clock", at(0), at(60), None).text.contains("behind"));
     }
 }

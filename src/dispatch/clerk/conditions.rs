@@ -28,7 +28,7 @@ const DELAYED: TimeDelta = TimeDelta::minutes(30);
 /// Servers restart; what is away for longer does not come back by itself.
 const UNREACHABLE: TimeDelta = TimeDelta::minutes(10);
 /// A finding that nobody has made again for so long says nothing about now: what it is about may not be used any more.
-const STALE: TimeDelta = TimeDelta::hours(2);
+pub(super) const STALE: TimeDelta = TimeDelta::hours(2);
 
 /// What was seen of the house.
 #[derive(Debug, Clone)]

@@ -169,12 +169,13 @@ fn ends(facts: &CertificateFacts) -> Option<Time> {
     (ends < Time::MAX_UTC).then_some(ends)
 }
 
-/// What was noted of things that are still in use.
-async fn health(office: &Office, channels: &[String]) -> Result<Vec<HealthNote>, OfficeError> {
+/// What was noted of things that are still in use, and not so long ago that it says nothing of now.
+pub(super) async fn health(office: &Office, channels: &[String]) -> Result<Vec<HealthNote>, OfficeError> {
     let mut notes = office.store.list_health().await?;
     notes.retain(|note| match note.what.as_str() {
         "mailbox" => office.config.mailbox.is_some(),
         "individuals.mailbox" => office.config.individuals.mailbox.is_some(),
+        "individuals.relay" => office.config.individuals.relay.is_some(),
         what if what.contains(':') && !what.starts_with("clock") => channels.iter().any(|id| id == what),
         _ => true,
     });

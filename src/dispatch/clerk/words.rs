@@ -233,7 +233,14 @@ fn of_house(alarm: &Alarm, zone: Tz) -> Words {
                 "Ask whoever runs that mail server. Notices to authorities go over the other relay.",
                 DOCTOR,
             ),
-            "mailbox" | "individuals.mailbox" => say(
+            "individuals.mailbox" => say(
+                format!(
+                    "the mailbox for individuals has not been readable since {since}: bounces and replies are not seen"
+                ),
+                "Ask whoever runs that mail server. Until it is read, persons whose mail came back count as informed.",
+                DOCTOR,
+            ),
+            "mailbox" => say(
                 format!("the mailbox has not been readable since {since}: answers are not seen"),
                 "Ask whoever runs the mail server, and look into the mailbox by another program meanwhile.",
                 DOCTOR,

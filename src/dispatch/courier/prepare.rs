@@ -1,5 +1,6 @@
 //! What comes before the wire: a claim becomes the bytes that leave, written ahead of the connections on blocking threads.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc};
@@ -56,12 +57,13 @@ impl Courier {
 
     /// Makes the claims' bytes. A message that cannot be made is an attempt that failed on our side, kept like any other.
     async fn prepare(&self, claims: Vec<Claim>) -> Result<Vec<Job>, OfficeError> {
+        let letters = self.letters_for(&claims).await?;
         let (mut work, mut back) = (Vec::new(), Vec::new());
         for claim in claims {
             match claim.work {
                 Work::Notice { .. } => work.push((claim, None)),
-                Work::Person { campaign, .. } => match self.letter(campaign).await? {
-                    Some(letter) => work.push((claim, Some(letter))),
+                Work::Person { campaign, .. } => match letters.get(&campaign) {
+                    Some(letter) => work.push((claim, Some(Arc::clone(letter)))),
                     None => back.push(claim),
                 },
             }
@@ -114,10 +116,21 @@ impl Courier {
         Ok(jobs)
     }
 
+    /// The letters of the campaigns that are claimed from, but for those which are not what was approved.
+    async fn letters_for(&self, claims: &[Claim]) -> Result<HashMap<CampaignId, Arc<Letter>>, OfficeError> {
+        let campaigns: BTreeSet<CampaignId> = claims.iter().filter_map(|claim| claim.work.campaign()).collect();
+        let mut letters = HashMap::new();
+        for id in campaigns {
+            if let Some(letter) = self.letter(id).await? {
+                letters.insert(id, letter);
+            }
+        }
+        Ok(letters)
+    }
+
     /// One campaign's letter, compiled once for each approval; `None` when it is not what was approved.
     async fn letter(&self, id: CampaignId) -> Result<Option<Arc<Letter>>, OfficeError> {
-        let campaign = self.office.store.find_campaign(id).await?;
-        let approved = campaign.and_then(|campaign| campaign.approved_hash);
+        let approved = self.office.store.approved_hash(id).await?;
         let mut letters = self.letters.lock().await;
         if let Some((hash, letter)) = letters.get(&id)
             && Some(hash) == approved.as_ref()

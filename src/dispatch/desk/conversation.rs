@@ -11,7 +11,7 @@ use crate::message::classify;
 use crate::message::open::{Opened, Protection};
 use crate::message::report::Report;
 use crate::model::Time;
-use crate::model::id::{Actor, BreachId, DeliveryId, MailId, Reference};
+use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId, MailId, Reference};
 use crate::model::inquiry::Inquiry;
 use crate::model::notice::{Acknowledgement, Notice};
 use crate::model::proof::Proof;
@@ -30,6 +30,9 @@ pub struct TrayLine {
     pub received_at: Time,
     pub kind: Option<ReceiptKind>,
     pub notice: Option<Reference>,
+    /// The campaign whose message to one person it is about, and that message.
+    pub campaign: Option<CampaignId>,
+    pub delivery: Option<DeliveryId>,
     /// Notices it may belong to: only its sender and the time fit.
     pub proposed: Vec<Reference>,
     pub why: String,
@@ -62,12 +65,18 @@ pub async fn tray(office: &Office) -> Result<Vec<TrayLine>, DeskError> {
     let mut lines = Vec::new();
     for mail in office.store.list_tray().await? {
         let inquiry = inquiries.iter().find(|inquiry| inquiry.mail == mail.id);
-        lines.push(tray_line(mail, inquiry));
+        let delivery = mail.understanding.as_ref().and_then(|known| known.delivery);
+        let delivery = match delivery {
+            Some(id) => office.store.find_delivery(id).await?,
+            None => None,
+        };
+        let campaign = delivery.and_then(|delivery| delivery.campaign);
+        lines.push(tray_line(mail, inquiry, campaign));
     }
     Ok(lines)
 }
 
-fn tray_line(mail: StoredMail, inquiry: Option<&Inquiry>) -> TrayLine {
+fn tray_line(mail: StoredMail, inquiry: Option<&Inquiry>, campaign: Option<CampaignId>) -> TrayLine {
     let id = mail.id;
     let show = format!("breachpost mailbox show {id}");
     let done = format!("breachpost mailbox done {id} --reason WHY");
@@ -109,6 +118,8 @@ fn tray_line(mail: StoredMail, inquiry: Option<&Inquiry>) -> TrayLine {
         received_at: mail.received_at,
         kind: known.as_ref().map(|known| known.kind),
         notice: known.as_ref().and_then(|known| known.notice.clone()),
+        campaign,
+        delivery: known.as_ref().and_then(|known| known.delivery),
         proposed: known.as_ref().map(|known| known.proposed.clone()).unwrap_or_default(),
         authenticity: known
             .as_ref()
@@ -480,7 +491,7 @@ async fn understood(
     let signed_by = signer(office, opened, found).await?;
     let authenticity = match (&before, &signed_by) {
         (Some(before), None) => before.authenticity.clone(),
-        _ => intake::authenticity_of(office, &stored.raw, opened, signed_by.as_deref()).await,
+        _ => intake::authenticity_of(office, &stored.raw, &stored.source, opened, signed_by.as_deref()).await,
     };
     let earlier = before
         .as_ref()

@@ -17,6 +17,7 @@ use super::breach::{self, BreachView, Clock};
 use super::conversation::{self, InquiryView, TrayLine};
 use super::notice::{self, NoticeView};
 use crate::dispatch::campaign::check::Coverage;
+use crate::dispatch::clerk;
 use crate::dispatch::office::Office;
 
 /// The state of the house.
@@ -32,6 +33,8 @@ pub struct Overview {
     pub tray: Vec<TrayLine>,
     /// Questions of authorities that wait for an answer, the one due first first.
     pub inquiries: Vec<InquiryView>,
+    /// Relays and mailboxes that do not work; for what lasts there is an alert too.
+    pub troubles: Vec<Trouble>,
     /// What needs a person, most urgent first; each with a command where there is one.
     pub needs_person: Vec<Need>,
 }
@@ -61,8 +64,16 @@ pub struct CampaignLine {
     pub state: String,
     #[serde(flatten)]
     pub tally: Tally,
-    /// As in its report.
+    /// In persons, those told by post or telephone and the rows that cannot be used among them.
     pub coverage: Coverage,
+}
+/// A relay or mailbox that does not work now, as the daemon finds it in passing.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trouble {
+    /// The setting: `relay`, `mailbox`, `individuals.relay` or `individuals.mailbox`.
+    pub what: String,
+    pub since: Time,
+    pub fault: String,
 }
 /// One thing a person should do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -142,6 +153,7 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
         campaigns,
         tray,
         inquiries,
+        troubles: troubles(office, now).await?,
         needs_person: needs,
     })
 }
@@ -174,6 +186,21 @@ fn campaign_need(office: &Office, campaign: &StoredCampaign, coverage: &Coverage
         text,
         command: Some(command),
     })
+}
+
+/// Which relays and mailboxes do not work.
+async fn troubles(office: &Office, now: Time) -> Result<Vec<Trouble>, DeskError> {
+    let notes = clerk::present_health(office, now).await?;
+    let ways = ["relay", "individuals.relay", "mailbox", "individuals.mailbox"];
+    let faulty = notes.into_iter().filter(|note| ways.contains(&note.what.as_str()));
+    let trouble = faulty.filter_map(|note| {
+        Some(Trouble {
+            fault: note.fault?,
+            what: note.what,
+            since: note.since,
+        })
+    });
+    Ok(trouble.collect())
 }
 
 /// Whether the authority has been told, or will be without anybody doing more.

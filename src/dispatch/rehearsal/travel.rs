@@ -20,7 +20,7 @@ use crate::model::id::MailId;
 
 use super::super::checkup::chain;
 use super::super::desk::DeskError;
-use super::super::office::Office;
+use super::super::office::{Office, Way};
 use super::super::watch;
 
 /// How often the store is looked at.
@@ -40,10 +40,10 @@ pub struct Letter {
     pub mail: Vec<u8>,
 }
 impl Letter {
-    pub fn new(office: &Office, token: Token, sealed: Sealed, headers: &Headers) -> Self {
+    pub fn new(office: &Office, way: &Way<'_>, token: Token, sealed: Sealed, headers: &Headers) -> Self {
         Self {
-            // As a notice would leave: a relay may refuse senders with a plus.
-            envelope_from: office.return_path(&office.config.sender, token.as_str()),
+            // As the real mail would leave: a relay may refuse senders with a plus.
+            envelope_from: office.return_path(way.sender, token.as_str()),
             recipient: headers.to.address.clone(),
             message_id: headers.message_id.clone(),
             mail: sealed.mail,
@@ -128,16 +128,21 @@ impl Trip {
 ///
 /// # Errors
 /// The relay's settings cannot be used, or the store fails.
-pub async fn travel(office: &Office, letters: &[Letter], wait: Duration) -> Result<Vec<Trip>, DeskError> {
-    let taker = match (office.daemon_runs(), &office.config.mailbox) {
+pub async fn travel(
+    office: &Office,
+    way: &Way<'_>,
+    letters: &[Letter],
+    wait: Duration,
+) -> Result<Vec<Trip>, DeskError> {
+    let taker = match (office.daemon_runs(), way.mailbox) {
         (true, _) => Taker::Daemon,
         (false, Some(_)) => Taker::Ourselves,
         (false, None) => Taker::Pipe,
     };
-    let connector = office.connector()?;
+    let connector = office.connector_to(way.relay)?;
     let now = office.now();
     let mut trips: Vec<Trip> = letters.iter().map(|_| Trip::new(taker, now)).collect();
-    if let Some(trouble) = mailbox_trouble(office).await {
+    if let Some(trouble) = mailbox_trouble(office, way).await {
         for trip in &mut trips {
             trip.mailbox_trouble = Some(trouble.clone());
         }
@@ -163,8 +168,8 @@ pub async fn travel(office: &Office, letters: &[Letter], wait: Duration) -> Resu
 }
 
 /// Why mail cannot be fetched from the configured mailbox; `None` when it can, or when there is none.
-async fn mailbox_trouble(office: &Office) -> Option<String> {
-    let mailbox = office.config.mailbox.as_ref()?;
+async fn mailbox_trouble(office: &Office, way: &Way<'_>) -> Option<String> {
+    let mailbox = way.mailbox?;
     match tokio::time::timeout(MAILBOX_WAIT, watch::look(office, mailbox)).await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some(chain(&error)),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::message::passage::{Content, Harm, Passage};
 use crate::model::delivery::Outcome;
 
-use super::super::office::Office;
+use super::super::office::Way;
 use super::travel::{Letter, Taker, Trip};
 
 /// The one thing to know.
@@ -72,33 +72,31 @@ pub(super) struct Words {
     pub todo: Vec<String>,
 }
 
-pub(super) fn words(
-    office: &Office,
-    verdict: Verdict,
-    letter: &Letter,
-    trip: &Trip,
-    passage: Option<&Passage>,
-) -> Words {
+pub(super) fn words(way: &Way<'_>, verdict: Verdict, letter: &Letter, trip: &Trip, passage: Option<&Passage>) -> Words {
     let us = &letter.recipient;
+    let reader = match way.to_individuals {
+        true => "a person",
+        false => "an authority",
+    };
     let mut todo: Vec<String> = passage
         .into_iter()
         .flat_map(|passage| &passage.changes)
         .filter_map(|change| change.remedy.clone())
         .collect();
     let summary = match verdict {
-        Verdict::Unchanged => "the mail came back as it was sent: an authority could read it".to_owned(),
+        Verdict::Unchanged => format!("the mail came back as it was sent: {reader} could read it"),
         Verdict::Harmless => {
             "the mail was changed on its way, in nothing that keeps a reader from opening it".to_owned()
         }
-        Verdict::Risky => "the mail was changed on its way: an authority may not be able to open it".to_owned(),
-        Verdict::Broken => "what arrived cannot be read: an authority would get nothing it can use".to_owned(),
+        Verdict::Risky => format!("the mail was changed on its way: {reader} may not be able to open it"),
+        Verdict::Broken => format!("what arrived cannot be read: {reader} would get nothing of use"),
         Verdict::Twice => {
             todo.push(
                 "look for a forwarding or a second delivery rule of this address; it costs nothing but may confuse"
                     .to_owned(),
             );
             format!(
-                "{} copies arrived: an authority may get a notice more than once",
+                "{} copies arrived: {reader} may get a mail more than once",
                 trip.arrived.len()
             )
         }
@@ -110,7 +108,10 @@ pub(super) fn words(
             format!("the mail was sent back: {why}")
         }
         Verdict::Refused => {
-            todo.push("ask whoever runs the relay; `relay` in config.yaml names it".to_owned());
+            todo.push(format!(
+                "ask whoever runs the relay; `{}` in config.yaml names it",
+                way.relay_setting
+            ));
             format!("the relay refused the mail {}", trip.fault().unwrap_or_default())
         }
         Verdict::NotTaken => {
@@ -119,26 +120,29 @@ pub(super) fn words(
             format!("the relay did not take the mail {}", trip.fault().unwrap_or_default())
         }
         Verdict::MailboxUnreadable => {
-            todo.push("mend `mailbox` in config.yaml, then look again: breachpost doctor".to_owned());
+            todo.push(format!(
+                "mend `{}` in config.yaml, then look again: breachpost doctor",
+                way.mailbox_setting
+            ));
             let why = trip.mailbox_trouble.as_deref().unwrap_or_default();
             format!("nothing was sent, because the mailbox cannot be read: {why}")
         }
         Verdict::NotArrived => {
-            todo.extend(by_hand(office, letter, trip));
-            not_arrived(office, us, trip)
+            todo.extend(by_hand(way, letter, trip));
+            not_arrived(way, us, trip)
         }
     };
     todo.dedup();
     Words { summary, todo }
 }
 
-fn not_arrived(office: &Office, us: &str, trip: &Trip) -> String {
+fn not_arrived(way: &Way<'_>, us: &str, trip: &Trip) -> String {
     let taken = match trip.outcome {
         Some(Outcome::InDoubt { .. }) => "the connection broke after the mail had left, and",
         _ => "the relay took the mail, but",
     };
     match trip.taker {
-        _ if office.config.mailbox.is_none() => {
+        _ if way.mailbox.is_none() => {
             format!("{taken} no mailbox is configured, and nothing else brought it here in time")
         }
         Taker::Daemon => format!("{taken} the daemon did not find it in the mailbox in time (sent to {us})"),
@@ -147,18 +151,22 @@ fn not_arrived(office: &Office, us: &str, trip: &Trip) -> String {
 }
 
 /// How a person finds out where it went.
-fn by_hand(office: &Office, letter: &Letter, trip: &Trip) -> Vec<String> {
+fn by_hand(way: &Way<'_>, letter: &Letter, trip: &Trip) -> Vec<String> {
     let mut steps = vec![format!(
         "look with a mail program into the mailbox of {}, the junk folder too, for the subject: Encrypted message (rehearsal)",
         letter.recipient
     )];
-    match &office.config.mailbox {
-        Some(_) => steps.push(
-            "if it is there, `mailbox` in config.yaml reads another account or folder than the one that gets this address's mail"
-                .to_owned(),
+    let setting = way.mailbox_setting;
+    steps.push(match way.mailbox {
+        Some(_) if way.to_individuals => format!(
+            "if it is there, set `{setting}` in config.yaml to the account and folder that get this address's mail"
         ),
-        None => steps.push("set `mailbox` in config.yaml to the mailbox that gets this address's mail".to_owned()),
-    }
+        Some(_) => format!(
+            "if it is there, `{setting}` in config.yaml reads another account or folder than the one that gets this \
+             address's mail"
+        ),
+        None => format!("set `{setting}` in config.yaml to the mailbox that gets this address's mail"),
+    });
     steps.push(format!(
         "if it is not there, ask whoever runs the relay for the mail with the Message-ID {}",
         letter.message_id

@@ -54,7 +54,7 @@ impl ImapReader {
         Self {
             settings: settings.clone(),
             url: url.clone(),
-            account: format!("{}@{}:{}", url.user, url.host, url.port),
+            account: url.account(),
             folder: folder.to_owned(),
             trouble: None,
         }

@@ -136,6 +136,9 @@ fn check_bytes(bytes: &[u8]) -> Result<&[u8], String> {
     let body = bytes
         .strip_suffix(b"\r\n")
         .ok_or("the message does not end with CRLF")?;
+    if is_sound(bytes) {
+        return Ok(body);
+    }
     for (i, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
         let number = i + 1;
         let text = line
@@ -155,6 +158,20 @@ fn check_bytes(bytes: &[u8]) -> Result<&[u8], String> {
         }
     }
     Ok(body)
+}
+
+/// The same rules, told by what may be wrong alone: nearly every message is sound, and there are millions.
+fn is_sound(bytes: &[u8]) -> bool {
+    let mut start = 0;
+    let mut lines = 0;
+    for end in memchr::memchr_iter(b'\n', bytes) {
+        let line = &bytes[start..end];
+        if line.last() != Some(&b'\r') || line.len() > LINE_MOST_BYTES + 1 {
+            return false;
+        }
+        (start, lines) = (end + 1, lines + 1);
+    }
+    memchr::memchr_iter(b'\r', bytes).count() == lines && memchr::memchr(0, bytes).is_none()
 }
 
 fn header_of(bytes: &[u8]) -> &[u8] {

@@ -26,6 +26,7 @@ use crate::model::delivery::{FaultCause, TlsFacts};
 const WRITE_BYTES: usize = 64 * 1024;
 /// How lettre ends a message: always in a write of its own, never inside a dot-stuffed body (RFC 5321 §4.5.2).
 const FINAL_DOT: &[u8] = b"\r\n.\r\n";
+const CLOSED: &str = "the relay closed the connection";
 
 /// What passed over the wire, shared between the stream (inside lettre's connection) and the one who judges.
 #[derive(Debug, Clone, Default)]
@@ -97,7 +98,11 @@ impl Tape {
         io::Error::from(io::ErrorKind::ConnectionAborted)
     }
     fn broke_by(&self, error: &io::Error) -> io::Error {
-        self.broke(FaultCause::Network(error.to_string()))
+        self.broke(FaultCause::Network(match error.kind() {
+            // The TLS library says so at length, with a link to its manual.
+            io::ErrorKind::UnexpectedEof => CLOSED.to_owned(),
+            _ => error.to_string(),
+        }))
     }
 }
 
@@ -186,9 +191,7 @@ impl Wire {
         let mut buf = ReadBuf::new(&mut space);
         ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buf)).map_err(|e| self.tape.broke_by(&e))?;
         if buf.filled().is_empty() {
-            return Poll::Ready(Err(self
-                .tape
-                .broke(FaultCause::Network("the relay closed the connection".to_owned()))));
+            return Poll::Ready(Err(self.tape.broke(FaultCause::Network(CLOSED.to_owned()))));
         }
         self.unread.extend_from_slice(buf.filled());
         Poll::Ready(Ok(()))

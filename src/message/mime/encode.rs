@@ -8,6 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::{Attachment, MimeError};
 use crate::message::header;
 
+/// Columns of a line in quoted-printable before its soft break (RFC 2045 §6.7: 76 with it).
+const QUOTED_WIDTH: usize = 75;
+
 /// A parameter whose value is ours and needs no check.
 pub(super) fn quoted(name: &str, value: &str) -> String {
     format!("{name}=\"{value}\"")
@@ -79,7 +82,6 @@ fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Quoted-printable (RFC 2045 §6.7) with CRLF as canonical line end; a lone CR is kept as a character. Blanks at line
 /// ends, `From ` at line starts and a lone dot are encoded, since transports change them (RFC 2049 §3).
 fn write_quoted_printable(out: &mut Vec<u8>, text: &str) {
-    const WIDTH: usize = 75;
     let mut lines = text.split('\n').peekable();
     while let Some(line) = lines.next() {
         let more = lines.peek().is_some();
@@ -89,10 +91,10 @@ fn write_quoted_printable(out: &mut Vec<u8>, text: &str) {
             line
         }
         .as_bytes();
-        if line.len() <= WIDTH && survives(line) {
+        if line.len() <= QUOTED_WIDTH && survives(line) {
             out.extend_from_slice(line);
         } else {
-            write_encoded(out, line, WIDTH);
+            write_encoded(out, line);
         }
         if more {
             out.extend_from_slice(b"\r\n");
@@ -108,29 +110,82 @@ fn survives(line: &[u8]) -> bool {
         && !line.starts_with(b"From ")
 }
 
-/// A line in quoted-printable, with soft breaks after `width` columns at the latest.
-fn write_encoded(out: &mut Vec<u8>, line: &[u8], width: usize) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let mut column = 0;
-    for (at, &byte) in line.iter().enumerate() {
-        let encode = match byte {
-            b'=' => true,
-            b' ' | b'\t' => at + 1 == line.len(),
-            b'.' => line.len() == 1,
-            b'F' => at == 0 && line.starts_with(b"From "),
-            b'!'..=b'~' => false,
-            _ => true,
+/// A line in quoted-printable.
+fn write_encoded(out: &mut Vec<u8>, line: &[u8]) {
+    let mut row = Row { out, column: 0 };
+    let (start, rest) = line.split_at(usize::from(line == b"." || line.starts_with(b"From ")));
+    let (mut rest, end) = rest.split_at(rest.len() - usize::from(rest.ends_with(b" ") || rest.ends_with(b"\t")));
+    start.iter().for_each(|byte| row.encode(*byte));
+    // Nearly all of a text may stand as it is: it is copied a run at a time.
+    loop {
+        let run = rest.iter().take_while(|b| may_stand(**b)).count();
+        row.copy(&rest[..run]);
+        let Some((byte, after)) = rest[run..].split_first() else {
+            break;
         };
-        let needs = if encode { 3 } else { 1 };
-        if column + needs > width {
-            out.extend_from_slice(b"=\r\n");
-            column = 0;
+        row.encode(*byte);
+        rest = after;
+    }
+    end.iter().for_each(|byte| row.encode(*byte));
+}
+
+fn may_stand(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\t') && byte != b'='
+}
+
+/// A line on its way, broken where it becomes too long.
+struct Row<'a> {
+    out: &'a mut Vec<u8>,
+    column: usize,
+}
+impl Row<'_> {
+    fn copy(&mut self, mut text: &[u8]) {
+        while !text.is_empty() {
+            self.make_room(1);
+            let (fits, rest) = text.split_at(text.len().min(QUOTED_WIDTH - self.column));
+            self.out.extend_from_slice(fits);
+            self.column += fits.len();
+            text = rest;
         }
-        if encode {
-            out.extend_from_slice(&[b'=', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        } else {
-            out.push(byte);
+    }
+    fn encode(&mut self, byte: u8) {
+        const HEX: &[u8; 16] = b"0123456789ABCDEF";
+        self.make_room(3);
+        let digits = [b'=', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+        self.out.extend_from_slice(&digits);
+        self.column += digits.len();
+    }
+    fn make_room(&mut self, columns: usize) {
+        if self.column + columns > QUOTED_WIDTH {
+            self.out.extend_from_slice(b"=\r\n");
+            self.column = 0;
         }
-        column += needs;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_transport_would_change_is_encoded() {
+        let long = "x".repeat(80);
+        let (x75, x73) = ("x".repeat(75), "x".repeat(73));
+        for (text, wanted) in [
+            ("a=b", "a=3Db".to_owned()),
+            ("caf\u{e9} \n", "caf=C3=A9=20\r\n".to_owned()),
+            ("a\tb\t\nc", "a\tb=09\r\nc".to_owned()),
+            (".\n..\n", "=2E\r\n..\r\n".to_owned()),
+            ("From me\nFrom", "=46rom me\r\nFrom".to_owned()),
+            (" ", "=20".to_owned()),
+            ("\r\n\r", "\r\n=0D".to_owned()),
+            (long.as_str(), format!("{x75}=\r\nxxxxx")),
+            (&format!("{x73}\u{e9}"), format!("{x73}=\r\n=C3=A9")),
+            (&format!("{x75}="), format!("{x75}=\r\n=3D")),
+        ] {
+            let mut out = Vec::new();
+            write_quoted_printable(&mut out, text);
+            assert_eq!(String::from_utf8(out).unwrap(), wanted, "{text:?}");
+        }
     }
 }

@@ -61,22 +61,36 @@ impl Compiled {
         })
     }
 
-    /// Filled with the facts; a problem if they leave the subject empty.
+    /// Filled with the facts, and with `own` before them; a problem if they leave the subject empty.
     pub(super) fn fill(
         &self,
         file: &str,
-        facts: &impl Serialize,
+        facts: &Values,
+        own: &Values,
         unknown: &str,
         language: &str,
     ) -> Result<Filled, Finding> {
-        let mut values = serde_json::to_value(facts).map_err(|e| Finding::whole(file, e.to_string()))?;
-        clean(&mut values);
-        let (subject, text) = (self.subject.fill(&values), self.text.fill(&values));
+        let (Values(facts), Values(own)) = (facts, own);
+        let (subject, text) = (self.subject.fill(facts, own), self.text.fill(facts, own));
         let filled = Filled::new(&subject, text, unknown, language);
         if filled.subject.is_empty() {
             return Err(Finding::whole(file, "the subject is empty"));
         }
         Ok(filled)
+    }
+}
+
+/// Facts as templates read them, their texts made harmless.
+pub(super) struct Values(Value);
+
+impl Values {
+    pub(super) fn of(facts: &impl Serialize) -> Self {
+        let mut values = serde_json::to_value(facts).expect("facts are plain data");
+        clean(&mut values);
+        Self(values)
+    }
+    pub(super) fn none() -> Self {
+        Self(Value::Null)
     }
 }
 

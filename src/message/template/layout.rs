@@ -25,10 +25,16 @@ pub(super) fn lay_out(marked: &str) -> String {
     let mut page = String::with_capacity(marked.len() + marked.len() / 2);
     let mut blank = true;
     for line in marked.lines() {
+        let line = line.trim_end();
+        // All marks are control characters, and most lines have none.
+        if !line.is_empty() && !line.bytes().any(|b| b < b' ') {
+            blank = false;
+            wrap(&mut page, line);
+            continue;
+        }
         if line.contains(NO_LINE) {
             continue;
         }
-        let line = line.trim_end();
         if line.is_empty() {
             if !blank {
                 page.push('\n');

@@ -83,9 +83,10 @@ impl Program {
         Self(parts(template))
     }
 
-    /// The text with the layout's marks.
-    pub(super) fn fill(&self, facts: &Value) -> String {
+    /// The text with the layout's marks. What `own` has of the outermost facts stands in the place of those in `facts`.
+    pub(super) fn fill(&self, facts: &Value, own: &Value) -> String {
         let mut run = Run {
+            own,
             scopes: vec![facts],
             loops: Vec::new(),
             out: String::with_capacity(8 * 1024),
@@ -195,6 +196,7 @@ impl Path {
 
 /// One filling.
 struct Run<'a> {
+    own: &'a Value,
     /// The facts a path may start from: the whole, then one for each `#each` and `#with` around.
     scopes: Vec<&'a Value>,
     /// For each `#each` around: is it the first turn, the last?
@@ -208,6 +210,14 @@ impl<'a> Run<'a> {
             Some(out) => self.scopes.len().checked_sub(out + 1)?,
             None => 0,
         };
+        let own = path
+            .names
+            .first()
+            .filter(|_| level == 0)
+            .and_then(|name| self.own.get(name));
+        if let Some(own) = own {
+            return path.names[1..].iter().try_fold(own, |value, name| value.get(name));
+        }
         let start = *self.scopes.get(level)?;
         path.names.iter().try_fold(start, |value, name| value.get(name))
     }
@@ -388,7 +398,7 @@ mod tests {
             ),
         ] {
             let program = Program::new(&Template::compile(template).unwrap());
-            assert_eq!(program.fill(&facts), wanted, "{template}");
+            assert_eq!(program.fill(&facts, &Value::Null), wanted, "{template}");
         }
     }
 }

@@ -144,15 +144,11 @@ impl Flags {
 
     /// Each flag with the name it has in JSON and the words for a person, in the order in which they are shown.
     pub const ALL: &'static [(Flags, &'static str, &'static str)] = &[
-        (
-            Flags::NO_LANGUAGE,
-            "no_language",
-            "without a language: they get the fallback language",
-        ),
+        (Flags::NO_LANGUAGE, "no_language", "without a language"),
         (
             Flags::UNKNOWN_LANGUAGE,
             "unknown_language",
-            "with a language that is not known: they get the fallback language",
+            "with a language that is not known",
         ),
         (Flags::NO_NAME, "no_name", "without a name"),
         (

@@ -199,6 +199,10 @@ fn names_languages_countries_and_data() {
         (["a@b.lu", "A", "fr", "Atlantis"], Flags::UNKNOWN_COUNTRY),
         (["a@b.lu", "=HYPERLINK(\"http://x.example\")", "fr", ""], Flags::FORMULA),
         (["a@b.lu", "-", "fr", ""], Flags::default()),
+        (
+            ["a@b.lu", "-----BEGIN PGP PUBLIC KEY BLOCK-----", "fr", ""],
+            Flags::default(),
+        ),
     ] {
         assert_eq!(person(header, &cells).flags, flags, "{cells:?}");
     }

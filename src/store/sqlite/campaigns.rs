@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
 use super::rows::{Json, Micros, Text, all, json as json_text, one, only, run};
-use super::{Sqlite, Tx, journal, people, register};
+use super::{Sqlite, Tx, journal, pace, people, register};
 use crate::model::Time;
 use crate::model::campaign::{CampaignEvent, CampaignState};
 use crate::model::id::{Actor, CampaignId};
@@ -84,8 +84,12 @@ impl Campaigns for Sqlite {
         by: &Actor,
         now: Time,
     ) -> Result<(), StoreError> {
-        let event = CampaignEvent::Settle { until };
-        self.turn(campaign, event, "settling it", by, now).await
+        let (event, by) = (CampaignEvent::Settle { until }, by.clone());
+        self.write(move |tx| {
+            turn(tx, campaign, event, "settling it", &by, now)?;
+            pace::drop_index(tx.conn)
+        })
+        .await
     }
 
     async fn finish(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError> {
@@ -132,6 +136,15 @@ impl Campaigns for Sqlite {
                     at: row.get::<_, Micros>(3)?.0,
                 })
             })
+        })
+        .await
+    }
+
+    async fn approved_hash(&self, campaign: CampaignId) -> Result<Option<String>, StoreError> {
+        self.read(move |conn| {
+            let sql = "SELECT approved_hash FROM campaigns WHERE id = ?1";
+            let hash = one(conn, "read the approval", sql, [campaign.row()], |row| row.get(0))?;
+            Ok(hash.flatten())
         })
         .await
     }
@@ -246,6 +259,14 @@ pub(super) fn get(conn: &Connection, campaign: CampaignId) -> Result<StoredCampa
     find(conn, campaign)?.ok_or_else(|| StoreError::NotFound {
         what: "campaign",
         id: campaign.to_string(),
+    })
+}
+
+/// Whether it is finished or cancelled.
+pub(super) fn has_ended(conn: &Connection, campaign: CampaignId) -> Result<bool, StoreError> {
+    let sql = "SELECT ended_at IS NOT NULL FROM campaigns WHERE id = ?1";
+    only(conn, "look for the campaign's end", sql, [campaign.row()], |row| {
+        row.get(0)
     })
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::intake::{MAIL, read_mail};
 use super::ledger::{self, Current};
 use super::rows::{Json, Micros, Text, Word, all, one, run};
-use super::{Sqlite, Tx, decisions, journal, notices, register};
+use super::{Sqlite, Tx, decisions, erasure, journal, notices, register};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryState, Fault, FaultCause, SmtpStep};
 use crate::model::id::{Actor, DeliveryId, MailId, Reference};
@@ -80,6 +80,16 @@ impl Conversation for Sqlite {
         .await
     }
 
+    async fn list_mails_about(&self, delivery: DeliveryId) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(move |conn| {
+            let sql = format!("{MAIL} WHERE delivery = ?1 ORDER BY id");
+            all(conn, "list the delivery's mails", &sql, [delivery.row()], |row| {
+                read_mail(row, Vec::new())
+            })
+        })
+        .await
+    }
+
     async fn list_reports(&self, delivery: DeliveryId) -> Result<Vec<DeliveryReport>, StoreError> {
         self.read(move |conn| {
             all(
@@ -138,11 +148,19 @@ pub(super) fn understood(
         .map(|reference| notices::get(tx.conn, reference))
         .transpose()?
         .map(|(row, _)| row);
+    // Names what is not there; the foreign key would not.
+    let delivery = understanding.delivery.map(|id| ledger::get(tx.conn, id)).transpose()?;
     let changed = run(
         tx.conn,
         "keep what was understood",
-        "UPDATE mails SET understanding = ?2, in_tray = ?3, notice = ?4 WHERE id = ?1",
-        params![id.row(), Json(understanding), understanding.in_tray, notice],
+        "UPDATE mails SET understanding = ?2, in_tray = ?3, notice = ?4, delivery = ?5 WHERE id = ?1",
+        params![
+            id.row(),
+            Json(understanding),
+            understanding.in_tray,
+            notice,
+            delivery.map(|delivery| delivery.id.row())
+        ],
     )?;
     if changed == 0 {
         return Err(no_mail(id));
@@ -162,13 +180,24 @@ pub(super) fn understood(
             .ok_or_else(|| unmatched(id, "an acknowledgement"))?;
         notices::acknowledge(tx, reference, acknowledgement, None, by, now)?;
     }
+    let erased = match understanding.delivery {
+        Some(delivery) => erasure::is_erased(tx.conn, delivery)?,
+        None => false,
+    };
     if !consequences.reports.is_empty() {
         let delivery = understanding
             .delivery
             .ok_or_else(|| unmatched(id, "a delivery report"))?;
         for report in &consequences.reports {
-            book_report(tx, id, delivery, report, by, now)?;
+            let mut report = report.clone();
+            // It may name the person.
+            report.diagnostic = report.diagnostic.filter(|_| !erased);
+            book_report(tx, id, delivery, &report, by, now)?;
         }
+    }
+    // What a person must read is kept until then.
+    if erased && !understanding.in_tray {
+        erasure::erase_mail(tx.conn, id)?;
     }
     if let Some(inquiry) = &consequences.inquiry {
         let reference = understanding

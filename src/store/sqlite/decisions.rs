@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::ledger::{self, Current, Owner};
-use super::{Tx, conversation, erasure, journal};
+use super::{Tx, campaigns, conversation, erasure, journal};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, FaultCause, HoldReason};
 use crate::model::id::{Actor, DeliveryId};
@@ -82,10 +82,14 @@ pub(super) fn bounce(tx: &mut Tx<'_>, id: DeliveryId, fault: Fault, by: &Actor, 
     let event = DeliveryEvent::Bounce { now, fault };
     ledger::move_on(tx, &current, event, "a bounce")?;
     ledger::tell(tx, &current, "notice_bounced", &words, by, now)?;
-    if let Owner::Notice { reference, .. } = &current.owner {
-        conversation::answer_came_back(tx, reference, by, now)?;
+    let mut facts = json!({ "code": code });
+    match &current.owner {
+        Owner::Notice { reference, .. } => conversation::answer_came_back(tx, reference, by, now)?,
+        // The numbers at its end were others.
+        Owner::Campaign(campaign) if campaigns::has_ended(tx.conn, *campaign)? => facts["after_end"] = json!(true),
+        Owner::Campaign(_) => {}
     }
-    note(tx, "delivery.bounced", &current, json!({ "code": code }), by, now)
+    note(tx, "delivery.bounced", &current, facts, by, now)
 }
 
 /// Books a proof of arrival; the first is kept.

@@ -12,7 +12,7 @@ use super::{Sqlite, Tx, journal, ledger, pace};
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::{DeliveryState, Fault, FaultCause, SmtpReply};
-use crate::model::id::{Actor, CampaignId, DeliveryId};
+use crate::model::id::{Actor, CampaignId, DeliveryId, MailId};
 use crate::model::recipient::fold_address;
 use crate::store::{Erased, Erasure, StoreError};
 
@@ -179,8 +179,7 @@ fn erase_person(
 
 /// Nobody can be written to any more whose address is gone.
 pub(super) fn refuse_erased(conn: &Connection, id: DeliveryId) -> Result<(), StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM persons WHERE delivery = ?1 AND address = '')";
-    match only(conn, "look for the person", sql, [id.row()], |row| row.get(0))? {
+    match is_erased(conn, id)? {
         true => Err(StoreError::Conflict {
             what: "delivery",
             id: id.to_string(),
@@ -189,6 +188,12 @@ pub(super) fn refuse_erased(conn: &Connection, id: DeliveryId) -> Result<(), Sto
         }),
         false => Ok(()),
     }
+}
+
+/// Whether the delivery's person was erased.
+pub(super) fn is_erased(conn: &Connection, id: DeliveryId) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM persons WHERE delivery = ?1 AND address = '')";
+    only(conn, "look for the person", sql, [id.row()], |row| row.get(0))
 }
 
 fn is_final(state: &DeliveryState) -> bool {
@@ -297,25 +302,28 @@ fn erase_bad_rows(conn: &Connection, campaign: CampaignId, address: Option<&str>
 
 /// The bytes of what came back, of all or of one delivery. What was understood stays, without words of the mail.
 fn erase_mails(conn: &Connection, campaign: CampaignId, delivery: Option<i64>) -> Result<u64, StoreError> {
-    let tied = "SELECT m.id FROM mails m
-         JOIN deliveries d ON d.id = CAST(substr(json_extract(m.understanding, '$.delivery'), 5) AS INTEGER)
+    let tied = "SELECT m.id FROM mails m JOIN deliveries d ON d.id = m.delivery
          WHERE d.campaign = ?1 AND (?2 IS NULL OR d.id = ?2)";
-    let scope = params![campaign.row(), delivery];
-    let sql = format!("UPDATE mail_bytes SET raw = x'' WHERE length(raw) > 0 AND mail IN ({tied})");
-    let changed = run(conn, "erase the mails", &sql, scope)?;
+    wipe(conn, tied, (campaign.row(), delivery))
+}
+
+/// As [`erase_mails`], one mail.
+pub(super) fn erase_mail(conn: &Connection, mail: MailId) -> Result<(), StoreError> {
+    wipe(conn, "SELECT ?1 WHERE ?2 IS NULL", (mail.row(), None)).map(drop)
+}
+
+/// Takes bytes and words of the mails that a query of two values names.
+fn wipe(conn: &Connection, which: &str, (one, other): (i64, Option<i64>)) -> Result<u64, StoreError> {
+    let sql = format!("UPDATE mail_bytes SET raw = x'' WHERE length(raw) > 0 AND mail IN ({which})");
+    let changed = run(conn, "erase the mails", &sql, params![one, other])?;
     let sql = format!(
         "UPDATE mails SET in_tray = 0,
                 understanding = json_set(understanding, '$.why', 'erased', '$.order_hint', NULL,
                                          '$.authority_reference', NULL, '$.authenticity', json(?3))
-         WHERE id IN ({tied})"
+         WHERE id IN ({which})"
     );
     let nothing = Json(crate::model::receipt::Authenticity::default());
-    run(
-        conn,
-        "erase what was understood",
-        &sql,
-        params![campaign.row(), delivery, nothing],
-    )?;
+    run(conn, "erase what was understood", &sql, params![one, other, nothing])?;
     Ok(changed as u64)
 }
 

@@ -54,6 +54,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0010_campaign_runs.sql"),
     include_str!("migrations/0011_pace.sql"),
     include_str!("migrations/0012_erasure.sql"),
+    include_str!("migrations/0013_came_back.sql"),
+    include_str!("migrations/0014_domains.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
@@ -142,7 +144,7 @@ impl Sqlite {
         let reader = connect(path, key)?;
         reader
             // It looks single rows up or walks a table once: neither gains from a large cache.
-            .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096")
+            .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048")
             .map_err(|e| not_opened(path, e))?;
         let threads = Threads::start(writer, reader).map_err(|source| StoreError::Threads { source })?;
         Ok(Self {
@@ -232,9 +234,10 @@ fn connect(path: &Path, key: &StoreKey) -> Result<Connection, StoreError> {
     conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
         .map_err(|e| not_opened(path, e))?;
     conn.execute_batch(
-        // 16 MiB of cache hold the inner pages of every index of a ledger of millions. What is deleted is overwritten:
-        // persons are erased, not merely forgotten.
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384; PRAGMA secure_delete = ON;",
+        // 6 MiB of cache hold the inner pages of every index of a ledger of millions, and are full with ten thousand
+        // persons: memory does not grow with the list. What is deleted is overwritten: persons are erased, not merely
+        // forgotten.
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -6144; PRAGMA secure_delete = ON;",
     )
     .map_err(|e| not_opened(path, e))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
-use super::ledger::{self, Beside};
+use super::ledger::{self, Beside, Current};
 use super::pace::{self, Allowance};
 use super::rows::{Json, Micros, Text, all, one, only, run};
 use super::{Sqlite, Tx, conversation, decisions, journal};
@@ -284,6 +284,9 @@ fn with_work(conn: &Connection, by: WorkerId, taken: Taken) -> Result<Claim, Sto
 /// Stores one outcome. A proof or a bounce that came before the outcome keeps its place; any other state means the lease was lost:
 /// the attempt is kept all the same, and marked when a copy left or may have left.
 fn finish(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<LeaseLost>, StoreError> {
+    if finish_accepted(tx, done, now)? {
+        return Ok(None);
+    }
     let current = ledger::get(tx.conn, done.claim.delivery)?;
     let courier = Actor::Loop("courier".to_owned());
     let parts = match &done.outcome {
@@ -341,23 +344,84 @@ fn overtaken(state: &DeliveryState) -> bool {
     }
 }
 
+/// The usual end of a person's message, without reading the row first; false where it is another, or not as expected.
+fn finish_accepted(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<bool, StoreError> {
+    let Outcome::Accepted { reply, tls } = &done.outcome else {
+        return Ok(false);
+    };
+    let (by, attempt) = (done.claim.by, done.claim.attempt);
+    let on_wire = DeliveryState::OnWire { by, since: now };
+    let Some(current) = Current::taken_for_granted(&done.claim, on_wire) else {
+        return Ok(false);
+    };
+    let event = DeliveryEvent::Tried {
+        by,
+        now,
+        outcome: done.outcome.clone(),
+        attempt,
+        jitter: done.jitter,
+    };
+    let to = current.state.clone().on(event, &done.retry);
+    let to = to.expect("what is on the wire may be accepted");
+    let beside = Beside {
+        tried: true,
+        message_id: done.message_id.as_deref(),
+        ..Beside::default()
+    };
+    if !ledger::try_save(tx.conn, &current, &to, &beside)? {
+        return Ok(false);
+    }
+    let courier = Actor::Loop("courier".to_owned());
+    ledger::add_attempt(
+        tx,
+        &current,
+        done.outcome.name(),
+        (Some(reply), None, tls.as_ref()),
+        &courier,
+        now,
+    )?;
+    if let Some(domain) = &current.domain {
+        pace::learn(tx.conn, current.id, domain, &done.outcome, &done.retry, now)?;
+    }
+    Ok(true)
+}
+
+/// Nothing more goes on the wire for a campaign that was paused after the claim: then the lease is given back.
 fn put_on_wire(conn: &Connection, claim: &Claim, now: Time) -> Result<Option<LeaseLost>, StoreError> {
-    let current = ledger::get(conn, claim.delivery)?;
-    match current
-        .state
-        .clone()
-        .on(DeliveryEvent::PutOnWire { by: claim.by, now }, &ledger::NO_RETRY)
+    if let Some(campaign) = claim.work.campaign()
+        && !is_running(conn, campaign)?
     {
+        release(conn, claim, now)?;
+        return Ok(Some(LeaseLost(claim.delivery)));
+    }
+    let put = DeliveryEvent::PutOnWire { by: claim.by, now };
+    let beside = Beside {
+        message_id: claim.message_id.as_deref(),
+        ..Beside::default()
+    };
+    let leased = DeliveryState::Leased {
+        by: claim.by,
+        until: now,
+    };
+    if let Some(current) = Current::taken_for_granted(claim, leased) {
+        let to = current.state.clone().on(put, &ledger::NO_RETRY);
+        let to = to.expect("what is leased may be put on the wire");
+        let saved = ledger::try_save(conn, &current, &to, &beside)?;
+        return Ok((!saved).then_some(LeaseLost(claim.delivery)));
+    }
+    let current = ledger::get(conn, claim.delivery)?;
+    match current.state.clone().on(put, &ledger::NO_RETRY) {
         Ok(to) => {
-            let beside = Beside {
-                message_id: claim.message_id.as_deref(),
-                ..Beside::default()
-            };
             ledger::save(conn, &current, &to, &beside)?;
             Ok(None)
         }
         Err(_) => Ok(Some(LeaseLost(current.id))),
     }
+}
+
+fn is_running(conn: &Connection, campaign: CampaignId) -> Result<bool, StoreError> {
+    let sql = "SELECT state = 'running' FROM campaigns WHERE id = ?1";
+    only(conn, "look at the campaign", sql, [campaign.row()], |row| row.get(0))
 }
 
 /// A lease that was lost meanwhile needs no giving back.

@@ -9,6 +9,7 @@ fn empty_store() -> Connection {
     for migration in MIGRATIONS {
         conn.execute_batch(migration).unwrap();
     }
+    conn.execute_batch(pace::INDEX_DOMAINS).unwrap();
     conn
 }
 

@@ -14,8 +14,8 @@ use crate::model::delivery::{Fault, FaultCause};
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
 use crate::model::recipient::fold_address;
 use crate::store::{
-    Breakdown, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, RowCounts, StoreError, Tally,
-    ToldOtherwise, WhoTold, Whom,
+    Account, Breakdown, CameBack, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, RowCounts,
+    StoreError, Tally, ToldOtherwise, WhoTold, Whom,
 };
 
 /// Different domains that are told apart; those that first occur later are counted together.
@@ -25,8 +25,19 @@ const OTHER_DOMAINS: &str = "(others)";
 
 #[async_trait]
 impl Reach for Sqlite {
-    async fn breakdown(&self, campaign: CampaignId) -> Result<Breakdown, StoreError> {
-        self.read(move |conn| breakdown(conn, campaign)).await
+    async fn account(&self, campaign: CampaignId) -> Result<Account, StoreError> {
+        self.read(move |conn| {
+            at_one_moment(conn, |conn| {
+                Ok(Account {
+                    rows: lists::counts(conn, campaign)?,
+                    tally: campaigns::tally(conn, campaign)?,
+                    told: told(conn, campaign)?,
+                    groups: breakdown(conn, campaign)?,
+                    came_back: came_back(conn, campaign)?,
+                })
+            })
+        })
+        .await
     }
 
     async fn list_unreached(
@@ -55,10 +66,10 @@ impl Reach for Sqlite {
 
     async fn counted(&self, campaign: CampaignId) -> Result<(RowCounts, Tally, ToldOtherwise), StoreError> {
         self.read(move |conn| {
-            // Ends without a change; until then each query sees the same rows.
-            let _same_moment = conn.unchecked_transaction().map_err(failed("count who was reached"))?;
-            let rows = lists::counts(conn, campaign)?;
-            Ok((rows, campaigns::tally(conn, campaign)?, told(conn, campaign)?))
+            at_one_moment(conn, |conn| {
+                let rows = lists::counts(conn, campaign)?;
+                Ok((rows, campaigns::tally(conn, campaign)?, told(conn, campaign)?))
+            })
         })
         .await
     }
@@ -146,6 +157,16 @@ const WAITS: &str = "SELECT a.fault FROM (SELECT id, delivery, fault FROM attemp
      WHERE d.campaign = ?1 AND a.fault IS NOT NULL AND d.state IN ('ready', 'leased', 'on_wire', 'in_doubt')
      ORDER BY a.id DESC";
 
+/// Each query of `read` sees the same rows, whoever writes meanwhile.
+fn at_one_moment<T>(
+    conn: &Connection,
+    read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    // Ends without a change.
+    let moment = conn.unchecked_transaction().map_err(failed("count who was reached"))?;
+    read(&moment)
+}
+
 fn read_person(row: &Row<'_>) -> rusqlite::Result<PersonRow> {
     Ok(PersonRow {
         delivery: DeliveryId::new(row.get(0)?),
@@ -223,6 +244,42 @@ fn breakdown(conn: &Connection, campaign: CampaignId) -> Result<Breakdown, Store
     found.languages = languages.into_iter().collect();
     found.countries = countries.into_iter().collect();
     found.domains = domains.into_iter().collect();
+    Ok(found)
+}
+
+/// From the reports to their deliveries, not the other way: most messages have none.
+fn came_back(conn: &Connection, campaign: CampaignId) -> Result<CameBack, StoreError> {
+    let step = "count what came back";
+    let sql = "WITH r AS (SELECT delivery, min(CASE action WHEN 'failed' THEN at END) AS returned, max(mail) AS last
+                          FROM delivery_reports GROUP BY delivery)
+               SELECT coalesce(sum(d.state = 'failed' AND r.returned IS NOT NULL), 0),
+                      coalesce(sum(d.state = 'failed' AND r.returned >= c.ended_at), 0),
+                      coalesce(sum(d.state IN ('handed', 'in_doubt') AND EXISTS (
+                          SELECT 1 FROM delivery_reports l
+                          WHERE l.delivery = r.delivery AND l.mail = r.last AND l.action = 'delayed')), 0)
+               FROM r JOIN deliveries d ON d.id = r.delivery JOIN campaigns c ON c.id = d.campaign
+               WHERE +d.campaign = ?1";
+    let mut found = only(conn, step, sql, [campaign.row()], |row| {
+        Ok(CameBack {
+            returned: row.get::<_, i64>(0)?.cast_unsigned(),
+            returned_late: row.get::<_, i64>(1)?.cast_unsigned(),
+            delayed: row.get::<_, i64>(2)?.cast_unsigned(),
+            ..CameBack::default()
+        })
+    })?;
+    let sql = "SELECT json_extract(m.understanding, '$.kind'), count(DISTINCT m.delivery)
+               FROM mails m JOIN deliveries d ON d.id = m.delivery
+               WHERE m.delivery IS NOT NULL AND +d.campaign = ?1 GROUP BY 1";
+    let kinds = all(conn, step, sql, [campaign.row()], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+    })?;
+    for (kind, persons) in kinds {
+        match kind.as_str() {
+            "autoreply" => found.autoreplies = persons,
+            "reply" => found.replies = persons,
+            _ => {}
+        }
+    }
     Ok(found)
 }
 

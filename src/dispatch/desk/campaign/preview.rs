@@ -45,6 +45,10 @@ pub struct Tested {
     pub outcome: &'static str,
     /// The relay's words.
     pub reply: String,
+    /// Who it came from, where bounces go, and the relay's host and port: as for the campaign itself.
+    pub from: String,
+    pub return_path: String,
+    pub relay: String,
 }
 
 /// Shows one person's message, in their language or in another.
@@ -129,13 +133,16 @@ pub async fn test(
                 TEST_MARK,
             )
             .map_err(unwritten)?;
-        samples.push((language, bytes));
+        samples.push((language, token, bytes));
     }
-    // The way that the real ones go: else it would prove nothing about it.
-    let connector = office.connector_to(office.config.relay_to_individuals())?;
+    // The way that the campaign's own messages take, return path included: a relay may refuse senders with a plus.
+    let settings = office.config.relay_to_individuals();
+    let connector = office.connector_to(settings)?;
+    let relay = settings.url.place();
     let mut tested = Vec::new();
-    for (language, bytes) in samples {
-        let outcome = send(&connector, &letter.sender.address, to, &bytes).await;
+    for (language, token, bytes) in samples {
+        let return_path = office.return_path(office.individuals_sender(), &token);
+        let outcome = send(&connector, &return_path, to, &bytes).await;
         let facts = json!({ "campaign": id, "language": language, "outcome": outcome.name() });
         office.store.append("campaign.tested", facts, by, office.now()).await?;
         tested.push(Tested {
@@ -143,6 +150,9 @@ pub async fn test(
             language,
             outcome: outcome.name(),
             reply: outcome.words(),
+            from: letter.sender.shown(),
+            return_path,
+            relay: relay.clone(),
         });
     }
     Ok(tested)

@@ -6,16 +6,19 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{get, refused};
-use crate::dispatch::campaign::check::{self, Coverage};
+use crate::dispatch::campaign::check::Coverage;
 use crate::dispatch::desk::DeskError;
 use crate::dispatch::office::Office;
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::DeliveryState;
-use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId};
-use crate::model::recipient::{Columns, ColumnsError, Meaning, PersonKey, formula_safe};
+use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId, MailId};
+use crate::model::receipt::ReceiptKind;
+use crate::model::recipient::{Columns, ColumnsError, Meaning, PersonKey, Reason, formula_safe};
 use crate::reading::table::{Options, Table, TableError};
-use crate::store::{Attempt, Breakdown, DeliveryReport, NotReached, OtherChannel, WhoTold, Whom};
+use crate::store::{
+    Attempt, Breakdown, CameBack, DeliveryReport, NotReached, OtherChannel, StoredCampaign, WhoTold, Whom,
+};
 
 /// Persons read from the store at a time.
 const PAGE: u32 = 1_000;
@@ -49,6 +52,7 @@ pub struct Report {
     pub status: Status,
     #[serde(flatten)]
     pub groups: Breakdown,
+    pub came_back: CameBack,
 }
 
 /// How far a campaign has got.
@@ -59,9 +63,29 @@ pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError
     // Of a copy, nothing goes on by itself: so it is shown.
     office.settle_identity().await?;
     let (stored, _) = get(office, id).await?;
-    let line = check::line(office, &stored).await?;
+    let (rows, tally, told) = office.store.counted(id).await?;
+    status_of(office, stored, Coverage::of(&rows, &tally, &told)).await
+}
+
+/// How far it has got, by language, country, domain and reason.
+///
+/// # Errors
+/// As [`status`].
+pub async fn report(office: &Office, id: CampaignId) -> Result<Report, DeskError> {
+    let (stored, _) = get(office, id).await?;
+    let account = office.store.account(id).await?;
+    let coverage = Coverage::of(&account.rows, &account.tally, &account.told);
+    Ok(Report {
+        status: status_of(office, stored, coverage).await?,
+        groups: account.groups,
+        came_back: account.came_back,
+    })
+}
+
+async fn status_of(office: &Office, stored: StoredCampaign, coverage: Coverage) -> Result<Status, DeskError> {
+    let id = stored.id;
     let all = office.store.list_campaigns().await?;
-    let waits = match line.coverage.pending {
+    let waits = match coverage.pending {
         0 => BTreeMap::new(),
         _ => office.store.waits(id).await?,
     };
@@ -69,7 +93,7 @@ pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError
         id,
         breach: stored.breach,
         state: stored.state,
-        coverage: line.coverage,
+        coverage,
         started_at: stored.started_at,
         ended_at: stored.ended_at,
         follows: stored.follows,
@@ -83,15 +107,25 @@ pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError
     })
 }
 
-/// How far it has got, by language, country, domain and reason.
-///
-/// # Errors
-/// As [`status`].
-pub async fn report(office: &Office, id: CampaignId) -> Result<Report, DeskError> {
-    Ok(Report {
-        status: status(office, id).await?,
-        groups: office.store.breakdown(id).await?,
-    })
+/// A reason of the report, in words for a person.
+pub fn why_unreached(reason: &str) -> &str {
+    if let Ok(flaw) = reason.parse::<Reason>() {
+        return flaw.text();
+    }
+    match reason {
+        "address_unknown" => "their server knows no such address",
+        "mailbox_disabled" => "their mailbox is closed",
+        "mailbox_full" => "their mailbox is full",
+        "too_large" => "their server does not take a message of this size",
+        "refused_by_policy" => "their server refused it by its own rules",
+        "not_reachable" => "their server could not be reached",
+        "returned" => "it came back, for a reason that is not known",
+        "refused" => "their server refused it, for a reason that is not known",
+        "no_answer" => "their server gave no answer until the end",
+        "not_prepared" => "their message could not be made",
+        "cancelled" => "the campaign was called off before their turn",
+        other => other,
+    }
 }
 
 /// What is known about one person's message.
@@ -107,10 +141,22 @@ pub struct Found {
     pub informed: bool,
     pub possibly_twice: bool,
     pub attempts: Vec<Attempt>,
-    /// What came back later.
+    /// What mail servers reported later.
     pub reports: Vec<DeliveryReport>,
+    /// What else came back, oldest first.
+    pub mails: Vec<CameMail>,
     /// Told by this channel, then.
     pub told_otherwise: Option<(OtherChannel, Time)>,
+}
+
+/// A mail about one person's message that is no report of a mail server.
+#[derive(Debug, Clone, Serialize)]
+pub struct CameMail {
+    pub mail: MailId,
+    pub at: Time,
+    pub kind: ReceiptKind,
+    /// Whether it waits for a person.
+    pub in_tray: bool,
 }
 
 /// Whether whoever reads this address was told, in any campaign, oldest first.
@@ -128,13 +174,28 @@ pub async fn find(office: &Office, address: &str) -> Result<Vec<Found>, DeskErro
             delivery.state,
             DeliveryState::Handed { .. } | DeliveryState::Confirmed { .. }
         );
+        let reports = office.store.list_reports(person.delivery).await?;
+        let mails = office.store.list_mails_about(person.delivery).await?;
+        let mails = mails
+            .into_iter()
+            .filter(|mail| reports.iter().all(|report| report.mail != mail.id))
+            .filter_map(|mail| {
+                Some(CameMail {
+                    mail: mail.id,
+                    at: mail.received_at,
+                    kind: mail.understanding?.kind,
+                    in_tray: mail.in_tray,
+                })
+            })
+            .collect();
         all.push(Found {
             campaign: person.campaign,
             breach: stored.breach,
             delivery: person.delivery,
             informed: handed || told_otherwise.is_some(),
             possibly_twice: delivery.possibly_twice,
-            reports: office.store.list_reports(person.delivery).await?,
+            reports,
+            mails,
             attempts: delivery.attempts,
             state: delivery.state,
             told_otherwise,
@@ -301,4 +362,27 @@ fn who(file: &Path) -> Result<Vec<(u64, Option<WhoTold>)>, RecordError> {
         found.push((row.number, who.or_else(|| cell(address).map(WhoTold::Address))));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::delivery::{Fault, FaultCause, SmtpStep};
+
+    #[test]
+    fn each_reason_has_words() {
+        let fault = |step, cause| Fault { step, cause }.reason();
+        let bounced = |status: &str| fault(SmtpStep::FinalDot, FaultCause::Bounce(format!("{status} words")));
+        let statuses = ["5.1.1", "5.2.1", "5.2.2", "5.2.3", "5.7.1", "5.4.7", "5.0.0"];
+        let mut reasons: Vec<&str> = statuses.map(bounced).to_vec();
+        let broken = FaultCause::Network("broken".to_owned());
+        reasons.push(fault(SmtpStep::Rcpt, broken.clone()));
+        reasons.push(fault(SmtpStep::Prepare, broken));
+        reasons.extend(["refused", "cancelled"]);
+        reasons.extend(Reason::ALL.iter().map(|reason| reason.word()));
+        for reason in reasons {
+            let words = why_unreached(reason);
+            assert!(words.contains(' ') && !words.contains('_'), "{reason}: {words}");
+        }
+    }
 }

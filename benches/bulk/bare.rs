@@ -1,0 +1,138 @@
+//! What anybody would write with the OpenPGP library at hand: sign and encrypt one text to each person and to ourselves, on
+//! two threads, and drop the result. Keys are read and judged before the clock runs.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+use breachpost::directory::certificate::{Usable, judge, read_one};
+use breachpost::message::key::{self, Algorithm};
+use breachpost::model::{Clock, SystemClock, Time};
+use breachpost::secret::Secret;
+use nix::sys::resource::UsageWho;
+use sequoia_openpgp as openpgp;
+
+use openpgp::crypto::{KeyPair, Password};
+use openpgp::parse::Parse;
+use openpgp::policy::StandardPolicy;
+use openpgp::serialize::stream::{Armorer, Encryptor, LiteralWriter, Message, Recipient, Signer};
+use openpgp::types::{Features, SymmetricAlgorithm};
+
+use crate::stage::{Run, measure};
+
+const THREADS: usize = 2;
+const PASSPHRASE: &str = "bench";
+
+/// A list in which everybody has a key of their own; gives the certificates.
+pub fn write_list(path: &Path, persons: usize) -> Vec<String> {
+    let mut certificates = vec![String::new(); persons];
+    std::thread::scope(|scope| {
+        for (part, chunk) in certificates.chunks_mut(persons.div_ceil(THREADS)).enumerate() {
+            let first = part * persons.div_ceil(THREADS);
+            scope.spawn(move || {
+                for (n, certificate) in chunk.iter_mut().enumerate() {
+                    *certificate = certificate_of(&address(first + n));
+                }
+            });
+        }
+    });
+    let mut list = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+    writeln!(list, "email,name,language,certificate").unwrap();
+    for (n, certificate) in certificates.iter().enumerate() {
+        writeln!(list, "{},Person {n},fr,\"{certificate}\"", address(n)).unwrap();
+    }
+    list.flush().unwrap();
+    certificates
+}
+
+fn address(n: usize) -> String {
+    format!("person{n}@provider{}.example", n % 500)
+}
+
+/// Curve25519, without a secret part.
+fn certificate_of(address: &str) -> String {
+    let (certificate, _) = openpgp::cert::CertBuilder::general_purpose(Some(address))
+        .set_cipher_suite(openpgp::cert::CipherSuite::Cv25519)
+        .generate()
+        .unwrap();
+    let armored =
+        openpgp::serialize::SerializeInto::to_vec(&certificate.strip_secret_key_material().armored()).unwrap();
+    String::from_utf8(armored).unwrap()
+}
+
+/// All that the loop needs.
+pub struct Bare {
+    text: String,
+    readers: Vec<Usable>,
+    ours: Usable,
+    signer: KeyPair,
+    now: Time,
+}
+impl Bare {
+    pub fn new(certificates: &[String], text: String) -> Self {
+        let now = SystemClock.now();
+        let secret = Secret::new(PASSPHRASE);
+        let ours = key::generate(
+            "Bench",
+            "breach@bench.example",
+            Algorithm::Ed25519,
+            key::DEFAULT_VALIDITY,
+            &secret,
+            now,
+        );
+        let ours = ours.unwrap();
+        let usable = |armored: &str| judge(&read_one(armored.as_bytes()).unwrap(), None, now).unwrap();
+        Self {
+            text,
+            readers: certificates.iter().map(|armored| usable(armored)).collect(),
+            ours: usable(&ours.public_armored),
+            signer: signer_of(ours.secret_armored.expose().as_bytes(), now),
+            now,
+        }
+    }
+
+    pub fn run(&self, messages: usize) -> Run {
+        measure(messages, UsageWho::RUSAGE_SELF, || {
+            std::thread::scope(|scope| {
+                for readers in self.readers[..messages].chunks(messages.div_ceil(THREADS)) {
+                    scope.spawn(|| readers.iter().for_each(|to| drop(std::hint::black_box(self.seal(to)))));
+                }
+            });
+        })
+    }
+
+    fn seal(&self, to: &Usable) -> Vec<u8> {
+        let mut armored = Vec::new();
+        let recipients = to.keys().iter().chain(self.ours.keys());
+        let recipients = recipients.map(|key| Recipient::new(Features::empty(), key.key_handle(), key));
+        let message = Armorer::new(Message::new(&mut armored)).build().unwrap();
+        let message = Encryptor::for_recipients(message, recipients)
+            .symmetric_algo(SymmetricAlgorithm::AES256)
+            .build()
+            .unwrap();
+        let message = Signer::new(message, self.signer.clone())
+            .unwrap()
+            .creation_time(SystemTime::from(self.now))
+            .build()
+            .unwrap();
+        let mut message = LiteralWriter::new(message).build().unwrap();
+        message.write_all(self.text.as_bytes()).unwrap();
+        message.finalize().unwrap();
+        armored
+    }
+}
+
+fn signer_of(secret: &[u8], now: Time) -> KeyPair {
+    let policy = StandardPolicy::new();
+    let cert = openpgp::Cert::from_bytes(secret).unwrap();
+    let keys = cert
+        .keys()
+        .secret()
+        .with_policy(&policy, SystemTime::from(now))
+        .for_signing();
+    let key = keys.last().unwrap().key().clone();
+    key.decrypt_secret(&Password::from(PASSPHRASE))
+        .unwrap()
+        .into_keypair()
+        .unwrap()
+}
