@@ -95,6 +95,9 @@ pub fn why(error: &LetterError) -> String {
     }
 }
 
+/// Language and categories of data: persons who have both in common are told the same.
+type Alike = (String, Option<Vec<String>>);
+
 /// What every letter of one campaign shares.
 pub struct Letter {
     pub sender: Mailbox,
@@ -108,7 +111,7 @@ pub struct Letter {
     /// Sealed messages by language.
     sealed: Mutex<HashMap<String, u64>>,
     /// By language and categories of data.
-    shared: Mutex<HashMap<(String, Option<Vec<String>>), Arc<Shared>>>,
+    shared: Mutex<HashMap<Alike, Arc<Shared>>>,
 }
 
 impl Letter {
