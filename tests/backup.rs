@@ -41,6 +41,8 @@ fn a_backup_comes_back_as_it_was_and_holds_what_waited() {
         .exits(0)
         .says(&["is a home again", "held"]);
     world.run(&["journal", "verify", "--home", &home]).exits(0);
+    let listed = world.json(&["notice", "list", "--home", &home]);
+    assert!(listed.to_string().contains("held"), "at once: {listed}");
     world.run(&["serve", "--once", "--home", &home]);
     let shown = world
         .run(&["notice", "show", &waiting, "--home", &home, "--json"])

@@ -329,6 +329,78 @@ fn an_edit_voids_an_approval() {
 }
 
 #[test]
+fn unusual_addresses_are_written_to() {
+    let list = "email,name\njos\u{e9}@b\u{fc}cher.example,Jos\u{e9}\na..b@docomo.example,Ann\nanna@example.lu,Anna\n";
+    for offered in [true, false] {
+        let mut plan = Plan::clear();
+        plan.offers.smtp_utf8 = offered;
+        let relay = Relay::start(plan);
+        let world = World::new(&relay);
+        world.open_breach(BREACH);
+        world.file("list.csv", list.as_bytes());
+        world
+            .run(&["campaign", "create", world.breach(), "--recipients", "list.csv"])
+            .exits(0);
+        campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+        campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+        let told = if offered { 3 } else { 2 };
+        let mut to: Vec<String> = relay
+            .taken(told)
+            .iter()
+            .map(|mail| {
+                let text = String::from_utf8_lossy(&mail.bytes).into_owned();
+                let to = text.lines().find_map(|line| line.strip_prefix("To: "));
+                to.unwrap().to_owned()
+            })
+            .collect();
+        to.sort();
+        assert!(to.contains(&"Ann <\"a..b\"@docomo.example>".to_owned()), "{to:?}");
+        assert_eq!(report(&world), [3, told as u64, 0, 3 - told as u64, 0]);
+        let jose = world.run(&["campaign", "find", "jos\u{e9}@b\u{fc}cher.example"]);
+        if offered {
+            assert!(
+                to.iter().any(|to| to.ends_with("<jos\u{e9}@xn--bcher-kva.example>")),
+                "{to:?}"
+            );
+            jose.exits(0);
+        } else {
+            jose.exits(2).says(&["the relay does not offer SMTPUTF8"]);
+        }
+    }
+}
+
+#[test]
+fn nobody_is_written_to_in_clear_after_encryption_was_made_a_must() {
+    let relay = relay();
+    let world = drafted(&relay);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    let checked = campaign(&world, &["check", "cmp_1"]).json();
+    assert_eq!(
+        (&checked["protection"]["clear"], &checked["protection"]["encrypted"]),
+        (&3.into(), &0.into())
+    );
+    world.settle("#encrypt: when_known", "encrypt: required");
+    campaign(&world, &["start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["campaign.encrypt is required now", "breachpost campaign update cmp_1"]);
+    world
+        .run(&["campaign", "check", "cmp_1"])
+        .exits(2)
+        .says(&["config.yaml says otherwise by now"]);
+    campaign(&world, &["approve", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["campaign update cmp_1"]);
+    campaign(&world, &["update", "cmp_1"]).exits(0);
+    world
+        .run(&["campaign", "check", "cmp_1"])
+        .says(&["3 persons have no certificate that can be used and are NOT written to"]);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+    assert_eq!(report(&world), [4, 0, 0, 4, 0]);
+    assert!(relay.mails().is_empty());
+}
+
+#[test]
 fn what_was_edited_while_it_ran_does_not_leave() {
     let relay = Relay::troubled(Step::Mail, Act::reply("451 4.3.0 later"), 3);
     let world = drafted(&relay);
@@ -359,17 +431,48 @@ fn what_was_edited_while_it_ran_does_not_leave() {
 }
 
 #[test]
+fn what_is_in_doubt_is_not_forgotten() {
+    let relay = Relay::troubled(Step::Taken, Act::Close, 1);
+    let world = drafted(&relay);
+    world.settle(
+        "retry: { first_seconds: 1, max_seconds: 2 }",
+        "retry: { first_seconds: 600, max_seconds: 600 }",
+    );
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["Some wait for another try"]);
+    assert_eq!(report(&world), [4, 2, 1, 1, 0]);
+    world
+        .run(&["status"])
+        .exits(2)
+        .says(&["cmp_1 runs, but nothing sends it: 0 persons wait, 1 are in doubt"]);
+}
+
+#[test]
 fn a_pause_holds_and_a_cancellation_ends() {
     let relay = Relay::troubled(Step::Mail, Act::reply("451 4.3.0 later"), 3);
     let world = drafted(&relay);
     campaign(&world, &["pause", "cmp_1", "--reason", "too early"]).exits(2);
     campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
     campaign(&world, &["start", "cmp_1", "--yes"]).exits(2);
+    world
+        .run(&["status"])
+        .exits(2)
+        .says(&["cmp_1 runs, but nothing sends it: 3 persons wait"]);
+    world
+        .run(&["campaign", "find", "anna@example.lu"])
+        .exits(2)
+        .says(&["not told yet"]);
     campaign(&world, &["pause", "cmp_1", "--reason", "wrong number"]).exits(0);
     campaign(&world, &["start", "cmp_1", "--yes"])
         .exits(2)
         .says(&["wrong number", "campaign resume cmp_1"]);
-    world.run(&["status"]).exits(2);
+    world.run(&["status"]).exits(2).says(&[
+        "cmp_1 is paused, and 3 persons wait: wrong number",
+        "breachpost campaign resume cmp_1",
+        "3 pending, 0 in doubt, 1 unreached",
+    ]);
     campaign(&world, &["cancel", "cmp_1"]).exits(64);
     campaign(&world, &["cancel", "cmp_1", "--yes"]).exits(0);
     assert_eq!((state(&world), report(&world)), ("cancelled".into(), [4, 0, 0, 4, 0]));
@@ -392,6 +495,29 @@ fn a_pause_holds_and_a_cancellation_ends() {
         .exits(2);
     let status: Value = campaign(&world, &["status", "cmp_2"]).exits(0).json();
     assert_eq!(status["follows"], "cmp_1");
+    let status: Value = campaign(&world, &["status", "cmp_1"]).exits(0).json();
+    assert_eq!(status["followed_by"], serde_json::json!(["cmp_2"]));
+    assert_eq!(campaign(&world, &["check", "cmp_2"]).json()["told_before"], 0);
+}
+
+#[test]
+fn who_would_get_a_second_message_is_said_before_it_leaves() {
+    let relay = relay();
+    let world = drafted(&relay);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+    let create = |list: &str, file: &str| {
+        world.file(file, list.as_bytes());
+        world.run(&["campaign", "create", world.breach(), "--recipients", file]);
+    };
+    create(LIST, "again.csv");
+    let told = "Get a second message: 2 persons";
+    world.run(&["campaign", "check", "cmp_2"]).says(&[told]);
+    world.run(&["campaign", "approve", "cmp_2"]).exits(64).says(&[told]);
+    // Another breach is another matter.
+    let other = world.open_breach(BREACH);
+    world.run(&["campaign", "create", &other, "--recipients", "again.csv"]);
+    assert_eq!(campaign(&world, &["check", "cmp_3"]).json()["told_before"], 0);
 }
 
 #[test]
@@ -504,6 +630,46 @@ fn it_starts_at_its_time_or_sooner() {
     });
     assert_eq!(relay.taken(2).len(), 2);
     assert_eq!(report(&world), [4, 2, 0, 2, 0]);
+}
+
+#[test]
+fn what_was_stopped_before_its_start_can_be_mended() {
+    let relay = relay();
+    let world = drafted(&relay);
+    let approve = || campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    approve();
+    campaign(&world, &["start", "cmp_1", "--at", "2020-01-01 09:00", "--yes"])
+        .exits(2)
+        .says(&["lies in the past, so nothing was started"]);
+    let later = (SystemClock.now() + TimeDelta::days(30)).to_rfc3339();
+    let schedule = || campaign(&world, &["start", "cmp_1", "--at", &later, "--yes"]).exits(0);
+    schedule();
+    assert!(campaign(&world, &["status", "cmp_1"]).json()["started_at"].is_null());
+    campaign(&world, &["pause", "cmp_1", "--reason", "wrong number"]).exits(0);
+    campaign(&world, &["status", "cmp_1"]).exits(2);
+    campaign(&world, &["resume", "cmp_1"]).exits(0);
+    assert_eq!(state(&world), "scheduled", "it is not its time");
+
+    // The record changes meanwhile: what was approved is stopped at its time, and the way out works.
+    campaign(&world, &["pause", "cmp_1", "--reason", "wrong number"]).exits(0);
+    change_the_record(
+        &world,
+        "A payroll export (XLSX, not encrypted)",
+        "A payroll export (ODS, not encrypted)",
+    );
+    campaign(&world, &["resume", "cmp_1"])
+        .exits(2)
+        .says(&["has changed", "breachpost campaign update cmp_1"]);
+    campaign(&world, &["update", "cmp_1"]).exits(0);
+    assert_eq!(state(&world), "draft");
+    approve();
+    schedule();
+    campaign(&world, &["update", "cmp_1"]).exits(0);
+    assert_eq!(state(&world), "draft", "an edit takes the time too");
+    approve();
+    assert!(relay.mails().is_empty());
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+    assert_eq!(relay.taken(2).len(), 2);
 }
 
 #[test]

@@ -178,6 +178,19 @@ fn a_campaign_is_worded_as_the_operator_says() {
         "HTML only where it is asked for"
     );
 
+    // What is not spoken of stays: above all, who must not be named.
+    let id = text(&create(&world, list, &["--discreet", "--texts", &texts]).exits(0).json()["id"]);
+    world.run(&["campaign", "update", &id, "--html"]).exits(0);
+    let shown = world.run(&["campaign", "preview", &id, "--lang", "de"]).exits(0).stdout;
+    assert!(
+        shown.contains("Data protection office") && shown.contains("Eine Datei") && !shown.contains("Brasserie"),
+        "{shown}"
+    );
+    world
+        .run(&["campaign", "update", &id, "--texts", &texts])
+        .exits(2)
+        .says(&["does not name you", "--discreet"]);
+
     create(&world, list, &["--discreet"]).exits(64);
     let wrong = world.file("wrong.yaml", b"texts: { xx: {} }\n");
     create(&world, list, &["--texts", &wrong])
@@ -204,6 +217,15 @@ fn whose_certificate_is_known_gets_an_encrypted_mail_that_gnupg_opens() {
         (&made["flags"]["certificate"], &made["flags"]["bad_certificate"]),
         (&json!(1), &json!(2))
     );
+    // Carl's is Anna's, Dora's is nonsense.
+    for why in ["certificate_of_another", "certificate_unreadable"] {
+        assert_eq!(made["flags"][why], 1, "{why}: {made}");
+    }
+    assert_eq!(made["flags"]["secret_key"], Value::Null);
+    let secret = anna.ok(&["--armor", "--export-secret-keys", "anna@example.lu"], b"");
+    create(&world, &format!("email,pgp\nanna@example.lu,\"{secret}\"\n"), &[])
+        .exits(0)
+        .says(&["\"secret_key\": 1"]);
     let one_line = create(&world, &format!("email,pgp\nanna@example.lu,{armored}\n"), &[])
         .exits(0)
         .json();

@@ -1,6 +1,7 @@
 //! `backup` and `restore`: a copy of the whole installation, and its way back.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
@@ -9,6 +10,7 @@ use super::Context;
 use super::output::{Exit, Failure};
 use crate::config::Home;
 use crate::dispatch::backup::{self, BackupError};
+use crate::dispatch::office::Office;
 
 /// Copy the whole installation, while it runs: store, settings, keys, overlays, checkpoints.
 #[derive(Debug, Args)]
@@ -64,11 +66,16 @@ pub async fn make(args: BackupArgs, context: &Context) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-pub fn restore(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure> {
+pub async fn restore(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure> {
     let Some(to) = Home::named(context.home.as_deref()) else {
         return Err(Failure::usage("say where the home shall be: --home DIR, a new folder"));
     };
     let (restored, home) = backup::restore(&args.from, &to)?;
+    // So that whoever looks at it sees at once what waits for a decision. Without the keys it cannot be opened yet; then
+    // this happens before the first message could leave.
+    if let Ok(office) = Office::open(home.clone(), Arc::clone(&context.clock)) {
+        office.settle_identity().await?;
+    }
     context.out.data(&json!({ "home": home.root(), "backup": restored }), || {
         format!(
             "{} is a home again, as it was on {}.\nCampaigns that ran are paused and waiting notices are held, because what was sent since is not known in it.\n\

@@ -246,7 +246,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Journal(command) => journal::run(command, context).await,
         Command::Templates(command) => templates::run(command, context),
         Command::Backup(args) => backup::make(args, context).await,
-        Command::Restore(args) => backup::restore(&args, context),
+        Command::Restore(args) => backup::restore(&args, context).await,
         Command::User(command) => user::run(command, context).await,
         Command::Token(command) => user::run_token(command, context).await,
     }

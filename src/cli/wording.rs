@@ -29,9 +29,18 @@ pub struct WordingArgs {
 }
 
 impl WordingArgs {
-    /// Whether anything is said about the words at all.
-    pub fn is_given(&self) -> bool {
-        self.discreet || self.html || self.texts.is_some()
+    /// The words of a campaign after a change: without --texts, what is not spoken of stays as it was.
+    ///
+    /// # Errors
+    /// As [`WordingArgs::read`].
+    pub fn change(&self, office: &Office, was: Wording) -> Result<Wording, Failure> {
+        match self.texts {
+            Some(_) => self.read(office),
+            None => Ok(Wording {
+                html: was.html || self.html,
+                ..was
+            }),
+        }
     }
 
     /// Reads and judges what was given.

@@ -373,6 +373,16 @@ pub enum Encrypt {
     /// Persons without a usable certificate are not written to.
     Required,
 }
+impl Encrypt {
+    /// As in config.yaml.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encrypt::Never => "never",
+            Encrypt::WhenKnown => "when_known",
+            Encrypt::Required => "required",
+        }
+    }
+}
 
 /// How campaigns run.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

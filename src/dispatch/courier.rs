@@ -12,7 +12,7 @@ mod prepare;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::TimeDelta;
 use tokio::sync::{Mutex, mpsc};
@@ -44,6 +44,8 @@ const PACED_MOST: TimeDelta = TimeDelta::minutes(5);
 const RECOVER_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 /// How often an idle courier looks whether campaigns have come to their end.
 const SETTLE_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+/// How often one message tries a relay that takes no connection.
+const PROBE_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 /// Claims per connection and round: enough to keep a connection busy, few enough to give back quickly.
 const CLAIMS_PER_CONNECTION: u32 = 16;
 /// Letters that one preparer writes at a time.
@@ -74,6 +76,8 @@ struct Line {
     persons: Option<Pace>,
     /// Connections open now.
     open: Arc<AtomicU32>,
+    /// Connections that could not be made since the last one that could.
+    failures: AtomicU32,
     /// Nothing more will be claimed.
     ending: CancellationToken,
 }
@@ -87,8 +91,16 @@ impl Line {
             notices: false,
             persons: None,
             open: Arc::default(),
+            failures: AtomicU32::new(0),
             ending: CancellationToken::new(),
         })
+    }
+}
+
+impl Line {
+    /// Each connection has failed in turn: trying a million persons' messages would only write a million failures down.
+    fn is_down(&self) -> bool {
+        self.failures.load(Ordering::SeqCst) >= self.connections
     }
 }
 
@@ -207,12 +219,21 @@ impl Courier {
     ) -> Result<(), OfficeError> {
         let mut recovered = tokio::time::Instant::now();
         let mut settled: Option<tokio::time::Instant> = None;
+        let mut probed: Option<tokio::time::Instant> = None;
         loop {
             if scope == Scope::Forever && recovered.elapsed() >= RECOVER_EVERY {
                 self.office.recover().await?;
                 recovered = tokio::time::Instant::now();
             }
-            let Claimed { claims, again } = self.claim(line, scope, most).await?;
+            let persons = match line.is_down() {
+                false => most,
+                true if scope == Scope::Forever && probed.is_none_or(|last| last.elapsed() >= PROBE_EVERY) => 1,
+                true => 0,
+            };
+            if persons == 1 {
+                probed = Some(tokio::time::Instant::now());
+            }
+            let Claimed { claims, again } = self.claim(line, scope, most, persons).await?;
             let found = !claims.is_empty();
             let mut rest = claims.into_iter();
             loop {
@@ -250,7 +271,7 @@ impl Courier {
     }
 
     /// Notices first: an authority does not wait behind a million persons, nor for the pace.
-    async fn claim(&self, line: &Line, scope: Scope, most: u32) -> Result<Claimed, OfficeError> {
+    async fn claim(&self, line: &Line, scope: Scope, most: u32, persons: u32) -> Result<Claimed, OfficeError> {
         let claim = |most, which| {
             let now = self.office.now();
             self.office.store.claim(self.worker, most, which, now, LEASE)
@@ -262,7 +283,7 @@ impl Courier {
         if line.notices {
             claimed = claim(most, Which::Notices).await?;
         }
-        let left = most - claimed.claims.len() as u32;
+        let left = persons.min(most - claimed.claims.len() as u32);
         if let Some(pace) = line.persons.filter(|_| left > 0) {
             let persons = claim(left, Which::Persons(pace)).await?;
             claimed.claims.extend(persons.claims);

@@ -228,6 +228,11 @@ impl Office {
         worker::daemon_runs(&self.home.workers_dir())
     }
 
+    /// Whether a daemon or a command on this home carries something now.
+    pub fn somebody_works(&self) -> bool {
+        worker::somebody_works(&self.home.workers_dir())
+    }
+
     /// Makes the clerk of this process look at once: something happened that a person may have to know. Only a hint; the
     /// clerk also looks by itself.
     pub fn nudge(&self) {

@@ -93,6 +93,13 @@ pub fn daemon_runs(folder: &Path) -> bool {
     daemons(folder).next().is_some()
 }
 
+/// Whether anybody carries anything on this home: a daemon, or a command that delivers in the foreground.
+pub fn somebody_works(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("wrk_"));
+    named.map(|entry| entry.path()).any(|path| is_locked(&path))
+}
+
 /// What the daemons that run on this home say is wrong with them.
 pub fn troubles(folder: &Path) -> Vec<String> {
     let told = daemons(folder).filter_map(|path| fs::read_to_string(path).ok());
@@ -133,7 +140,7 @@ mod tests {
         let worker = Worker::sign_on(dir.path(), WorkerKind::Daemon).unwrap();
         let id = worker.id();
         assert!(is_alive(dir.path(), id));
-        assert!(daemon_runs(dir.path()));
+        assert!(daemon_runs(dir.path()) && somebody_works(dir.path()));
         worker.tell(&["a\nlong trouble".to_owned(), "b".to_owned()]).unwrap();
         assert_eq!(troubles(dir.path()), ["a long trouble", "b"]);
         worker.tell(&["b".to_owned()]).unwrap();
@@ -147,7 +154,10 @@ mod tests {
     fn a_command_is_no_daemon_and_a_stale_file_is_no_life() {
         let dir = tempfile::tempdir().unwrap();
         let _command = Worker::sign_on(dir.path(), WorkerKind::Command).unwrap();
-        assert!(!daemon_runs(dir.path()));
+        assert!(!daemon_runs(dir.path()) && somebody_works(dir.path()));
+        drop(_command);
+        assert!(!somebody_works(dir.path()));
+        let _command = Worker::sign_on(dir.path(), WorkerKind::Command).unwrap();
         let dead = WorkerId::fresh();
         std::fs::write(dir.path().join(format!("{dead}.daemon")), "").unwrap();
         assert!(!is_alive(dir.path(), dead));

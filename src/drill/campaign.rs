@@ -434,7 +434,7 @@ impl Stage<'_> {
             if status.coverage.pending > 0 {
                 (self.tell)(Told::Sending(&status));
             }
-            if let CampaignState::Paused { why } = &status.state {
+            if let CampaignState::Paused { why, .. } = &status.state {
                 anyhow::bail!("the campaign was paused: {why}");
             }
             anyhow::ensure!(

@@ -60,7 +60,7 @@ fn encoded_words(text: &str) -> String {
 
 /// An address with its display name; the domain in A-labels (RFC 5890), since SMTPUTF8 is not offered everywhere.
 pub(super) fn mailbox(header: &str, mailbox: &Mailbox) -> Result<String, MimeError> {
-    let address = address(header, &mailbox.address)?;
+    let address = written(header, &mailbox.address)?;
     let Some(name) = mailbox.name.as_deref().filter(|name| !name.is_empty()) else {
         return Ok(address);
     };
@@ -80,21 +80,19 @@ fn is_atom(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
 }
 
-/// An address as the envelope has it: what a list may hold and a relay may take can stand in a header too.
-fn address(header: &str, address: &str) -> Result<String, MimeError> {
+/// Checks an address and turns its domain into A-labels. Letters outside ASCII before the @ stand as they are
+/// (RFC 6532 §3.2): whoever has such an address has a server that takes them, and the relay is asked for SMTPUTF8.
+fn written(header: &str, address: &str) -> Result<String, MimeError> {
     clean(header, address)?;
     let wire = address::on_the_wire(address).map_err(|why| MimeError::Address {
         header: header.to_owned(),
         why,
     })?;
-    let Some((local, domain)) = wire.rsplit_once('@') else {
-        return Ok(wire);
-    };
-    // Letters outside ASCII stand as they are (RFC 6531 §3.3): the relay is asked for SMTPUTF8 then.
-    let is_plain = |atom: &str| !atom.is_empty() && atom.chars().all(|c| is_atom(c) || !c.is_ascii());
-    Ok(match local.starts_with('"') || local.split('.').all(is_plain) {
+    let (local, domain) = wire.rsplit_once('@').expect("a sound address has an @");
+    let is_atom = |atom: &str| !atom.is_empty() && atom.chars().all(|c| is_atom(c) || !c.is_ascii());
+    Ok(match local.starts_with('"') || local.split('.').all(is_atom) {
         true => wire,
-        // Two dots in a row, say: only quotes allow them here.
+        // Addresses with two dots in a row exist: in a header, quotes allow them (RFC 5322 §3.4.1).
         false => format!("\"{local}\"@{domain}"),
     })
 }
@@ -238,6 +236,9 @@ mod tests {
             (None, "ä@bücher.example", "ä@xn--bcher-kva.example"),
             (Some("Anna"), "a..b@example.org", "Anna <\"a..b\"@example.org>"),
             (None, "\"a@b\"@example.org", "\"a@b\"@example.org"),
+            (Some("Jos"), "josé@bücher.example", "Jos <josé@xn--bcher-kva.example>"),
+            (None, "a..b@docomo.example", "\"a..b\"@docomo.example"),
+            (None, "\"a@b\"@example.lu", "\"a@b\"@example.lu"),
         ] {
             assert_eq!(mailbox("To", &to(name, address)).unwrap(), wanted);
         }
@@ -251,6 +252,9 @@ mod tests {
             "a@b c",
             "a\"b@example.org",
             "ä\u{a0}@example.org",
+            "a(b)@example.org",
+            "a@b.org, c@d.org",
+            "ä\u{85}@example.org",
         ] {
             assert!(mailbox("To", &to(None, bad)).is_err(), "{bad:?}");
         }

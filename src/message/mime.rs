@@ -1,8 +1,8 @@
 //! Writing mail: the words that describe one, and its MIME form (RFC 5322, 2045–2047, 2231; PGP/MIME by RFC 3156,
 //! protected headers by RFC 9788).
 //!
-//! What is written is 7-bit clean and byte-exact: the text comes back as it was given, with line ends as CRLF. Knows
-//! nothing of keys (it gets armored bytes), templates or the wire.
+//! What is written is 7-bit clean (but for an address that is not) and byte-exact: the text comes back as it was given,
+//! with line ends as CRLF. Knows nothing of keys (it gets armored bytes), templates or the wire.
 
 mod encode;
 

@@ -27,7 +27,13 @@ pub enum CampaignState {
     /// Persons are due. Left when the last of them has been tried, or by a person.
     Running,
     /// Nothing more is claimed until a person resumes it.
-    Paused { why: String },
+    Paused {
+        why: String,
+        /// When it was to start: it was stopped before that, so nobody has been written to and it may be changed. None
+        /// once it has begun.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        starts: Option<Time>,
+    },
     /// All have been tried; late bounces are awaited.
     Settling { until: Time },
     /// Nothing more is awaited.
@@ -57,7 +63,10 @@ pub enum CampaignEvent {
     Pause {
         why: String,
     },
-    Resume,
+    /// One that has not begun waits for its time again, if that is still to come.
+    Resume {
+        now: Time,
+    },
     Cancel,
     /// Every delivery is final.
     Settle {
@@ -87,7 +96,7 @@ impl CampaignState {
         matches!(
             self,
             CampaignState::Running
-                | CampaignState::Paused { .. }
+                | CampaignState::Paused { starts: None, .. }
                 | CampaignState::Settling { .. }
                 | CampaignState::Finished
                 | CampaignState::Cancelled
@@ -106,16 +115,24 @@ impl CampaignState {
             event: event.name(),
         };
         Ok(match (self, event) {
-            (S::Importing | S::Draft | S::Approved { .. }, E::ListBegun) => S::Importing,
+            (before, E::ListBegun) if !before.has_begun() => S::Importing,
             (S::Importing, E::ListEnded) => S::Draft,
-            (S::Draft | S::Approved { .. }, E::Edited) => S::Draft,
-            (S::Draft | S::Approved { .. }, E::Approved { hash, by }) => S::Approved { hash, by },
-            (S::Approved { .. } | S::Scheduled { .. }, E::Schedule { at }) => S::Scheduled { at },
+            (S::Draft | S::Approved { .. } | S::Scheduled { .. } | S::Paused { starts: Some(_), .. }, E::Edited) => {
+                S::Draft
+            }
+            (S::Draft | S::Approved { .. } | S::Paused { starts: Some(_), .. }, E::Approved { hash, by }) => {
+                S::Approved { hash, by }
+            }
+            (S::Approved { .. } | S::Scheduled { .. } | S::Paused { starts: Some(_), .. }, E::Schedule { at }) => {
+                S::Scheduled { at }
+            }
             (S::Approved { .. } | S::Scheduled { .. } | S::Running, E::Start) => S::Running,
-            (S::Scheduled { .. } | S::Running, E::Pause { why }) => S::Paused { why },
+            (S::Scheduled { at }, E::Pause { why }) => S::Paused { why, starts: Some(at) },
+            (S::Running, E::Pause { why }) => S::Paused { why, starts: None },
             // Who pauses twice finds out why it was paused first.
-            (S::Paused { why }, E::Pause { .. }) => S::Paused { why },
-            (S::Paused { .. } | S::Running, E::Resume) => S::Running,
+            (paused @ S::Paused { .. }, E::Pause { .. }) => paused,
+            (S::Paused { starts: Some(at), .. }, E::Resume { now }) if at > now => S::Scheduled { at },
+            (S::Paused { .. } | S::Running, E::Resume { .. }) => S::Running,
             (
                 S::Importing
                 | S::Draft
@@ -142,7 +159,7 @@ impl CampaignEvent {
             CampaignEvent::Schedule { .. } => "schedule",
             CampaignEvent::Start => "start",
             CampaignEvent::Pause { .. } => "pause",
-            CampaignEvent::Resume => "resume",
+            CampaignEvent::Resume { .. } => "resume",
             CampaignEvent::Cancel => "cancel",
             CampaignEvent::Settle { .. } => "settle",
             CampaignEvent::Finish => "finish",
@@ -174,7 +191,14 @@ mod tests {
             approved(),
             S::Scheduled { at: at() },
             S::Running,
-            S::Paused { why: "asked".into() },
+            S::Paused {
+                why: "asked".into(),
+                starts: None,
+            },
+            S::Paused {
+                why: "asked".into(),
+                starts: Some(at()),
+            },
             S::Settling { until: at() },
             S::Finished,
             S::Cancelled,
@@ -192,7 +216,7 @@ mod tests {
             E::Schedule { at: at() },
             E::Start,
             E::Pause { why: "later".into() },
-            E::Resume,
+            E::Resume { now: at() },
             E::Cancel,
             E::Settle { until: at() },
             E::Finish,
@@ -207,9 +231,10 @@ mod tests {
             importing  importing draft - - - - - - cancelled - -
             draft      importing - draft approved - - - - cancelled - -
             approved   importing - draft approved scheduled running - - cancelled - -
-            scheduled  - - - - scheduled running paused - cancelled - -
+            scheduled  importing - draft - scheduled running paused - cancelled - -
             running    - - - - - running paused running cancelled settling finished
             paused     - - - - - - paused running cancelled - -
+            paused     importing - draft approved scheduled - paused running cancelled - -
             settling   - - - - - - - - - settling finished
             finished   - - - - - - - - - - finished
             cancelled  - - - - - - - - cancelled - -";
@@ -222,6 +247,18 @@ mod tests {
                 assert_eq!(&name, wanted, "{state:?} on {event:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_was_stopped_before_its_time_waits_for_it_again() {
+        let time = |seconds| at() + chrono::TimeDelta::seconds(seconds);
+        let paused = S::Scheduled { at: time(9) }
+            .on(E::Pause { why: "asked".into() })
+            .unwrap();
+        assert!(!paused.has_begun());
+        let resumed = |now| paused.clone().on(E::Resume { now }).unwrap();
+        assert_eq!(resumed(time(8)), S::Scheduled { at: time(9) });
+        assert_eq!(resumed(time(9)), S::Running);
     }
 
     proptest! {

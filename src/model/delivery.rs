@@ -435,7 +435,10 @@ impl DeliveryState {
             // A proof may overtake the outcome, or come while a copy that was in doubt waits to be sent again: whatever
             // we were about to do, they have it.
             (_, E::Confirm { now, proof }) => S::Confirmed { at: now, proof },
-            (S::Handed { .. } | S::InDoubt { .. }, E::Bounce { now, fault }) => S::Failed { at: now, fault },
+            // It may overtake the outcome too: what came back had been taken.
+            (S::Handed { .. } | S::InDoubt { .. } | S::OnWire { .. }, E::Bounce { now, fault }) => {
+                S::Failed { at: now, fault }
+            }
             (S::Ready { .. } | S::Leased { .. } | S::Held { .. } | S::InDoubt { .. }, E::Cancel { by, now }) => {
                 S::Cancelled { by, at: now }
             }
@@ -771,7 +774,10 @@ mod tests {
                     S::Failed { .. } => matches!(event, E::Retry { .. } | E::Confirm { .. }),
                     S::Held { .. } => matches!(event, E::Unhold { .. } | E::Cancel { .. } | E::Confirm { .. }),
                     S::Handed { .. } => matches!(event, E::Confirm { .. } | E::Bounce { .. }),
-                    S::OnWire { .. } => matches!(event, E::Tried { .. } | E::Recover { .. } | E::Confirm { .. }),
+                    S::OnWire { .. } => matches!(
+                        event,
+                        E::Tried { .. } | E::Recover { .. } | E::Confirm { .. } | E::Bounce { .. }
+                    ),
                     S::Ready { .. } | S::Leased { .. } | S::InDoubt { .. } => true,
                 };
                 prop_assert!(may_leave, "{:?} was left by {:?}", state, event);

@@ -22,7 +22,7 @@ pub struct StoredCampaign {
     pub created_at: Time,
     /// The digest that was approved last; stays when it runs, so that what is sent can be compared with it.
     pub approved_hash: Option<String>,
-    /// When it was started; for one that is scheduled, when it will be.
+    /// When it was started; none while it only waits for its time.
     pub started_at: Option<Time>,
     pub started_by: Option<Actor>,
     /// When it was finished or cancelled.

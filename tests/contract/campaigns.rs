@@ -15,8 +15,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 use crate::bed::{
-    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, deferred, done, in_doubt, intact, person,
-    put_on_wire, refusal, run_campaign, worker,
+    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, deferred, done, in_doubt, intact, outcomes,
+    person, put_on_wire, refusal, run_campaign, worker,
 };
 
 pub async fn nobody_is_due_before_the_start(bed: &impl Bed) {
@@ -113,9 +113,57 @@ pub async fn two_different_persons_agree_to_the_same_content(bed: &impl Bed) {
     );
     store.pause(campaign, "not yet", &anna(), at(3)).await.unwrap();
     store.resume(campaign, &anna(), at(4)).await.unwrap();
+    assert_eq!(
+        state().await,
+        CampaignState::Scheduled { at: at(9) },
+        "its time is still to come"
+    );
+    let started_at = || async { store.find_campaign(campaign).await.unwrap().unwrap().started_at };
+    assert_eq!(started_at().await, None);
+    // What was stopped before its start may be changed, and agreed to anew.
+    store.pause(campaign, "not yet", &anna(), at(5)).await.unwrap();
+    store
+        .set_content(campaign, json!({ "x": 2 }), &anna(), at(5))
+        .await
+        .unwrap();
+    assert_eq!(state().await, CampaignState::Draft);
+    assert!(store.resume(campaign, &anna(), at(6)).await.is_err());
+    approve(&store, campaign).await;
+    store.schedule(campaign, at(9), &anna(), at(6)).await.unwrap();
+    store.pause(campaign, "not yet", &anna(), at(7)).await.unwrap();
+    store.resume(campaign, &anna(), at(9)).await.unwrap();
+    assert_eq!(
+        (state().await, started_at().await),
+        (CampaignState::Running, Some(at(9)))
+    );
     let edit = store.set_content(campaign, json!({}), &anna(), at(5)).await;
     assert!(matches!(edit, Err(StoreError::Conflict { .. })), "{edit:?}");
     assert_eq!(claim(&store, worker(1), 9, at(10)).await.len(), 1);
+    intact(&store).await;
+}
+
+pub async fn a_pause_takes_back_what_was_claimed(bed: &impl Bed) {
+    let (store, other) = (bed.open(), bed.open());
+    let campaign = run_campaign(&store, 4).await;
+    let sent = put_on_wire(&store, worker(1), at(1)).await;
+    let claims = claim(&store, worker(1), 9, at(1)).await;
+    assert_eq!(claims.len(), 3);
+    other
+        .pause(campaign, "the number is wrong", &anna(), at(2))
+        .await
+        .unwrap();
+    // The message on the wire ends; those behind it find that they are not to leave.
+    let lost = store.step(vec![done(&sent, accepted())], claims, at(3)).await.unwrap();
+    assert_eq!(lost.len(), 3);
+    let wanted = Tally {
+        ready: 3,
+        handed: 1,
+        ..Tally::default()
+    };
+    assert_eq!(store.tally(campaign).await.unwrap(), wanted);
+    assert!(claim(&store, worker(1), 9, at(4)).await.is_empty());
+    store.resume(campaign, &anna(), at(5)).await.unwrap();
+    assert_eq!(claim(&store, worker(2), 9, at(6)).await.len(), 3);
     intact(&store).await;
 }
 
@@ -163,6 +211,50 @@ pub async fn a_cancellation_ends_what_waits(bed: &impl Bed) {
     assert_eq!(store.sweep_cancelled(&anna(), at(5)).await.unwrap(), 0);
     let tally = store.tally(campaign).await.unwrap();
     assert_eq!((tally.cancelled, tally.in_doubt), (3, 1));
+    intact(&store).await;
+}
+
+pub async fn what_may_have_left_stays_in_doubt(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 3).await;
+    // Two in doubt; one is put off when it is tried again, the other is claimed again.
+    for _ in 0..2 {
+        let sent = put_on_wire(&store, worker(1), at(1)).await;
+        store.step(vec![done(&sent, in_doubt())], vec![], at(1)).await.unwrap();
+    }
+    let again = claim(&store, worker(1), 9, at(9_999)).await;
+    let again: Vec<_> = again.into_iter().filter(|claim| claim.possibly_twice).collect();
+    assert_eq!(again.len(), 2);
+    store.step(vec![], vec![again[0].clone()], at(9_999)).await.unwrap();
+    store
+        .step(vec![done(&again[0], crate::bed::deferred())], vec![], at(9_999))
+        .await
+        .unwrap();
+    store.cancel(campaign, &anna(), at(10_000)).await.unwrap();
+    let tally = store.tally(campaign).await.unwrap();
+    assert_eq!((tally.cancelled, tally.in_doubt), (1, 2));
+    assert_eq!(store.sweep_cancelled(&anna(), at(10_001)).await.unwrap(), 0);
+    intact(&store).await;
+}
+
+/// A server that gives it back at once: its report is read before the outcome of the sending is stored.
+pub async fn a_bounce_may_overtake_the_outcome(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 1).await;
+    let sent = put_on_wire(&store, worker(1), at(1)).await;
+    let fault = Fault {
+        step: SmtpStep::FinalDot,
+        cause: FaultCause::Bounce("5.1.1 no such user".into()),
+    };
+    store.bounce(sent.delivery, fault, &anna(), at(2)).await.unwrap();
+    let lost = store.step(vec![done(&sent, accepted())], vec![], at(3)).await.unwrap();
+    assert_eq!(lost, [], "the worker did nothing wrong");
+    let wanted = Tally {
+        failed: 1,
+        ..Tally::default()
+    };
+    assert_eq!(store.tally(campaign).await.unwrap(), wanted, "nobody was told");
+    assert_eq!(outcomes(&store, sent.delivery).await, ["accepted"]);
     intact(&store).await;
 }
 

@@ -171,10 +171,24 @@ async fn play(bed: &impl Bed, moves: Vec<Move>) {
                 fresh += 1;
             }
             Move::Bounce(which) => {
-                let mut fault = refusal();
-                fault.step = SmtpStep::FinalDot;
-                if store.bounce(ids[which], fault, &anna(), at(now)).await.is_ok() {
-                    people[which].refused = true;
+                let fault = Fault {
+                    step: SmtpStep::FinalDot,
+                    cause: FaultCause::Bounce("5.1.1".to_owned()),
+                };
+                if store.bounce(ids[which], fault, &anna(), at(now)).await.is_err() {
+                    continue;
+                }
+                people[which].refused = true;
+                // It overtook the outcome: what came back had been taken, whatever the worker hears or not.
+                for hand in &mut hands {
+                    if let Some(at_hand) = hand.on_wire.iter().position(|sent| sent.delivery == ids[which]) {
+                        let sent = hand.on_wire.remove(at_hand);
+                        people[which].copies += 1;
+                        store
+                            .step(vec![done(&sent, accepted())], vec![], at(now))
+                            .await
+                            .unwrap();
+                    }
                 }
             }
             Move::Unwritten(by, which) if which < hands[by].claimed.len() => {

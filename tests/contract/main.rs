@@ -71,8 +71,11 @@ macro_rules! suite {
                 every_person_is_counted_once
                 who_was_put_off_is_known
                 two_different_persons_agree_to_the_same_content
+                a_pause_takes_back_what_was_claimed
                 a_pause_stops_what_was_claimed_before_it
                 a_cancellation_ends_what_waits
+                what_may_have_left_stays_in_doubt
+                a_bounce_may_overtake_the_outcome
                 it_settles_when_nothing_waits
                 an_account_is_of_one_moment
                 who_cannot_be_written_to_is_held_until_a_person_decides

@@ -481,9 +481,9 @@ pub async fn a_person_decides_about_one_delivery(bed: &impl Bed) {
 pub async fn a_late_bounce_is_kept(bed: &impl Bed) {
     let store = bed.open();
     let campaign = run_campaign(&store, 1).await;
-    let sent = put_on_wire(&store, worker(1), at(1)).await;
-    let early = store.bounce(sent.delivery, refusal(), &anna(), at(1)).await;
+    let early = store.bounce(DeliveryId::new(1), refusal(), &anna(), at(1)).await;
     assert!(matches!(early, Err(StoreError::Conflict { .. })), "{early:?}");
+    let sent = put_on_wire(&store, worker(1), at(1)).await;
     store.step(vec![done(&sent, accepted())], vec![], at(2)).await.unwrap();
     store.bounce(sent.delivery, refusal(), &anna(), at(3)).await.unwrap();
     let found = store.find_delivery(sent.delivery).await.unwrap().unwrap();

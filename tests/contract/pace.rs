@@ -271,7 +271,7 @@ pub async fn refusals_of_us_pause_the_campaign(bed: &impl Bed) {
         "{why}"
     );
     let found = store.find_campaign(campaign).await.unwrap().unwrap();
-    assert_eq!(found.state, CampaignState::Paused { why });
+    assert_eq!(found.state, CampaignState::Paused { why, starts: None });
     assert!(claim(&store, 10, NO_LIMIT, at(2)).await.is_empty());
     // Whoever resumes it has seen them: they do not count twice.
     store.resume(campaign, &anna(), at(3)).await.unwrap();

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::cli::Context;
 use crate::cli::output::{Exit, Failure, table};
-use crate::dispatch::desk::campaign::{self, POINTS, Ready, Whose};
+use crate::config::Encrypt;
+use crate::dispatch::desk::campaign::{self, POINTS, Protection, Ready, Whose};
 use crate::dispatch::office::Office;
 use crate::message::template::Severity;
 use crate::model::breach::Decision;
@@ -153,13 +154,37 @@ fn checklist(ready: &Ready) -> String {
     table(&rows)
 }
 
+/// How the messages travel, for a person.
+fn protection(id: CampaignId, protection: &Protection) -> String {
+    let Protection { encrypted, clear, .. } = protection;
+    let mut text = match (protection.encrypt, encrypted) {
+        (Encrypt::Required, _) => format!("\nEncrypted: {encrypted}, each to the person's own certificate"),
+        (_, 0) => "\nNo message is encrypted".to_owned(),
+        _ => format!("\nEncrypted: {encrypted}, each to the person's own certificate; {clear} are not"),
+    };
+    if protection.not_written_to > 0 {
+        text.push_str(&format!(
+            "; {} persons have no certificate that can be used and are NOT written to",
+            protection.not_written_to
+        ));
+    }
+    text.push_str(&format!(" (campaign.encrypt: {})\n", protection.encrypt.name()));
+    if protection.settings_have_changed {
+        text.push_str(&format!(
+            "config.yaml says otherwise by now; to take it in: breachpost campaign update {id}\n"
+        ));
+    }
+    text
+}
+
 /// What is to be known before a start, for a person.
 pub fn readiness(id: CampaignId, ready: &Ready) -> String {
     let mut text = String::new();
     match ready.decision {
         Decision::Pending | Decision::NotRequired => text.push_str(&format!(
-            "\nThe decision to tell the persons is missing (now: {}): breachpost breach decide BREACH inform --rationale 'WHY'\n",
-            ready.decision.name()
+            "\nThe decision to tell the persons is missing (now: {}): breachpost breach decide {} inform --rationale 'WHY'\n",
+            ready.decision.name(),
+            ready.breach
         )),
         _ => {}
     }
@@ -168,6 +193,13 @@ pub fn readiness(id: CampaignId, ready: &Ready) -> String {
             "\nThe breach record has changed since; to take it in: breachpost campaign update {id}\n"
         ));
     }
+    if ready.told_before > 0 {
+        text.push_str(&format!(
+            "\nGet a second message: {} persons whom another campaign about {} has told, or may have told\n",
+            ready.told_before, ready.breach
+        ));
+    }
+    text.push_str(&protection(id, &ready.protection));
     let worth: Vec<_> = ready
         .findings
         .iter()

@@ -13,6 +13,7 @@ use crate::cli::output::{Exit, Failure, table};
 use crate::dispatch::desk::campaign::{self, Found, RecordError, Report, Status, UNREACHED_COLUMNS};
 use crate::dispatch::office::Office;
 use crate::model::campaign::CampaignState;
+use crate::model::delivery::DeliveryState;
 use crate::model::id::CampaignId;
 use crate::model::receipt::ReportAction;
 use crate::store::{CameBack, DeliveryReport, NotReached, OtherChannel, Reached};
@@ -21,6 +22,8 @@ use crate::store::{CameBack, DeliveryReport, NotReached, OtherChannel, Reached};
 const MOST_SHEET_ROWS: u64 = 1_048_575;
 /// Groups that are shown; all of them are in JSON.
 const SHOWN: usize = 10;
+/// The same for the reasons why messages wait.
+const SHOWN_WAITS: usize = 3;
 
 /// Who was reached.
 #[derive(Debug, Subcommand)]
@@ -132,7 +135,11 @@ pub fn needs_person(status: &Status) -> bool {
 pub fn human(status: &Status) -> String {
     let mut text = format!("{} for {}: {}", status.id, status.breach, status.state.name());
     match &status.state {
-        CampaignState::Paused { why } => text.push_str(&format!(", {why}")),
+        CampaignState::Paused { why, starts: None } => text.push_str(&format!(", {why}")),
+        CampaignState::Paused { why, starts: Some(at) } => text.push_str(&format!(
+            " before its start at {}, {why}",
+            at.format("%Y-%m-%d %H:%M UTC")
+        )),
         CampaignState::Scheduled { at } => text.push_str(&format!(", starts {}", at.format("%Y-%m-%d %H:%M UTC"))),
         CampaignState::Settling { until } => {
             text.push_str(&format!(
@@ -172,6 +179,17 @@ pub fn human(status: &Status) -> String {
             "The message of {} persons could not be written; a person must decide: breachpost campaign held {}\n",
             c.held, status.id
         ));
+    }
+    let links = status.follows.iter().map(|id| format!("  follows up {id}\n"));
+    let links = links.chain(status.followed_by.iter().map(|id| format!("  followed up by {id}\n")));
+    text.extend(links);
+    if !status.waits.is_empty() {
+        let mut waits: Vec<(&String, &u64)> = status.waits.iter().collect();
+        waits.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
+        text.push_str("  The last answers to those who wait:\n");
+        for (why, times) in waits.into_iter().take(SHOWN_WAITS) {
+            text.push_str(&format!("    {times} times {why}\n"));
+        }
     }
     text
 }
@@ -261,7 +279,12 @@ fn told(address: &str, found: &[Found]) -> String {
     }
     let mut text = String::new();
     for person in found {
-        let words = if person.informed { "told" } else { "not told" };
+        let words = match person.state {
+            _ if person.informed => "told",
+            DeliveryState::InDoubt { .. } => "not known whether told",
+            _ if !person.state.is_final() => "not told yet",
+            _ => "not told",
+        };
         text.push_str(&format!(
             "{words}: {} for {} ({}, {})\n",
             person.campaign,
@@ -305,8 +328,10 @@ fn told(address: &str, found: &[Found]) -> String {
                 channel.name()
             ));
         }
-        if person.possibly_twice {
-            text.push_str("  may have got it twice\n");
+        match (person.possibly_twice, person.informed) {
+            (true, true) => text.push_str("  may have got it twice\n"),
+            (true, false) => text.push_str("  a copy may have reached them: the line broke after it was sent\n"),
+            (false, _) => {}
         }
     }
     text

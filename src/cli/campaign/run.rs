@@ -25,6 +25,7 @@ use crate::model::time::parse_aware;
 
 /// How often a run is looked at while it is followed.
 const LOOK: Duration = Duration::from_millis(250);
+const NO_DAEMON_AT_ITS_TIME: &str = "No daemon runs. It starts at its time only if one does: breachpost serve";
 
 /// The life of a campaign.
 #[derive(Debug, Subcommand)]
@@ -40,7 +41,8 @@ pub enum RunCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// Take the breach record as it is now, and other words where they are given. An approval is void then.
+    /// Take the breach record and `campaign.encrypt` as they are now, and other words where they are given. An approval is
+    /// void then.
     #[command(
         after_help = "Examples:\n  breachpost campaign update cmp_1\n  breachpost campaign update cmp_1 --texts texts.yaml"
     )]
@@ -77,7 +79,8 @@ pub enum RunCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Go on where it was paused. Without a daemon, `campaign start` sends.
+    /// Go on where it was paused. Without a daemon, `campaign start` sends. One that was paused before its start waits for
+    /// its time again; where that has passed, it starts.
     #[command(after_help = "Examples:\n  breachpost campaign resume cmp_1")]
     Resume { id: CampaignId },
     /// Call it off: who has not been written to by now is not. There is no way back.
@@ -95,10 +98,8 @@ pub async fn run(command: RunCommand, office: &Office, context: &Context) -> Res
     match command {
         RunCommand::Approve { id, yes } => approve(office, context, id, yes).await,
         RunCommand::Update { id, wording } => {
-            let wording = match wording.is_given() {
-                true => Some(wording.read(office)?),
-                false => None,
-            };
+            let (_, content) = campaign::get(office, id).await?;
+            let wording = wording.change(office, content.wording)?;
             campaign::update(office, id, wording, &by).await?;
             tell(office, context, id).await
         }
@@ -112,17 +113,24 @@ pub async fn run(command: RunCommand, office: &Office, context: &Context) -> Res
         }
         RunCommand::Resume { id } => {
             campaign::resume(office, id, &by).await?;
+            let state = campaign::status(office, id).await?.state;
             if !office.daemon_runs() {
-                context.out.note(&format!(
-                    "No daemon runs, so nothing is sent yet: breachpost campaign start {id}"
-                ));
+                context.out.note(&match state {
+                    CampaignState::Scheduled { .. } => NO_DAEMON_AT_ITS_TIME.to_owned(),
+                    _ => format!("No daemon runs, so nothing is sent yet: breachpost campaign start {id}"),
+                });
             }
             tell(office, context, id).await
         }
         RunCommand::Cancel { id, yes } => {
             let status = campaign::status(office, id).await?;
             context.out.note(&human(&status));
-            sure(context, yes, &format!("Call {id} off for good?"), "campaign status")?;
+            sure(
+                context,
+                yes,
+                &format!("Call {id} off for good?"),
+                &format!("breachpost campaign status {id}"),
+            )?;
             let cancelled = campaign::cancel(office, id, &by).await?;
             context.out.note(&format!("{cancelled} messages were cancelled"));
             tell(office, context, id).await.map(|_| Exit::Done)
@@ -142,7 +150,12 @@ async fn tell(office: &Office, context: &Context, id: CampaignId) -> Result<Exit
 
 async fn approve(office: &Office, context: &Context, id: CampaignId, yes: bool) -> Result<Exit, Failure> {
     context.out.note(&what_is_sent(office, id).await?);
-    sure(context, yes, "Agree to exactly this?", "campaign preview")?;
+    sure(
+        context,
+        yes,
+        "Agree to exactly this?",
+        &format!("breachpost campaign preview {id}"),
+    )?;
     let approved = campaign::approve(office, id, &context.actor()).await?;
     context.out.data(&approved, || {
         let by: Vec<String> = approved.by.iter().map(ToString::to_string).collect();
@@ -181,9 +194,7 @@ fn sure(context: &Context, yes: bool, question: &str, look: &str) -> Result<(), 
         return Ok(());
     }
     let Some(mut terminal) = Terminal::find().filter(|_| context.out.interactive()) else {
-        return Err(Failure::usage(format!(
-            "nobody can be asked here: look at `{look}` and add --yes"
-        )));
+        return Err(Failure::usage("nobody can be asked here: look at it first, then add --yes").hint(look));
     };
     let answer = terminal.confirm(question, false);
     match answer.map_err(|error| Failure::new(Exit::Person, error))? {
@@ -211,8 +222,12 @@ async fn start(
     let before = campaign::status(office, id).await?;
     if before.state != CampaignState::Running && !yes {
         context.out.note(&what_is_sent(office, id).await?);
-        let question = format!("Write to {} persons now?", before.coverage.pending);
-        sure(context, yes, &question, "campaign preview")?;
+        let when = at.map_or_else(
+            || "now".to_owned(),
+            |at| format!("at {}", at.format("%Y-%m-%d %H:%M UTC")),
+        );
+        let question = format!("Write to {} persons {when}?", before.coverage.pending);
+        sure(context, yes, &question, &format!("breachpost campaign preview {id}"))?;
     }
     // What cannot work is found before anything starts: the relay's settings, or a running daemon.
     let mine = match office.daemon_runs() {
@@ -226,9 +241,7 @@ async fn start(
     let interrupted = match (started, mine) {
         (Started::Later, mine) => {
             if mine.is_some() {
-                context
-                    .out
-                    .note("No daemon runs. It starts at its time only if one does: breachpost serve");
+                context.out.note(NO_DAEMON_AT_ITS_TIME);
             }
             return tell(office, context, id).await;
         }
@@ -246,7 +259,9 @@ async fn start(
     };
     let status = campaign::status(office, id).await?;
     context.out.data(&status, || human(&status))?;
-    if !is_tried(&status) && !status.daemon && status.state == CampaignState::Running {
+    // What is in doubt while it runs is to be tried again, like what waits.
+    let waits = !is_tried(&status) || status.coverage.in_doubt > 0;
+    if waits && !status.daemon && status.state == CampaignState::Running {
         let why = match interrupted {
             true => format!("Stopped; {} have not been written to.", status.coverage.pending),
             false => "Some wait for another try.".to_owned(),

@@ -26,10 +26,24 @@ pub fn keep_usable(person: &mut Recipient, now: Time) -> Flags {
                 let kept = format!("{}{JUDGED}{}", BASE64.encode(cert), BASE64.encode(judged));
                 person.fields.add(FIELD, kept);
             }
-            Err(_) => flags.set(Flags::BAD_CERTIFICATE),
+            Err(error) => {
+                flags.set(Flags::BAD_CERTIFICATE);
+                flags.set(why_unusable(&error));
+            }
         }
     }
     flags
+}
+
+fn why_unusable(error: &CertificateError) -> Flags {
+    match error {
+        CertificateError::Expired { .. } => Flags::CERTIFICATE_EXPIRED,
+        CertificateError::Revoked { .. } => Flags::CERTIFICATE_REVOKED,
+        CertificateError::Weak { .. } | CertificateError::Sha1 { .. } => Flags::CERTIFICATE_WEAK,
+        CertificateError::NoSuchAddress { .. } => Flags::CERTIFICATE_OF_ANOTHER,
+        CertificateError::SecretKey { .. } => Flags::SECRET_KEY,
+        _ => Flags::CERTIFICATE_UNREADABLE,
+    }
 }
 
 /// The first of the person's certificates that can be used now.

@@ -143,8 +143,11 @@ impl Letter {
         }
         tracing::warn!(campaign = %id, "what would be sent is not what was approved: paused");
         let by = Office::as_loop("courier");
-        office.store.pause(id, NOT_APPROVED, &by, office.now()).await?;
-        Ok(None)
+        match office.store.pause(id, NOT_APPROVED, &by, office.now()).await {
+            // Somebody has ended it meanwhile: nothing of it leaves either.
+            Ok(()) | Err(StoreError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What messages would be with this content.

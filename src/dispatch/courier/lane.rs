@@ -15,9 +15,9 @@ use super::prepare::Job;
 use super::{Courier, Line, jitter};
 use crate::mail::smtp::{Connection, Mail, Notify};
 use crate::model::blame::{Blame, blame};
-use crate::model::delivery::{Fault, FaultCause, Outcome, SmtpStep};
+use crate::model::delivery::{DeliveryState, Fault, FaultCause, Outcome, SmtpStep};
 use crate::model::id::{CampaignId, DeliveryId};
-use crate::store::{Done, Work};
+use crate::store::{Claim, Done, Work};
 
 /// A connection without work is closed after this long.
 const IDLE: Duration = Duration::from_secs(60);
@@ -31,27 +31,43 @@ const QUICK: Duration = Duration::from_millis(5);
 /// Persons' messages of one commit and connection at most; a notice has a commit of its own.
 const TOGETHER_MOST: usize = 4;
 
-/// An open connection, counted while it is.
+/// One of the line's connections, counted from its first packet until it is dropped: of several that open at once, a relay
+/// that wants fewer sends some away.
+struct Counted(Arc<AtomicU32>);
+impl Counted {
+    fn among(open: &Arc<AtomicU32>) -> Self {
+        open.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(open))
+    }
+}
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// An open connection.
 struct Open {
     connection: Connection,
-    count: Arc<AtomicU32>,
+    counted: Counted,
     /// Messages it has carried.
     carried: u32,
 }
 impl Open {
     async fn open(line: &Line) -> Result<Self, Fault> {
-        let connection = Connection::open(&line.connector).await?;
-        line.open.fetch_add(1, Ordering::SeqCst);
+        let counted = Counted::among(&line.open);
         Ok(Self {
-            connection,
-            count: Arc::clone(&line.open),
+            connection: Connection::open(&line.connector).await?,
+            counted,
             carried: 0,
         })
     }
     async fn quit(self) {
-        let Self { connection, count, .. } = self;
+        let Self {
+            connection, counted, ..
+        } = self;
         connection.quit().await;
-        count.fetch_sub(1, Ordering::SeqCst);
+        drop(counted);
     }
     /// The relay had closed it, or closes it now instead of taking this message: it has carried enough. That says nothing
     /// about the message, which goes over a fresh one without counting an attempt.
@@ -111,6 +127,9 @@ impl Courier {
                 if let Some(used_up) = connection.take() {
                     used_up.quit().await;
                 }
+                if !self.holds(&first.claim).await? {
+                    continue;
+                }
                 let opened = tokio::select! {
                     opened = Open::open(&line) => opened,
                     () = stop.cancelled() => {
@@ -128,8 +147,12 @@ impl Courier {
                     opened => {
                         self.note_relay(&line, opened.as_ref().err()).await?;
                         match opened {
-                            Ok(open) => connection = Some(open),
+                            Ok(open) => {
+                                line.failures.store(0, Ordering::SeqCst);
+                                connection = Some(open);
+                            }
                             Err(fault) => {
+                                line.failures.fetch_add(1, Ordering::SeqCst);
                                 // Nothing was on the wire: the attempt ends in the state it was leased in.
                                 done.push(self.finish(&line, first, Outcome::Deferred { fault }));
                                 continue;
@@ -152,6 +175,10 @@ impl Courier {
             let count = jobs.len() as u32;
             for job in jobs.into_iter().filter(|job| !lost.contains(&job.claim.delivery)) {
                 let outcome = self.carry(&line, &mut connection, &job).await;
+                if connection.is_some() {
+                    // It serves this one, whatever it does with others.
+                    line.failures.store(0, Ordering::SeqCst);
+                }
                 done.push(self.finish(&line, job, outcome));
             }
             together = match begun.elapsed() / count < QUICK {
@@ -163,6 +190,13 @@ impl Courier {
             open.quit().await;
         }
         Ok(())
+    }
+
+    /// Whether the lease is ours still. Of a campaign that was paused because the relay refuses us, no message that waits
+    /// here is reason enough to knock again.
+    async fn holds(&self, claim: &Claim) -> Result<bool, OfficeError> {
+        let found = self.office.store.find_delivery(claim.delivery).await?;
+        Ok(found.is_some_and(|found| matches!(found.state, DeliveryState::Leased { by, .. } if by == claim.by)))
     }
 
     async fn give_back(&self, jobs: Vec<Job>) -> Result<(), OfficeError> {

@@ -4,18 +4,19 @@ use serde::Serialize;
 
 use crate::model::Time;
 use crate::model::breach::{Record, RiskLevel, Status, When};
+use crate::model::campaign::CampaignState;
 use crate::model::delivery::HoldReason;
 use crate::model::id::{BreachId, CampaignId, Reference};
 use crate::model::notice::NoticeState;
 use crate::model::receipt::ReportAction;
-use crate::store::Tally;
+use crate::store::{StoredCampaign, Tally};
 
 use super::DeskError;
 use super::alert::{self, AlertView};
 use super::breach::{self, BreachView, Clock};
 use super::conversation::{self, InquiryView, TrayLine};
 use super::notice::{self, NoticeView};
-use crate::dispatch::campaign::check::{self, Coverage};
+use crate::dispatch::campaign::check::Coverage;
 use crate::dispatch::clerk;
 use crate::dispatch::office::Office;
 
@@ -86,6 +87,8 @@ pub struct Need {
 /// # Errors
 /// The store fails.
 pub async fn look(office: &Office) -> Result<Overview, DeskError> {
+    // Of a copy, nothing goes on by itself: so it is shown.
+    office.settle_identity().await?;
     let now = office.now();
     let daemon = office.daemon_runs();
     let notices = notice::list(office, None).await?;
@@ -130,7 +133,9 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     }
     let mut campaigns = Vec::new();
     for campaign in office.store.list_campaigns().await? {
-        let tally = office.store.tally(campaign.id).await?;
+        let (rows, tally, told) = office.store.counted(campaign.id).await?;
+        let coverage = Coverage::of(&rows, &tally, &told);
+        needs.extend(campaign_need(office, &campaign, &coverage, daemon));
         if tally.held > 0 {
             needs.push(Need {
                 text: format!(
@@ -140,9 +145,8 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
                 command: Some(format!("breachpost campaign held {}", campaign.id)),
             });
         }
-        let line = check::line(office, &campaign).await?;
         campaigns.push(CampaignLine {
-            coverage: line.coverage,
+            coverage,
             id: campaign.id,
             breach: campaign.breach,
             state: campaign.state.name().to_owned(),
@@ -160,6 +164,36 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
         inquiries,
         troubles: troubles(office, now).await?,
         needs_person: needs,
+    })
+}
+
+fn campaign_need(office: &Office, campaign: &StoredCampaign, coverage: &Coverage, daemon: bool) -> Option<Need> {
+    let (id, waiting) = (campaign.id, coverage.pending);
+    let (text, command) = match &campaign.state {
+        CampaignState::Paused { why, .. } => (
+            format!("{id} is paused, and {waiting} persons wait: {why}"),
+            format!("breachpost campaign resume {id}"),
+        ),
+        // In doubt and still running: they are to be tried again.
+        CampaignState::Running if waiting + coverage.in_doubt > 0 && !office.somebody_works() => (
+            format!(
+                "{id} runs, but nothing sends it: {waiting} persons wait, {} are in doubt, and no daemon runs",
+                coverage.in_doubt
+            ),
+            format!("breachpost campaign start {id}"),
+        ),
+        CampaignState::Scheduled { at } if !daemon => (
+            format!(
+                "{id} starts at {}, but only if a daemon runs then",
+                at.format("%Y-%m-%d %H:%M UTC")
+            ),
+            "breachpost serve".to_owned(),
+        ),
+        _ => return None,
+    };
+    Some(Need {
+        text,
+        command: Some(command),
     })
 }
 

@@ -133,7 +133,14 @@ impl Flags {
     pub const NO_NAME: Flags = Flags(1 << 8);
     /// A certificate that could be used when the list came in.
     pub const CERTIFICATE: Flags = Flags(1 << 9);
+    /// A certificate that could not be used; one of the following says why.
     pub const BAD_CERTIFICATE: Flags = Flags(1 << 10);
+    pub const CERTIFICATE_EXPIRED: Flags = Flags(1 << 11);
+    pub const CERTIFICATE_REVOKED: Flags = Flags(1 << 12);
+    pub const CERTIFICATE_WEAK: Flags = Flags(1 << 13);
+    pub const CERTIFICATE_OF_ANOTHER: Flags = Flags(1 << 14);
+    pub const CERTIFICATE_UNREADABLE: Flags = Flags(1 << 15);
+    pub const SECRET_KEY: Flags = Flags(1 << 16);
 
     /// Each flag with the name it has in JSON and the words for a person, in the order in which they are shown.
     pub const ALL: &'static [(Flags, &'static str, &'static str)] = &[
@@ -186,7 +193,37 @@ impl Flags {
         (
             Flags::BAD_CERTIFICATE,
             "bad_certificate",
-            "whose certificate cannot be used: expired, revoked, damaged, or it does not name their address",
+            "whose certificate cannot be used, for these reasons:",
+        ),
+        (
+            Flags::CERTIFICATE_EXPIRED,
+            "certificate_expired",
+            "whose certificate has expired",
+        ),
+        (
+            Flags::CERTIFICATE_REVOKED,
+            "certificate_revoked",
+            "whose certificate was revoked",
+        ),
+        (
+            Flags::CERTIFICATE_WEAK,
+            "certificate_weak",
+            "whose certificate is too weak: short RSA, DSA, SHA-1",
+        ),
+        (
+            Flags::CERTIFICATE_OF_ANOTHER,
+            "certificate_of_another",
+            "whose certificate does not name their address",
+        ),
+        (
+            Flags::CERTIFICATE_UNREADABLE,
+            "certificate_unreadable",
+            "whose certificate cannot be read, or has no key to encrypt to",
+        ),
+        (
+            Flags::SECRET_KEY,
+            "secret_key",
+            "whose SECRET key stands in the list, which only they may have: delete it there and tell them that it is compromised",
         ),
     ];
 

@@ -2,6 +2,7 @@
 //! starting or pausing a campaign changes one row, not a million.
 
 use async_trait::async_trait;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
@@ -51,7 +52,8 @@ impl Campaigns for Sqlite {
     }
 
     async fn resume(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError> {
-        self.turn(campaign, CampaignEvent::Resume, "resuming it", by, now).await
+        self.turn(campaign, CampaignEvent::Resume { now }, "resuming it", by, now)
+            .await
     }
 
     async fn cancel(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<u64, StoreError> {
@@ -244,11 +246,19 @@ fn read_campaign(row: &Row<'_>) -> rusqlite::Result<StoredCampaign> {
         content: row.get::<_, Json<_>>("content")?.0,
         created_at: row.get::<_, Micros>("created_at")?.0,
         approved_hash: row.get("approved_hash")?,
-        started_at: row.get::<_, Option<Micros>>("started_at")?.map(|at| at.0),
+        started_at: match has_begun(row)? {
+            true => row.get::<_, Option<Micros>>("started_at")?.map(|at| at.0),
+            false => None,
+        },
         started_by: row.get::<_, Option<Text<_>>>("started_by")?.map(|by| by.0),
         ended_at: row.get::<_, Option<Micros>>("ended_at")?.map(|at| at.0),
         follows: row.get::<_, Option<i64>>("follows")?.map(CampaignId::new),
     })
+}
+
+/// Somebody has started it; one that waits for its time has an order among the others, and nobody yet.
+fn has_begun(row: &Row<'_>) -> rusqlite::Result<bool> {
+    Ok(row.get_ref("started_by")? != ValueRef::Null)
 }
 
 fn read_state(row: &Row<'_>) -> rusqlite::Result<CampaignState> {
@@ -265,6 +275,10 @@ fn read_state(row: &Row<'_>) -> rusqlite::Result<CampaignState> {
         "running" => CampaignState::Running,
         "paused" => CampaignState::Paused {
             why: row.get::<_, Option<String>>("paused_why")?.unwrap_or_default(),
+            starts: match has_begun(row)? {
+                true => None,
+                false => row.get::<_, Option<Micros>>("scheduled_at")?.map(|at| at.0),
+            },
         },
         "settling" => CampaignState::Settling {
             until: row.get::<_, Micros>("settle_until")?.0,
@@ -336,6 +350,9 @@ pub(super) fn turn(
         }
     }
     save(tx.conn, &found, &state, by, now)?;
+    if matches!(state, CampaignState::Paused { .. } | CampaignState::Cancelled) {
+        give_back(tx.conn, campaign, now)?;
+    }
     let mut facts = json!({ "campaign": campaign, "was": found.state.name() });
     match &state {
         CampaignState::Running => facts["persons"] = json!(total(&tally(tx.conn, campaign)?)),
@@ -345,7 +362,9 @@ pub(super) fn turn(
         _ => {}
     }
     let (event, told) = match (&found.state, &state) {
-        (CampaignState::Paused { .. }, CampaignState::Running) => ("campaign.resumed", "campaign_resumed"),
+        (CampaignState::Paused { starts: None, .. }, CampaignState::Running) => {
+            ("campaign.resumed", "campaign_resumed")
+        }
         (_, CampaignState::Running) => ("campaign.started", "campaign_started"),
         (_, CampaignState::Approved { .. }) => ("campaign.approved", "campaign_approved"),
         (_, CampaignState::Scheduled { .. }) => ("campaign.scheduled", "campaign_scheduled"),
@@ -358,7 +377,7 @@ pub(super) fn turn(
     };
     if !told.is_empty() {
         let text = match &state {
-            CampaignState::Paused { why } => format!("{campaign}: {why}"),
+            CampaignState::Paused { why, .. } => format!("{campaign}: {why}"),
             _ => campaign.to_string(),
         };
         register::add_line(tx, found.breach, told, &text, by, now)?;
@@ -375,10 +394,10 @@ fn save(conn: &Connection, was: &StoredCampaign, to: &CampaignState, by: &Actor,
     match to {
         S::Approved { hash: digest, by } => (hash, approved_by) = (Some(digest), Some(json_text(by))),
         S::Scheduled { at } => (scheduled, started_at) = (Some(Micros(*at)), Some(Micros(*at))),
-        S::Running if !matches!(was.state, S::Paused { .. }) => {
+        S::Running if !was.state.has_begun() => {
             (started_at, started_by) = (Some(Micros(now)), Some(Text(by)));
         }
-        S::Paused { why: reason } => why = Some(reason),
+        S::Paused { why: reason, .. } => why = Some(reason),
         S::Settling { until } => settle = Some(Micros(*until)),
         S::Finished | S::Cancelled => ended = Some(Micros(now)),
         S::Importing | S::Draft | S::Running => {}
@@ -403,6 +422,19 @@ fn save(conn: &Connection, was: &StoredCampaign, to: &CampaignState, by: &Actor,
             started_by,
             ended
         ],
+    )
+    .map(drop)
+}
+
+/// Takes back what workers hold and have not put on the wire: they find their leases lost, and no more leaves than there
+/// are connections.
+fn give_back(conn: &Connection, campaign: CampaignId, now: Time) -> Result<(), StoreError> {
+    run(
+        conn,
+        "give back what was claimed",
+        "UPDATE deliveries SET state = 'ready', due = ?2, lease_by = NULL, lease_until = NULL
+         WHERE campaign = ?1 AND state = 'leased'",
+        params![campaign.row(), Micros(now)],
     )
     .map(drop)
 }
@@ -473,6 +505,15 @@ fn link(tx: &mut Tx<'_>, campaign: CampaignId, earlier: CampaignId, by: &Actor, 
 
 /// What waits, of a campaign that was called off. What may have left stays in doubt, and is not tried again.
 fn cancel_waiting(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) -> Result<u64, StoreError> {
+    // What was in doubt and waited for another try may have arrived all the same.
+    let doubtful = run(
+        tx.conn,
+        "leave in doubt what may have left",
+        "UPDATE deliveries
+         SET state = 'in_doubt', due = NULL, lease_by = NULL, lease_until = NULL, since = ?2, detail = NULL
+         WHERE campaign = ?1 AND possibly_twice = 1 AND state IN ('ready', 'leased', 'held')",
+        params![campaign.row(), Micros(now)],
+    )? as u64;
     let cancelled = run(
         tx.conn,
         "cancel what waits",
@@ -487,8 +528,8 @@ fn cancel_waiting(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) 
         "UPDATE deliveries SET due = NULL WHERE campaign = ?1 AND state = 'in_doubt' AND due IS NOT NULL",
         [campaign.row()],
     )?;
-    if cancelled > 0 {
-        let facts = json!({ "campaign": campaign, "deliveries": cancelled });
+    if cancelled + doubtful > 0 {
+        let facts = json!({ "campaign": campaign, "deliveries": cancelled, "in_doubt": doubtful });
         journal::append(tx, "campaign.deliveries_cancelled", &facts, by, now)?;
     }
     Ok(cancelled)

@@ -285,7 +285,7 @@ fn book_report(
 fn may_bounce(current: &Current) -> bool {
     matches!(
         current.state,
-        DeliveryState::Handed { .. } | DeliveryState::InDoubt { .. }
+        DeliveryState::Handed { .. } | DeliveryState::InDoubt { .. } | DeliveryState::OnWire { .. }
     )
 }
 

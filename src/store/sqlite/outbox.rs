@@ -10,7 +10,7 @@ use super::pace::{self, Allowance};
 use super::rows::{Json, Micros, Text, all, one, only, run};
 use super::{Sqlite, Tx, conversation, decisions, journal};
 use crate::model::Time;
-use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, HoldReason, Outcome, RetryPolicy};
+use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, FaultCause, HoldReason, Outcome, RetryPolicy};
 use crate::model::id::{Actor, CampaignId, DeliveryId, WorkerId};
 use crate::model::proof::Proof;
 use crate::store::{Claim, Claimed, Done, LeaseLost, Outbox, StoreError, StoredDelivery, Which, Work};
@@ -281,7 +281,7 @@ fn with_work(conn: &Connection, by: WorkerId, taken: Taken) -> Result<Claim, Sto
     })
 }
 
-/// Stores one outcome. A proof that came before the outcome keeps its place; any other state means the lease was lost:
+/// Stores one outcome. A proof or a bounce that came before the outcome keeps its place; any other state means the lease was lost:
 /// the attempt is kept all the same, and marked when a copy left or may have left.
 fn finish(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<LeaseLost>, StoreError> {
     if finish_accepted(tx, done, now)? {
@@ -308,7 +308,7 @@ fn finish(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<LeaseLost>, 
         jitter: done.jitter,
     };
     let Ok(to) = current.state.clone().on(event, &done.retry) else {
-        if matches!(current.state, DeliveryState::Confirmed { .. }) {
+        if overtaken(&current.state) {
             return Ok(None);
         }
         if matches!(done.outcome, Outcome::Accepted { .. } | Outcome::InDoubt { .. }) {
@@ -334,6 +334,15 @@ fn finish(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<LeaseLost>, 
         conversation::answered(tx, reference, &courier, now)?;
     }
     Ok(None)
+}
+
+/// What their server said of it came before the relay's answer was stored.
+fn overtaken(state: &DeliveryState) -> bool {
+    match state {
+        DeliveryState::Confirmed { .. } => true,
+        DeliveryState::Failed { fault, .. } => matches!(fault.cause, FaultCause::Bounce(_)),
+        _ => false,
+    }
 }
 
 /// The usual end of a person's message, without reading the row first; false where it is another, or not as expected.

@@ -436,7 +436,7 @@ pub(super) fn spend(
 }
 
 /// Step and code, and never the text: it may name a person, and this is shown and journalled.
-fn reason_of(fault: &Fault) -> String {
+pub(super) fn reason_of(fault: &Fault) -> String {
     match &fault.cause {
         FaultCause::Reply(reply) => match &reply.enhanced {
             Some(status) => format!("at {}: {} {status}", fault.step, reply.code),

@@ -1,6 +1,6 @@
 //! Who of a campaign was reached: counts from one walk, pages by key, and what was booked by another channel.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use rusqlite::types::{Value, ValueRef};
@@ -8,9 +8,9 @@ use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
 use super::rows::{Json, Micros, Text, all, failed, json as json_text, one, only, run};
-use super::{Sqlite, Tx, campaigns, erasure, journal, lists, register};
+use super::{Sqlite, Tx, campaigns, erasure, journal, lists, pace, register};
 use crate::model::Time;
-use crate::model::delivery::{Fault, HoldReason};
+use crate::model::delivery::{Fault, FaultCause, HoldReason};
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
 use crate::model::recipient::fold_address;
 use crate::store::{
@@ -85,6 +85,37 @@ impl Reach for Sqlite {
         .await
     }
 
+    async fn told_before(&self, campaign: CampaignId) -> Result<u64, StoreError> {
+        self.read(move |conn| {
+            only(
+                conn,
+                "look for who was told before",
+                TOLD_BEFORE,
+                [campaign.row()],
+                |row| row.get::<_, i64>(0).map(i64::cast_unsigned),
+            )
+        })
+        .await
+    }
+
+    async fn waits(&self, campaign: CampaignId) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.read(move |conn| {
+            let mut found = BTreeMap::new();
+            let faults = all(conn, "look why messages wait", WAITS, [campaign.row()], |row| {
+                Ok(row.get::<_, Json<Fault>>(0)?.0)
+            })?;
+            for fault in faults {
+                let why = match &fault.cause {
+                    FaultCause::Reply(_) => pace::reason_of(&fault),
+                    _ => fault.to_string(),
+                };
+                *found.entry(why).or_default() += 1;
+            }
+            Ok(found)
+        })
+        .await
+    }
+
     async fn person_at(&self, campaign: CampaignId, place: u64) -> Result<Option<PersonRow>, StoreError> {
         self.read(move |conn| {
             // One row, for a person's eyes: skipping over a million index entries takes some milliseconds.
@@ -110,6 +141,21 @@ impl Reach for Sqlite {
         .await
     }
 }
+
+/// One look-up in an index for each person and campaign of the breach.
+const TOLD_BEFORE: &str = "SELECT count(*) FROM persons p WHERE p.campaign = ?1 AND EXISTS (
+         SELECT 1 FROM campaigns c
+             JOIN persons e ON e.campaign = c.id AND e.person = p.person
+             JOIN deliveries d ON d.id = e.delivery
+         WHERE c.breach = (SELECT breach FROM campaigns WHERE id = ?1) AND c.id <> ?1
+           AND (d.state IN ('handed', 'confirmed', 'in_doubt', 'on_wire')
+                OR EXISTS (SELECT 1 FROM told_otherwise t WHERE t.delivery = d.id)))";
+
+/// Of the last attempts of all: enough to tell what is the matter, and never a walk over a million.
+const WAITS: &str = "SELECT a.fault FROM (SELECT id, delivery, fault FROM attempts ORDER BY id DESC LIMIT 500) a
+         JOIN deliveries d ON d.id = a.delivery
+     WHERE d.campaign = ?1 AND a.fault IS NOT NULL AND d.state IN ('ready', 'leased', 'on_wire', 'in_doubt')
+     ORDER BY a.id DESC";
 
 /// Each query of `read` sees the same rows, whoever writes meanwhile.
 fn at_one_moment<T>(

@@ -67,11 +67,27 @@ pub enum Started {
 pub async fn start(office: &Office, id: CampaignId, at: Option<Time>, by: &Actor) -> Result<Started, DeskError> {
     let (stored, content) = get(office, id).await?;
     if stored.state == CampaignState::Running {
-        return Ok(Started::Joined);
+        return match at {
+            None => Ok(Started::Joined),
+            Some(_) => Err(DeskError::Refused(format!(
+                "{id} runs already, so it cannot start at a time; to stop it: breachpost campaign pause {id} --reason WHY"
+            ))),
+        };
     }
-    may_start(office, &stored, &content).await?;
     let now = office.now();
-    match at.filter(|at| *at > now) {
+    if let Some(at) = at.filter(|at| *at <= now) {
+        // Whoever mistypes a date must not find that everybody has been written to.
+        return Err(DeskError::Refused(format!(
+            "{} lies in the past, so nothing was started; without --at it starts at once",
+            at.format("%Y-%m-%d %H:%M UTC")
+        )));
+    }
+    match (&stored.state, at) {
+        // A new time is a new decision; that it was stopped is no reason against it.
+        (CampaignState::Paused { starts: Some(_), .. }, Some(_)) => may_send(office, &stored, &content).await?,
+        _ => may_start(office, &stored, &content).await?,
+    }
+    match at {
         Some(at) => {
             office.store.schedule(id, at, by, now).await.map_err(refused)?;
             Ok(Started::Later)
@@ -141,15 +157,15 @@ pub async fn pause(office: &Office, id: CampaignId, why: &str, by: &Actor) -> Re
     office.store.pause(id, why, by, office.now()).await.map_err(refused)
 }
 
-/// Goes on where it was paused.
+/// Goes on where it was paused. One that was stopped before its start waits for its time again; where that has passed, it
+/// starts.
 ///
 /// # Errors
 /// As [`start`]; [`DeskError::Refused`] when it is not paused.
 pub async fn resume(office: &Office, id: CampaignId, by: &Actor) -> Result<(), DeskError> {
     let (stored, content) = get(office, id).await?;
     if matches!(stored.state, CampaignState::Paused { .. }) {
-        decided(office, &stored).await?;
-        same_as_approved(office, &stored, &content).await?;
+        may_send(office, &stored, &content).await?;
     }
     office.store.resume(id, by, office.now()).await.map_err(refused)
 }
@@ -164,16 +180,21 @@ pub async fn cancel(office: &Office, id: CampaignId, by: &Actor) -> Result<u64, 
     office.store.cancel(id, by, office.now()).await.map_err(refused)
 }
 
-/// Takes the breach record as it is now, and other words where they are given; an approval is void then.
+/// Takes the breach record and `campaign.encrypt` as they are now, and these words; an approval is void then.
 ///
 /// # Errors
-/// [`DeskError::Refused`] when it has begun.
-pub async fn update(office: &Office, id: CampaignId, wording: Option<Wording>, by: &Actor) -> Result<(), DeskError> {
+/// [`DeskError::Refused`] when it has begun, and when a discreet campaign would not be discreet any more.
+pub async fn update(office: &Office, id: CampaignId, wording: Wording, by: &Actor) -> Result<(), DeskError> {
     let (stored, mut content) = get(office, id).await?;
     content.record = breach::find(office, stored.breach).await?.record;
-    if let Some(wording) = wording {
-        content.wording = wording;
+    content.encrypt = office.config.campaign.encrypt;
+    if content.wording.discreet.is_some() && wording.discreet.is_none() {
+        return Err(DeskError::Refused(format!(
+            "{id} does not name you, and with these words it would: add --discreet, with its sender in the file of --texts, or \
+             make another campaign"
+        )));
     }
+    content.wording = wording;
     let content = serde_json::to_value(content).expect("a campaign's content is plain data");
     office
         .store
@@ -202,7 +223,7 @@ async fn may_start(office: &Office, stored: &StoredCampaign, content: &CampaignC
                 command: format!("breachpost campaign approve {id}"),
             });
         }
-        CampaignState::Paused { why } => {
+        CampaignState::Paused { why, .. } => {
             return Err(DeskError::First {
                 why: format!("{id} is paused: {why}"),
                 command: format!("breachpost campaign resume {id}"),
@@ -215,6 +236,11 @@ async fn may_start(office: &Office, stored: &StoredCampaign, content: &CampaignC
             )));
         }
     }
+    may_send(office, stored, content).await
+}
+
+/// Somebody has decided that the persons are told, and exactly this was agreed to.
+async fn may_send(office: &Office, stored: &StoredCampaign, content: &CampaignContent) -> Result<(), DeskError> {
     decided(office, stored).await?;
     up_to_date(office, stored, content).await?;
     same_as_approved(office, stored, content).await
@@ -261,16 +287,28 @@ async fn same_as_approved(
     Err(DeskError::First { why, command })
 }
 
-/// The record as it is now gives the same messages.
+/// The record and the settings as they are now give the same messages, encrypted for the same persons.
 async fn up_to_date(office: &Office, stored: &StoredCampaign, content: &CampaignContent) -> Result<(), DeskError> {
-    if stored.state.has_begun() || !super::ready::record_has_changed(office, stored, content).await? {
+    let (id, wanted) = (stored.id, office.config.campaign.encrypt);
+    if stored.state.has_begun() {
         return Ok(());
     }
+    let why = if content.encrypt != wanted {
+        format!(
+            "campaign.encrypt is {} now, and {id} was made when it was {}",
+            wanted.name(),
+            content.encrypt.name()
+        )
+    } else if super::ready::record_has_changed(office, stored, content).await? {
+        format!(
+            "the record of {} has changed, and the messages of {id} say what it said before",
+            stored.breach
+        )
+    } else {
+        return Ok(());
+    };
     Err(DeskError::First {
-        why: format!(
-            "the record of {} has changed, and the messages of {} say what it said before",
-            stored.breach, stored.id
-        ),
-        command: format!("breachpost campaign update {}", stored.id),
+        why,
+        command: format!("breachpost campaign update {id}"),
     })
 }

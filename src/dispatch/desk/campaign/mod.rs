@@ -12,7 +12,7 @@ pub use life::{
     Approved, Started, approve, cancel, follow_up, pause, resume, settle_if_done, start, start_due, update,
 };
 pub use preview::{Preview, Tested, Whose, preview, public_notice, test};
-pub use ready::{Estimate, POINTS, Point, Ready, check_off, ready};
+pub use ready::{Estimate, POINTS, Point, Protection, Ready, check_off, ready};
 pub use report::{
     Found, Named, RecordError, Report, Status, UNREACHED_COLUMNS, find, record, report, status, unreached,
     unreached_cells, why_unreached,

@@ -7,13 +7,15 @@ use chrono::TimeDelta;
 use serde::Serialize;
 
 use super::{get, refused};
+use crate::config::Encrypt;
 use crate::dispatch::campaign::{CampaignContent, Letter};
 use crate::dispatch::desk::{DeskError, breach};
 use crate::dispatch::office::Office;
 use crate::message::template::{Finding, Severity};
 use crate::model::Time;
 use crate::model::breach::Decision;
-use crate::model::id::{Actor, CampaignId};
+use crate::model::id::{Actor, BreachId, CampaignId};
+use crate::model::recipient::Flags;
 use crate::store::{Checked, StoredCampaign};
 
 /// What makes such a mail credible: its name, and what to do.
@@ -55,12 +57,29 @@ pub struct Estimate {
     /// What is slowest: `per_second`, `per_day`, or a domain with its `per_domain_per_second`.
     pub bound_by: String,
 }
+/// How the messages are protected on their way.
+#[derive(Debug, Clone, Serialize)]
+pub struct Protection {
+    /// What the campaign was made with; a later change of `campaign.encrypt` is taken in by `campaign update`.
+    pub encrypt: Encrypt,
+    pub settings_have_changed: bool,
+    /// To the person's own certificate.
+    pub encrypted: u64,
+    pub clear: u64,
+    /// Persons who would have to have a certificate and have none that can be used.
+    pub not_written_to: u64,
+}
 /// How ready a campaign is.
 #[derive(Debug, Clone, Serialize)]
 pub struct Ready {
+    #[serde(skip)]
+    pub breach: BreachId,
     pub decision: Decision,
     /// The record has changed since the messages were worded; `campaign update` takes it in.
     pub record_has_changed: bool,
+    pub protection: Protection,
+    /// Persons who were told about this breach by another campaign, or may have been: they get a second message.
+    pub told_before: u64,
     /// Of the messages in all languages that the list needs, worst first.
     pub findings: Vec<Finding>,
     pub checklist: Vec<Point>,
@@ -72,6 +91,7 @@ impl Ready {
     pub fn needs_person(&self) -> bool {
         matches!(self.decision, Decision::Pending | Decision::NotRequired)
             || self.record_has_changed
+            || self.protection.settings_have_changed
             || self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 }
@@ -97,8 +117,11 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
         done: done.iter().find(|checked| checked.name == *name).cloned(),
     });
     Ok(Ready {
+        breach: stored.breach,
         decision: record.communication.decision,
         record_has_changed: record_has_changed(office, &stored, &content).await?,
+        protection: protection(office, &stored, content.encrypt).await?,
+        told_before: office.store.told_before(id).await?,
         findings,
         checklist: points.collect(),
         estimate: estimate(office, id).await?,
@@ -119,6 +142,28 @@ fn once_each(mut findings: Vec<Finding>) -> Vec<Finding> {
     });
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
+}
+
+async fn protection(office: &Office, stored: &StoredCampaign, encrypt: Encrypt) -> Result<Protection, DeskError> {
+    let persons = office.store.row_counts(stored.id).await?.valid;
+    let flags = office.store.person_counts(stored.id).await?.flags;
+    let known = Flags::ALL
+        .iter()
+        .zip(flags)
+        .find(|((flag, _, _), _)| *flag == Flags::CERTIFICATE);
+    let known = known.map_or(0, |(_, persons)| persons);
+    let (encrypted, clear, not_written_to) = match encrypt {
+        Encrypt::Never => (0, persons, 0),
+        Encrypt::WhenKnown => (known, persons - known, 0),
+        Encrypt::Required => (known, 0, persons - known),
+    };
+    Ok(Protection {
+        encrypt,
+        settings_have_changed: !stored.state.has_begun() && encrypt != office.config.campaign.encrypt,
+        encrypted,
+        clear,
+        not_written_to,
+    })
 }
 
 /// The languages that the campaign's persons are written to in; the empty one if some get several in one message.

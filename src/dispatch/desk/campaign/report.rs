@@ -1,5 +1,6 @@
 //! Who was told, who was not and why, and what came of the letters and calls after that.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
@@ -39,6 +40,10 @@ pub struct Status {
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub follows: Option<CampaignId>,
+    /// The campaigns that follow this one up.
+    pub followed_by: Vec<CampaignId>,
+    /// Of one that runs: the last answers to messages that wait for another try, and how often each came.
+    pub waits: BTreeMap<String, u64>,
     /// Whether a daemon carries what waits.
     pub daemon: bool,
 }
@@ -57,10 +62,12 @@ pub struct Report {
 /// # Errors
 /// No such campaign, or the store fails.
 pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError> {
+    // Of a copy, nothing goes on by itself: so it is shown.
+    office.settle_identity().await?;
     let (stored, _) = get(office, id).await?;
     let (rows, tally, told) = office.store.counted(id).await?;
     let deferred = office.store.deferred(id, office.now()).await?;
-    Ok(status_of(office, stored, Coverage::of(&rows, &tally, &told), deferred))
+    status_of(office, stored, Coverage::of(&rows, &tally, &told), deferred).await
 }
 
 /// How far it has got, by language, country, domain and reason.
@@ -73,15 +80,26 @@ pub async fn report(office: &Office, id: CampaignId) -> Result<Report, DeskError
     let coverage = Coverage::of(&account.rows, &account.tally, &account.told);
     let deferred = office.store.deferred(id, office.now()).await?;
     Ok(Report {
-        status: status_of(office, stored, coverage, deferred),
+        status: status_of(office, stored, coverage, deferred).await?,
         groups: account.groups,
         came_back: account.came_back,
     })
 }
 
-fn status_of(office: &Office, stored: StoredCampaign, coverage: Coverage, deferred: u64) -> Status {
-    Status {
-        id: stored.id,
+async fn status_of(
+    office: &Office,
+    stored: StoredCampaign,
+    coverage: Coverage,
+    deferred: u64,
+) -> Result<Status, DeskError> {
+    let id = stored.id;
+    let all = office.store.list_campaigns().await?;
+    let waits = match coverage.pending {
+        0 => BTreeMap::new(),
+        _ => office.store.waits(id).await?,
+    };
+    Ok(Status {
+        id,
         breach: stored.breach,
         state: stored.state,
         coverage,
@@ -89,8 +107,14 @@ fn status_of(office: &Office, stored: StoredCampaign, coverage: Coverage, deferr
         started_at: stored.started_at,
         ended_at: stored.ended_at,
         follows: stored.follows,
+        followed_by: all
+            .iter()
+            .filter(|other| other.follows == Some(id))
+            .map(|other| other.id)
+            .collect(),
+        waits,
         daemon: office.daemon_runs(),
-    }
+    })
 }
 
 /// A reason of the report, in words for a person.
