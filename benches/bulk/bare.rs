@@ -1,12 +1,14 @@
-//! What anybody would write with the OpenPGP library at hand: sign and encrypt one text to each person and to ourselves, on
-//! two threads, and drop the result. Keys are read and judged before the clock runs.
+//! What anybody would write with the OpenPGP library at hand: sign and encrypt the same bytes to each person and to ourselves,
+//! on two threads, and drop the result. Keys are read and judged before the clock runs, the bytes are ready.
 
 use std::io::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
 
 use breachpost::directory::certificate::{Usable, judge, read_one};
-use breachpost::message::key::{self, Algorithm};
+use breachpost::message::key::{self, Algorithm, OurKey};
+use breachpost::message::mime::{Content, Headers, Mailbox};
+use breachpost::message::seal::seal;
 use breachpost::model::{Clock, SystemClock, Time};
 use breachpost::secret::Secret;
 use nix::sys::resource::UsageWho;
@@ -62,7 +64,7 @@ fn certificate_of(address: &str) -> String {
 
 /// All that the loop needs.
 pub struct Bare {
-    text: String,
+    bytes: Vec<u8>,
     readers: Vec<Usable>,
     ours: Usable,
     signer: KeyPair,
@@ -82,8 +84,11 @@ impl Bare {
         );
         let ours = ours.unwrap();
         let usable = |armored: &str| judge(&read_one(armored.as_bytes()).unwrap(), None, now).unwrap();
+        let secret_key = ours.secret_armored.expose().as_bytes();
+        let our = OurKey::load(secret_key, &secret, now).unwrap();
+        let sealed = seal(&content(text), &headers(now), &our, &usable(&certificates[0]), now).unwrap();
         Self {
-            text,
+            bytes: sealed.content,
             readers: certificates.iter().map(|armored| usable(armored)).collect(),
             ours: usable(&ours.public_armored),
             signer: signer_of(ours.secret_armored.expose().as_bytes(), now),
@@ -116,9 +121,33 @@ impl Bare {
             .build()
             .unwrap();
         let mut message = LiteralWriter::new(message).build().unwrap();
-        message.write_all(self.text.as_bytes()).unwrap();
+        message.write_all(&self.bytes).unwrap();
         message.finalize().unwrap();
         armored
+    }
+}
+
+fn content(text: String) -> Content {
+    Content {
+        subject: "A breach of your personal data".to_owned(),
+        text,
+        html: None,
+        attachments: Vec::new(),
+        language: "fr".to_owned(),
+    }
+}
+
+fn headers(now: Time) -> Headers {
+    Headers {
+        from: Mailbox::new(Some("Bench S.A."), "breach@bench.example"),
+        reply_to: None,
+        to: Mailbox::new(Some("Person 0"), "person0@provider0.example"),
+        outer_subject: "Encrypted message".to_owned(),
+        message_id: "<1@bench.example>".to_owned(),
+        date: now,
+        in_reply_to: None,
+        references: Vec::new(),
+        extra: Vec::new(),
     }
 }
 

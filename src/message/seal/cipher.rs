@@ -3,8 +3,12 @@
 //! Always SEIPDv1 with AES-256 and without compression, whatever a certificate announces: Thunderbird and GnuPG 2.2
 //! cannot read what came after. Knows nothing of mail.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 
 use sequoia_openpgp as openpgp;
 
@@ -110,7 +114,8 @@ pub(super) fn check_packets(message: &[u8], our: &OurKey, to: Reader<'_>) -> Res
     let mut by_passphrase: Vec<SKESK> = Vec::new();
     let mut containers = 0;
     let damaged = |_| Flaw::NoCiphertext;
-    let mut next = PacketParser::from_bytes(message).map_err(damaged)?;
+    let binary = dearmored(message)?;
+    let mut next = PacketParser::from_bytes(binary.as_ref()).map_err(damaged)?;
     while let PacketParserResult::Some(parser) = next {
         match &parser.packet {
             Packet::PKESK(pkesk) if containers == 0 => by_key.push(pkesk.clone()),
@@ -147,6 +152,23 @@ pub(super) fn check_packets(message: &[u8], our: &OurKey, to: Reader<'_>) -> Res
         1 => Ok(()),
         _ => Err(Flaw::NoCiphertext),
     }
+}
+
+/// The packets under the armor that [`encrypt`] writes (RFC 9580 §6.2). The library's reader takes whatever people call
+/// armor, and for that as long as signing takes.
+fn dearmored(message: &[u8]) -> Result<Cow<'_, [u8]>, Flaw> {
+    let Some(body) = message.strip_prefix(b"-----BEGIN PGP MESSAGE-----") else {
+        return Ok(Cow::Borrowed(message));
+    };
+    let mut text = Vec::with_capacity(body.len());
+    for line in body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
+        // The checksum or the end; a line of base64 begins with neither.
+        if line.starts_with(b"=") || line.starts_with(b"-") {
+            break;
+        }
+        text.extend_from_slice(line);
+    }
+    BASE64.decode(text).map(Cow::Owned).map_err(|_| Flaw::NoCiphertext)
 }
 
 /// Does the passphrase give the same session key as our own key does? Then it opens the same content.
