@@ -538,6 +538,14 @@ fn looking_and_trying_out_informs_nobody() {
         html.stdout.starts_with("<!DOCTYPE html>") && html.stdout.contains("lang=\"pt\""),
         "{html:?}"
     );
+    for (language, authority) in [
+        ("fr", "Commission nationale pour la protection des données"),
+        ("en", "National Data Protection Commission"),
+    ] {
+        let shown = world.run(&["campaign", "preview", "cmp_1", "--lang", language]).exits(0);
+        let words: Vec<&str> = shown.stdout.split_whitespace().collect();
+        assert!(words.join(" ").contains(authority), "{language}: {}", shown.stdout);
+    }
     campaign(&world, &["preview", "cmp_1", "--lang", "ja"]).exits(2);
     campaign(&world, &["preview", "cmp_1", "--row", "9"]).exits(2);
 

@@ -146,7 +146,10 @@ pub async fn content(
     Ok(CampaignContent {
         record,
         reference: breach.to_string(),
-        authority: authority.map(|profile| profile.name(fallback_language).to_owned()),
+        authority: authority.map(|profile| {
+            let named = |language: &str| (language.to_owned(), profile.name(language).to_owned());
+            known.into_iter().map(named).collect()
+        }),
         fallback_language: fallback_language.to_owned(),
         wording: Wording::default(),
         encrypt: office.config.campaign.encrypt,

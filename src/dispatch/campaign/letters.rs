@@ -1,7 +1,7 @@
 //! One person's letter, written when its delivery is claimed, and sealed where the person's certificate is known. Knows
 //! nothing of lists or of sending.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::NaiveDate;
@@ -42,8 +42,8 @@ pub struct CampaignContent {
     pub record: Record,
     /// Stands in every message and in the text on the official site, so that people can compare.
     pub reference: String,
-    /// The authority people may complain to.
-    pub authority: Option<String>,
+    /// The authority people may complain to: its name by the language of the message.
+    pub authority: Option<BTreeMap<String, String>>,
     pub fallback_language: String,
     #[serde(default)]
     pub wording: Wording,
@@ -435,7 +435,11 @@ impl Letter {
             discreet: wording.discreet.as_ref().map(Discreet::from),
             contact: self.contact.clone(),
             updates_at: wording.updates_at.clone(),
-            authority_name: self.content.authority.clone(),
+            authority_name: self
+                .content
+                .authority
+                .as_ref()
+                .and_then(|names| names.get(language).cloned()),
             ..PersonContext::new(
                 self.templates.labels(language)?,
                 self.zone,

@@ -154,7 +154,7 @@ pub(super) fn check_packets(message: &[u8], our: &OurKey, to: Reader<'_>) -> Res
     }
 }
 
-/// The packets under the armor that [`encrypt`] writes (RFC 9580 §6.2). The library's reader takes whatever people call
+/// The packets under the armor that [`encrypt`] writes. The library's reader takes whatever people call
 /// armor, and for that as long as signing takes.
 fn dearmored(message: &[u8]) -> Result<Cow<'_, [u8]>, Flaw> {
     let Some(body) = message.strip_prefix(b"-----BEGIN PGP MESSAGE-----") else {
