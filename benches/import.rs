@@ -5,16 +5,19 @@
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends there")]
 
+#[expect(dead_code, reason = "shared by several benches, each of which needs a part")]
+mod stage;
+
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use breachpost::model::recipient::PersonKey;
 use nix::sys::resource::{UsageWho, getrusage};
 use rusqlite::{Connection, params};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_breachpost");
+use stage::Scene;
+
 const ROWS: usize = 1_000_000;
 const FEW_ROWS: usize = 10_000;
 const CHUNK: usize = 5_000;
@@ -68,45 +71,11 @@ fn write_list(path: &Path, rows: usize) {
 
 /// Seconds of the whole command on a fresh home.
 fn ours(folder: &Path, name: &str, list: &Path) -> f64 {
-    let home = folder.join(name);
-    let program = || {
-        let mut command = Command::new(PROGRAM);
-        command
-            .arg("--home")
-            .arg(&home)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        command
-    };
-    let mut init = program();
-    init.args([
-        "init",
-        "--organisation",
-        "Bench S.A.",
-        "--country",
-        "LU",
-        "--contact-name",
-        "B",
-    ])
-    .args(["--contact-email", "b@bench.example", "--sender", "breach@bench.example"])
-    .args(["--relay", "smtp://127.0.0.1:9?tls=none"]);
-    assert!(init.status().unwrap().success());
-    let record = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/breach-lu.yaml");
-    let opened = program()
-        .args(["breach", "open", record, "--json"])
-        .stdout(Stdio::piped())
-        .output()
-        .unwrap();
-    let opened: serde_json::Value = serde_json::from_slice(&opened.stdout).unwrap();
-    let breach = opened["id"].as_str().unwrap();
+    let scene = Scene::new(folder.join(name), 9);
     let begun = Instant::now();
-    let mut create = program();
-    create
-        .args(["campaign", "create", breach, "--json", "--recipients"])
-        .arg(list);
-    assert!(create.status().unwrap().success());
+    scene.campaign(list);
     let seconds = begun.elapsed().as_secs_f64();
-    std::fs::remove_dir_all(&home).unwrap();
+    std::fs::remove_dir_all(&scene.path).unwrap();
     seconds
 }
 

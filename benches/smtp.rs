@@ -5,13 +5,13 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run stops")]
 
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+#[expect(dead_code, reason = "shared by several benches, each of which needs a part")]
+mod stage;
 
 use breachpost::mail::smtp::{Connection, Connector, Mail, Notify, Relay};
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeVal;
+use nix::sys::resource::UsageWho;
+
+use stage::{Run, Sink, measure, median, smtp_source};
 
 const MESSAGES: u32 = 20_000;
 const PAIRS: usize = 7;
@@ -19,19 +19,16 @@ const MESSAGE_BYTES: usize = 4096;
 /// The plain path has to keep at least this share of the rate of `smtp-source`.
 const GOAL: f64 = 0.5;
 
-/// One run of one sender.
-struct Run {
-    per_second: f64,
-    cpu_micros: f64,
-}
-
 fn main() {
     let sink = Sink::start();
     let message = message();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     // The first pair warms up and does not count.
     for pair in 0..=PAIRS {
-        let (a, b) = (carry_all(sink.port, &message), smtp_source(sink.port));
+        let (a, b) = (
+            carry_all(sink.port, &message),
+            smtp_source(sink.port, 1, MESSAGES as usize, MESSAGE_BYTES),
+        );
         println!(
             "{pair}: breachpost {:>6.0}/s {:>5.1} us CPU   smtp-source {:>6.0}/s {:>5.1} us CPU   ratio {:.2}",
             a.per_second,
@@ -55,12 +52,6 @@ fn main() {
     );
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 fn carry_all(port: u16, message: &[u8]) -> Run {
     let relay = Relay::from_url(&format!("smtp://127.0.0.1:{port}?tls=none"), None).unwrap();
     let connector = Connector::new(relay).unwrap();
@@ -68,7 +59,7 @@ fn carry_all(port: u16, message: &[u8]) -> Run {
         .enable_all()
         .build()
         .unwrap();
-    measure(UsageWho::RUSAGE_SELF, || {
+    measure(MESSAGES as usize, UsageWho::RUSAGE_SELF, || {
         runtime.block_on(async {
             let mut connection = Connection::open(&connector).await.unwrap();
             for n in 0..MESSAGES {
@@ -88,48 +79,6 @@ fn carry_all(port: u16, message: &[u8]) -> Run {
     })
 }
 
-fn smtp_source(port: u16) -> Run {
-    measure(UsageWho::RUSAGE_CHILDREN, || {
-        let status = Command::new("smtp-source")
-            .args([
-                "-d",
-                "-s",
-                "1",
-                "-l",
-                &MESSAGE_BYTES.to_string(),
-                "-m",
-                &MESSAGES.to_string(),
-            ])
-            .args([
-                "-f",
-                "breach@example.lu",
-                "-t",
-                "person@example.org",
-                &format!("127.0.0.1:{port}"),
-            ])
-            .status()
-            .expect("smtp-source is there: run tests/setup");
-        assert!(status.success());
-    })
-}
-
-fn measure(who: UsageWho, work: impl FnOnce()) -> Run {
-    let (begin, cpu_before) = (Instant::now(), cpu(who));
-    work();
-    let (wall, cpu_after) = (begin.elapsed(), cpu(who));
-    Run {
-        per_second: f64::from(MESSAGES) / wall.as_secs_f64(),
-        cpu_micros: (cpu_after - cpu_before).as_secs_f64() * 1e6 / f64::from(MESSAGES),
-    }
-}
-
-/// User and system time.
-fn cpu(who: UsageWho) -> Duration {
-    let usage = getrusage(who).unwrap();
-    let of = |t: TimeVal| Duration::from_micros(u64::try_from(t.tv_sec() * 1_000_000 + t.tv_usec()).unwrap());
-    of(usage.user_time()) + of(usage.system_time())
-}
-
 fn message() -> Vec<u8> {
     let mut bytes = b"From: breach@example.lu\r\nTo: person@example.org\r\nSubject: BP-7K3M-Q2XR\r\n\r\n".to_vec();
     let line = [b"abcdefgh".repeat(9).as_slice(), b"\r\n"].concat();
@@ -137,37 +86,4 @@ fn message() -> Vec<u8> {
         bytes.extend_from_slice(&line);
     }
     bytes
-}
-
-/// A running `smtp-sink`, stopped when dropped.
-struct Sink {
-    process: Child,
-    port: u16,
-}
-impl Sink {
-    fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new("smtp-sink");
-        if nix::unistd::geteuid().is_root() {
-            command.args(["-u", "nobody"]); // it insists
-        }
-        let process = command
-            .args([&format!("127.0.0.1:{port}"), "100"])
-            .spawn()
-            .expect("smtp-sink is there: run tests/setup");
-        let sink = Self { process, port };
-        let end = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < end, "smtp-sink does not answer");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        sink
-    }
-}
-impl Drop for Sink {
-    fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }

@@ -542,7 +542,9 @@ fn looking_and_trying_out_informs_nobody() {
         ("fr", "Commission nationale pour la protection des données"),
         ("en", "National Data Protection Commission"),
     ] {
-        let shown = world.run(&["campaign", "preview", "cmp_1", "--lang", language]).exits(0);
+        let shown = world
+            .run(&["campaign", "preview", "cmp_1", "--lang", language])
+            .exits(0);
         let words: Vec<&str> = shown.stdout.split_whitespace().collect();
         assert!(words.join(" ").contains(authority), "{language}: {}", shown.stdout);
     }
