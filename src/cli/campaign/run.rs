@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::progress::LiveLine;
@@ -25,6 +26,8 @@ use crate::model::time::parse_aware;
 
 /// How often a run is looked at while it is followed.
 const LOOK: Duration = Duration::from_millis(250);
+/// A look counts all persons; of a million that takes so long that it is done less often.
+const LOOKS_SHARE: u32 = 20;
 const NO_DAEMON_AT_ITS_TIME: &str = "No daemon runs. It starts at its time only if one does: breachpost serve";
 
 /// The life of a campaign.
@@ -287,6 +290,7 @@ async fn carry(office: &Office, context: &Context, id: CampaignId, courier: Arc<
     let stop = CancellationToken::new();
     let carrying = courier.run(Scope::UntilIdle, stop.clone());
     tokio::pin!(carrying);
+    let mut pause = LOOK;
     let result = loop {
         tokio::select! {
             done = &mut carrying => break done,
@@ -301,9 +305,11 @@ async fn carry(office: &Office, context: &Context, id: CampaignId, courier: Arc<
                 stop.cancel();
                 line.note("Stopping: what is on the wire ends first. Ctrl-C again stops at once.");
             }
-            () = tokio::time::sleep(LOOK) => {
+            () = tokio::time::sleep(pause) => {
                 if line.is_shown() {
+                    let begun = Instant::now();
                     show(&mut line, &campaign::status(office, id).await?);
+                    pause = pause_after(begun);
                 }
             }
         }
@@ -322,6 +328,11 @@ async fn carry(office: &Office, context: &Context, id: CampaignId, courier: Arc<
     Ok(stop.is_cancelled() && !settled)
 }
 
+/// Until the next look, after one that began then.
+fn pause_after(begun: Instant) -> Duration {
+    LOOK.max(begun.elapsed() * LOOKS_SHARE)
+}
+
 /// Whether nothing is left that is tried without a person's decision.
 fn is_tried(status: &Status) -> bool {
     status.coverage.pending == status.coverage.held
@@ -338,7 +349,9 @@ async fn follow(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut line = LiveLine::on(context, "");
     loop {
+        let begun = Instant::now();
         let status = campaign::status(office, id).await?;
+        let pause = pause_after(begun);
         show(&mut line, &status);
         each(&status)?;
         if is_tried(&status) || status.state != CampaignState::Running {
@@ -346,7 +359,7 @@ async fn follow(
             return Ok(status);
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(pause) => {}
             _ = interrupt.recv() => {
                 line.ends();
                 context.out.note(&format!(
