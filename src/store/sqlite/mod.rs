@@ -26,6 +26,7 @@ mod proposals;
 mod reach;
 mod register;
 mod rows;
+mod steps;
 mod tellings;
 mod writer;
 

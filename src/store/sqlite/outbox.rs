@@ -1,16 +1,17 @@
-//! The outbox: claims under a lease, outcomes, and recovery. What is decided about one delivery is in `decisions`.
+//! The outbox: claims under a lease, and recovery. What comes of a claim is in `steps`, what is decided about one delivery in
+//! `decisions`.
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
-use super::ledger::{self, Beside, Current};
+use super::ledger::{self, Beside};
 use super::pace::{self, Allowance};
 use super::rows::{Json, Micros, Text, all, one, only, run};
-use super::{Sqlite, Tx, conversation, decisions, journal};
+use super::{Sqlite, Tx, decisions, journal, steps};
 use crate::model::Time;
-use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, FaultCause, HoldReason, Outcome, RetryPolicy};
+use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, HoldReason, RetryPolicy};
 use crate::model::id::{Actor, CampaignId, DeliveryId, WorkerId};
 use crate::model::proof::Proof;
 use crate::store::{Claim, Claimed, Done, LeaseLost, Outbox, StoreError, StoredDelivery, Which, Work};
@@ -43,10 +44,10 @@ impl Outbox for Sqlite {
         self.write(move |tx| {
             let mut lost = Vec::new();
             for done in &done {
-                lost.extend(finish(tx, done, now)?);
+                lost.extend(steps::finish(tx, done, now)?);
             }
             for claim in &next_on_wire {
-                lost.extend(put_on_wire(tx.conn, claim, now)?);
+                lost.extend(steps::put_on_wire(tx.conn, claim, now)?);
             }
             Ok(lost)
         })
@@ -56,7 +57,7 @@ impl Outbox for Sqlite {
     async fn release(&self, claims: Vec<Claim>, now: Time) -> Result<(), StoreError> {
         self.write(move |tx| {
             for claim in &claims {
-                release(tx.conn, claim, now)?;
+                steps::release(tx.conn, claim, now)?;
             }
             Ok(())
         })
@@ -279,163 +280,6 @@ fn with_work(conn: &Connection, by: WorkerId, taken: Taken) -> Result<Claim, Sto
         possibly_twice: taken.possibly_twice,
         work,
     })
-}
-
-/// Stores one outcome. A proof or a bounce that came before the outcome keeps its place; any other state means the lease was lost:
-/// the attempt is kept all the same, and marked when a copy left or may have left.
-fn finish(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<LeaseLost>, StoreError> {
-    if finish_accepted(tx, done, now)? {
-        return Ok(None);
-    }
-    let current = ledger::get(tx.conn, done.claim.delivery)?;
-    let courier = Actor::Loop("courier".to_owned());
-    let parts = match &done.outcome {
-        Outcome::Accepted { reply, tls } => (Some(reply), None, tls.as_ref()),
-        Outcome::Deferred { fault }
-        | Outcome::Refused { fault }
-        | Outcome::InDoubt { fault }
-        | Outcome::Held { fault } => (None, Some(fault), None),
-    };
-    ledger::add_attempt(tx, &current, done.outcome.name(), parts, &courier, now)?;
-    if let Some(domain) = &current.domain {
-        pace::learn(tx.conn, current.id, domain, &done.outcome, &done.retry, now)?;
-    }
-    let event = DeliveryEvent::Tried {
-        by: done.claim.by,
-        now,
-        outcome: done.outcome.clone(),
-        attempt: done.claim.attempt,
-        jitter: done.jitter,
-    };
-    let Ok(to) = current.state.clone().on(event, &done.retry) else {
-        if overtaken(&current.state) {
-            return Ok(None);
-        }
-        if matches!(done.outcome, Outcome::Accepted { .. } | Outcome::InDoubt { .. }) {
-            ledger::mark_twice(tx.conn, current.id)?;
-        }
-        return Ok(Some(LeaseLost(current.id)));
-    };
-    let beside = Beside {
-        tried: true,
-        possibly_twice: matches!(done.outcome, Outcome::InDoubt { .. }),
-        message_id: done.message_id.as_deref(),
-    };
-    ledger::save(tx.conn, &current, &to, &beside)?;
-    let kind = match to {
-        DeliveryState::Handed { .. } => "notice_handed",
-        DeliveryState::Failed { .. } => "notice_failed",
-        DeliveryState::InDoubt { .. } => "notice_in_doubt",
-        // Another try will follow: the attempts tell of it.
-        _ => return Ok(None),
-    };
-    ledger::tell(tx, &current, kind, &done.outcome.words(), &courier, now)?;
-    if let (DeliveryState::Handed { .. }, ledger::Owner::Notice { reference, .. }) = (&to, &current.owner) {
-        conversation::answered(tx, reference, &courier, now)?;
-    }
-    Ok(None)
-}
-
-/// What their server said of it came before the relay's answer was stored.
-fn overtaken(state: &DeliveryState) -> bool {
-    match state {
-        DeliveryState::Confirmed { .. } => true,
-        DeliveryState::Failed { fault, .. } => matches!(fault.cause, FaultCause::Bounce(_)),
-        _ => false,
-    }
-}
-
-/// The usual end of a person's message, without reading the row first; false where it is another, or not as expected.
-fn finish_accepted(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<bool, StoreError> {
-    let Outcome::Accepted { reply, tls } = &done.outcome else {
-        return Ok(false);
-    };
-    let (by, attempt) = (done.claim.by, done.claim.attempt);
-    let on_wire = DeliveryState::OnWire { by, since: now };
-    let Some(current) = Current::taken_for_granted(&done.claim, on_wire) else {
-        return Ok(false);
-    };
-    let event = DeliveryEvent::Tried {
-        by,
-        now,
-        outcome: done.outcome.clone(),
-        attempt,
-        jitter: done.jitter,
-    };
-    let to = current.state.clone().on(event, &done.retry);
-    let to = to.expect("what is on the wire may be accepted");
-    let beside = Beside {
-        tried: true,
-        message_id: done.message_id.as_deref(),
-        ..Beside::default()
-    };
-    if !ledger::try_save(tx.conn, &current, &to, &beside)? {
-        return Ok(false);
-    }
-    let courier = Actor::Loop("courier".to_owned());
-    ledger::add_attempt(
-        tx,
-        &current,
-        done.outcome.name(),
-        (Some(reply), None, tls.as_ref()),
-        &courier,
-        now,
-    )?;
-    if let Some(domain) = &current.domain {
-        pace::learn(tx.conn, current.id, domain, &done.outcome, &done.retry, now)?;
-    }
-    Ok(true)
-}
-
-/// Nothing more goes on the wire for a campaign that was paused after the claim: then the lease is given back.
-fn put_on_wire(conn: &Connection, claim: &Claim, now: Time) -> Result<Option<LeaseLost>, StoreError> {
-    if let Some(campaign) = claim.work.campaign()
-        && !is_running(conn, campaign)?
-    {
-        release(conn, claim, now)?;
-        return Ok(Some(LeaseLost(claim.delivery)));
-    }
-    let put = DeliveryEvent::PutOnWire { by: claim.by, now };
-    let beside = Beside {
-        message_id: claim.message_id.as_deref(),
-        ..Beside::default()
-    };
-    let leased = DeliveryState::Leased {
-        by: claim.by,
-        until: now,
-    };
-    if let Some(current) = Current::taken_for_granted(claim, leased) {
-        let to = current.state.clone().on(put, &ledger::NO_RETRY);
-        let to = to.expect("what is leased may be put on the wire");
-        let saved = ledger::try_save(conn, &current, &to, &beside)?;
-        return Ok((!saved).then_some(LeaseLost(claim.delivery)));
-    }
-    let current = ledger::get(conn, claim.delivery)?;
-    match current.state.clone().on(put, &ledger::NO_RETRY) {
-        Ok(to) => {
-            ledger::save(conn, &current, &to, &beside)?;
-            Ok(None)
-        }
-        Err(_) => Ok(Some(LeaseLost(current.id))),
-    }
-}
-
-fn is_running(conn: &Connection, campaign: CampaignId) -> Result<bool, StoreError> {
-    let sql = "SELECT state = 'running' FROM campaigns WHERE id = ?1";
-    only(conn, "look at the campaign", sql, [campaign.row()], |row| row.get(0))
-}
-
-/// A lease that was lost meanwhile needs no giving back.
-fn release(conn: &Connection, claim: &Claim, now: Time) -> Result<(), StoreError> {
-    let current = ledger::get(conn, claim.delivery)?;
-    match current
-        .state
-        .clone()
-        .on(DeliveryEvent::Release { by: claim.by, now }, &ledger::NO_RETRY)
-    {
-        Ok(to) => ledger::save(conn, &current, &to, &Beside::default()),
-        Err(_) => Ok(()),
-    }
 }
 
 fn lease_holders(conn: &Connection) -> Result<Vec<WorkerId>, StoreError> {
