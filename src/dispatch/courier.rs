@@ -50,6 +50,8 @@ const PROBE_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 const CLAIMS_PER_CONNECTION: u32 = 16;
 /// Letters that one preparer writes at a time.
 const CHUNK: usize = 16;
+/// Messages that wait for a connection, of each: enough that a quick relay finds as many as it may get for one commit.
+const READY_PER_CONNECTION: usize = 8;
 /// More preparers than this only wait for the connections.
 const PREPARERS_MOST: usize = 8;
 
@@ -181,7 +183,7 @@ impl Courier {
         };
         let preparers = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(PREPARERS_MOST));
         let (claims, claimed) = mpsc::channel::<Vec<Claim>>(preparers);
-        let (jobs, queue) = mpsc::channel::<Job>(connections as usize * 2);
+        let (jobs, queue) = mpsc::channel::<Job>(connections as usize * READY_PER_CONNECTION);
         let (claimed, queue) = (Arc::new(Mutex::new(claimed)), Arc::new(Mutex::new(queue)));
         let mut parts = JoinSet::new();
         for _ in 0..preparers {

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{MIGRATIONS, campaigns, notices, outbox, pace};
+use super::{MIGRATIONS, campaigns, notices, outbox, pace, reach};
 
 fn empty_store() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
@@ -31,7 +31,7 @@ fn ledger_queries_use_their_indexes() {
     let conn = empty_store();
     let by_reference = format!("{} WHERE n.reference = ?1", notices::NOTICE);
     let by_message_id = format!("{} WHERE n.message_id = ?1", notices::NOTICE);
-    let tables: [(&str, &str, &[&str]); 12] = [
+    let tables: [(&str, &str, &[&str]); 13] = [
         (
             "claim",
             outbox::CLAIM,
@@ -92,6 +92,7 @@ fn ledger_queries_use_their_indexes() {
             campaigns::TALLY,
             &["SEARCH deliveries USING COVERING INDEX deliveries_counted (campaign=?)"],
         ),
+        ("told before", reach::TOLD_BEFORE, &["SEARCH e USING INDEX WRONG"]),
         (
             "notice by reference",
             &by_reference,

@@ -142,11 +142,12 @@ impl Reach for Sqlite {
     }
 }
 
-/// One look-up in an index for each person and campaign of the breach.
-const TOLD_BEFORE: &str = "SELECT count(*) FROM persons p WHERE p.campaign = ?1 AND EXISTS (
+/// One look-up in an index for each person and campaign of the breach: CROSS JOIN keeps the order, in which the planner
+/// otherwise walks all persons for each.
+pub(super) const TOLD_BEFORE: &str = "SELECT count(*) FROM persons p WHERE p.campaign = ?1 AND EXISTS (
          SELECT 1 FROM campaigns c
-             JOIN persons e ON e.campaign = c.id AND e.person = p.person
-             JOIN deliveries d ON d.id = e.delivery
+             CROSS JOIN persons e ON e.campaign = c.id AND e.person = p.person
+             CROSS JOIN deliveries d ON d.id = e.delivery
          WHERE c.breach = (SELECT breach FROM campaigns WHERE id = ?1) AND c.id <> ?1
            AND (d.state IN ('handed', 'confirmed', 'in_doubt', 'on_wire')
                 OR EXISTS (SELECT 1 FROM told_otherwise t WHERE t.delivery = d.id)))";
