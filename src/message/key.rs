@@ -1,7 +1,7 @@
 //! Our own OpenPGP key: making it, opening it, signing with it.
 //!
-//! The passphrase is used once, when the key is loaded; afterwards the open keys live in memory that the OpenPGP
-//! library keeps encrypted. Must not know of mail, and reads no file and no clock.
+//! The passphrase is used once, when the key is loaded; afterwards the keys that decrypt live in memory that the OpenPGP
+//! library keeps encrypted, the one that signs in OpenSSL's. Must not know of mail, and reads no file and no clock.
 
 use std::io::Write;
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ use sequoia_openpgp as openpgp;
 use openpgp::armor;
 use openpgp::cert::amalgamation::key::{PrimaryKey, ValidErasedKeyAmalgamation};
 use openpgp::cert::{CertBuilder, CipherSuite, ValidCert};
-use openpgp::crypto::{KeyPair, Password};
+use openpgp::crypto::{KeyPair, Password, Signer as _};
 use openpgp::packet::key::{PublicParts, SecretKeyMaterial, UnspecifiedRole};
 use openpgp::packet::{Key, UserID};
 use openpgp::parse::Parse;
@@ -26,6 +26,10 @@ use openpgp::{Cert, KeyHandle, Packet, Profile};
 use crate::directory::certificate::{self, CertificateError, CertificateFacts};
 use crate::model::Time;
 use crate::secret::Secret;
+
+mod signer;
+
+pub(super) use self::signer::OurSigner;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -208,7 +212,7 @@ pub struct OurKey {
     fingerprint: String,
     key_file: String,
     public_armored: String,
-    signer: KeyPair,
+    signer: OurSigner,
     expires: Option<Time>,
     encryption: Vec<Key<PublicParts, UnspecifiedRole>>,
     decryption: Vec<KeyPair>,
@@ -267,7 +271,7 @@ impl OurKey {
             .into_iter()
             .flatten()
             .min();
-        let signer = open_key(&signing, &password)?;
+        let signer = OurSigner::new(open_key(&signing, &password)?);
         let public = cert.clone().strip_secret_key_material();
         let public_armored = public.armored().to_vec().and_then(armored_text);
         Ok(Self {
@@ -344,7 +348,7 @@ impl OurKey {
             _ => Ok(()),
         }
     }
-    pub(super) fn signer(&self) -> &KeyPair {
+    pub(super) fn signer(&self) -> &OurSigner {
         &self.signer
     }
     pub(super) fn encryption(&self) -> &[Key<PublicParts, UnspecifiedRole>] {

@@ -9,6 +9,7 @@ mod cipher;
 mod clear;
 mod files;
 mod passphrase;
+mod session_key;
 
 use super::key::{KeyError, OurKey};
 use super::mime::{Content, Envelope, Headers, MimeError, Shield};

@@ -12,17 +12,18 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use sequoia_openpgp as openpgp;
 
-use openpgp::crypto::{Password, S2K};
+use openpgp::crypto::{Password, S2K, SessionKey};
 use openpgp::packet::key::{PublicParts, UnspecifiedRole};
 use openpgp::packet::signature::SignatureBuilder;
 use openpgp::packet::signature::subpacket::{Subpacket, SubpacketValue};
 use openpgp::packet::{Key, PKESK, SEIP, SKESK};
 use openpgp::parse::{PacketParser, PacketParserResult, Parse};
-use openpgp::serialize::stream::{Armorer, Encryptor, LiteralWriter, Message, Recipient, Signer};
-use openpgp::types::{Features, HashAlgorithm, SignatureType, SymmetricAlgorithm};
+use openpgp::serialize::Serialize as _;
+use openpgp::serialize::stream::{Armorer, Encryptor, LiteralWriter, Message, Signer};
+use openpgp::types::{HashAlgorithm, SignatureType, SymmetricAlgorithm};
 use openpgp::{KeyID, Packet};
 
-use super::{Flaw, Reader};
+use super::{Flaw, Reader, session_key};
 use crate::message::key::OurKey;
 use crate::message::pgp::{self, Signature};
 use crate::model::Time;
@@ -38,14 +39,18 @@ pub(super) enum Form {
 
 /// Signs `plain` and encrypts it to `to` and to ourselves.
 pub(super) fn encrypt(plain: &[u8], our: &OurKey, to: Reader<'_>, form: Form, now: Time) -> openpgp::Result<Vec<u8>> {
-    // No features: otherwise the library turns to SEIPDv2 as soon as every certificate announces it.
-    let recipients = keys_of(our, to).map(|key| Recipient::new(Features::empty(), key.key_handle(), key));
+    let algorithm = SymmetricAlgorithm::AES256;
+    let session_key = SessionKey::new(algorithm.key_size()?)?;
     let mut out = Vec::with_capacity(plain.len() + plain.len() / 2 + 2048);
     let mut message = Message::new(&mut out);
     if form == Form::Armored {
         message = Armorer::new(message).build()?;
     }
-    let mut encryptor = Encryptor::for_recipients(message, recipients).symmetric_algo(SymmetricAlgorithm::AES256);
+    for key in keys_of(our, to) {
+        Packet::from(session_key::for_reader(algorithm, &session_key, key)?).serialize(&mut message)?;
+    }
+    // It is told of no certificate: otherwise it turns to SEIPDv2 as soon as all of them announce it.
+    let mut encryptor = Encryptor::with_session_key(message, algorithm, session_key)?;
     if let Reader::Passphrase(passphrase) = to {
         // The library derives the key by iterated and salted SHA-256, with the largest count there is.
         encryptor = encryptor.add_passwords(Some(Password::from(passphrase.expose())));
