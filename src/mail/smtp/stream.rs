@@ -24,8 +24,6 @@ use crate::model::delivery::{FaultCause, TlsFacts};
 
 /// From here on what is written goes out without waiting for more. A notice of usual size stays below.
 const WRITE_BYTES: usize = 64 * 1024;
-/// How lettre ends a message: always in a write of its own, never inside a dot-stuffed body (RFC 5321 §4.5.2).
-const FINAL_DOT: &[u8] = b"\r\n.\r\n";
 const CLOSED: &str = "the relay closed the connection";
 
 /// What passed over the wire, shared between the stream (inside lettre's connection) and the one who judges.
@@ -268,16 +266,13 @@ impl AsyncWrite for Wire {
         }
         let taken = bytes.len().min(WRITE_BYTES);
         wire.unsent.extend_from_slice(&bytes[..taken]);
-        wire.dot_waits = bytes == FINAL_DOT && wire.tape.record().phase == Phase::Message;
+        // A message is given in one piece, to the end of its final dot.
+        wire.dot_waits = taken == bytes.len() && wire.tape.record().phase == Phase::Message;
         Poll::Ready(Ok(taken))
     }
 
-    /// lettre flushes between the message and its final dot; that flush waits, so that both leave together.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
-        if wire.tape.record().phase == Phase::Message && !wire.dot_waits {
-            return Poll::Ready(Ok(()));
-        }
         ready!(wire.poll_drain(cx))?;
         Pin::new(&mut wire.socket)
             .poll_flush(cx)
