@@ -132,7 +132,7 @@ pub fn clear_mail(content: &Content, headers: &Headers) -> Result<Vec<u8>, MimeE
     let envelope = Envelope::new(content, headers)?;
     let mut out = Vec::with_capacity(2 * content.text.len() + 2048);
     for field in &envelope.fields {
-        header::write(&mut out, &field.name, &field.inner);
+        header::write(&mut out, field.name, &field.inner);
     }
     out.extend_from_slice(b"MIME-Version: 1.0\r\n");
     if content.attachments.is_empty() {
@@ -158,15 +158,21 @@ pub fn clear_mail(content: &Content, headers: &Headers) -> Result<Vec<u8>, MimeE
 }
 
 /// One header field, encoded: as everybody may read it, and as it is meant.
-struct Field {
-    name: String,
-    outer: String,
+struct Field<'a> {
+    name: &'a str,
+    /// `None`: the same.
+    outer: Option<String>,
     inner: String,
+}
+impl Field<'_> {
+    fn outer(&self) -> &str {
+        self.outer.as_ref().unwrap_or(&self.inner)
+    }
 }
 
 /// The checked header fields of one mail, and where its boundaries come from.
-pub(super) struct Envelope {
-    fields: Vec<Field>,
+pub(super) struct Envelope<'a> {
+    fields: Vec<Field<'a>>,
     seed: String,
     language: String,
 }
@@ -186,14 +192,16 @@ pub(super) struct KeyFile<'a> {
     pub armored: &'a str,
 }
 
-impl Envelope {
-    pub(super) fn new(content: &Content, headers: &Headers) -> Result<Self, MimeError> {
+impl<'a> Envelope<'a> {
+    pub(super) fn new(content: &Content, headers: &'a Headers) -> Result<Self, MimeError> {
         let mut fields = Vec::with_capacity(8 + headers.extra.len());
-        let mut add = |name: &str, outer: String, inner: String| {
-            let name = name.to_owned();
-            fields.push(Field { name, outer, inner });
+        let mut same = |name: &'a str, inner: String| {
+            fields.push(Field {
+                name,
+                outer: None,
+                inner,
+            });
         };
-        let mut same = |name: &str, value: String| add(name, value.clone(), value);
         same("From", header::mailbox("From", &headers.from)?);
         if let Some(reply_to) = &headers.reply_to {
             same("Reply-To", header::mailbox("Reply-To", reply_to)?);
@@ -217,11 +225,11 @@ impl Envelope {
             check_extra(name)?;
             same(name, header::unstructured(name, value)?);
         }
-        add(
-            "Subject",
-            header::unstructured("Subject", &headers.outer_subject)?,
-            header::unstructured("Subject", &content.subject)?,
-        );
+        fields.push(Field {
+            name: "Subject",
+            outer: Some(header::unstructured("Subject", &headers.outer_subject)?),
+            inner: header::unstructured("Subject", &content.subject)?,
+        });
         let tag_symbol = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if content.language.is_empty() || !content.language.chars().all(tag_symbol) {
             return Err(MimeError::Language);
@@ -261,11 +269,11 @@ impl Envelope {
             ],
         );
         for field in &self.fields {
-            header::write(&mut out, &field.name, &field.inner);
+            header::write(&mut out, field.name, &field.inner);
         }
         // RFC 9788 §2.2: what stands outside, so that the reader knows which values were confidential.
         for field in self.fields.iter().filter(|_| shield == Shield::Cipher) {
-            header::write(&mut out, "HP-Outer", &format!("{}: {}", field.name, field.outer));
+            header::write(&mut out, "HP-Outer", &format!("{}: {}", field.name, field.outer()));
         }
         out.extend_from_slice(b"\r\n");
         open_part(&mut out, &boundary);
@@ -297,7 +305,7 @@ impl Envelope {
     pub(super) fn encrypted(&self, armored: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(armored.len() + armored.len() / 32 + 2048);
         for field in &self.fields {
-            header::write(&mut out, &field.name, &field.outer);
+            header::write(&mut out, field.name, field.outer());
         }
         let boundary = self.boundary("encrypted");
         out.extend_from_slice(b"MIME-Version: 1.0\r\n");
@@ -331,7 +339,7 @@ impl Envelope {
     pub(super) fn signed(&self, part: &[u8], signature: &str, micalg: &str) -> Vec<u8> {
         let mut out = Vec::with_capacity(part.len() + signature.len() + 2048);
         for field in &self.fields {
-            header::write(&mut out, &field.name, &field.inner);
+            header::write(&mut out, field.name, &field.inner);
         }
         let boundary = self.boundary("signed");
         out.extend_from_slice(b"MIME-Version: 1.0\r\n");
@@ -364,7 +372,7 @@ impl Envelope {
         let size: usize = files.iter().map(|file| file.bytes.len()).sum();
         let mut out = Vec::with_capacity(2 * cover.len() + size / 57 * 79 + 4096);
         for field in &self.fields {
-            header::write(&mut out, &field.name, &field.outer);
+            header::write(&mut out, field.name, field.outer());
         }
         out.extend_from_slice(b"MIME-Version: 1.0\r\n");
         let boundary = self.boundary("mixed");

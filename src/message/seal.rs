@@ -5,6 +5,7 @@
 //! ([`Signed`]). Keys come judged ([`Usable`], [`OurKey`]), so that a message pays for cryptography only. Must not know of
 //! templates or the wire.
 
+mod armor;
 mod cipher;
 mod clear;
 mod files;
@@ -176,7 +177,7 @@ pub fn self_check<'a>(
 /// # Errors
 /// [`SealError::Check`] with the flaw found.
 pub fn check_structure<'a>(sealed: &Sealed, our: &OurKey, to: impl Into<Reader<'a>>) -> Result<(), SealError> {
-    let armored = ciphertext_of(&sealed.mail);
+    let armored = armor::find(&sealed.mail).ok_or(Flaw::NoCiphertext);
     let checked = armored.and_then(|armored| cipher::check_packets(armored, our, to.into()));
     checked.map_err(SealError::Check)
 }

@@ -26,16 +26,17 @@ pub fn outer_subject(reference: &Reference) -> String {
 
 /// A fresh, opaque Message-ID at the sender's domain (RFC 5322 §3.6.4), with angle brackets.
 pub fn message_id(sender: &str) -> String {
+    format!("<{}@{}>", uuid::Uuid::now_v7().simple(), domain_of(sender))
+}
+
+fn domain_of(sender: &str) -> String {
     let domain = sender.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
-    let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| "localhost".to_owned());
-    format!("<{}@{domain}>", uuid::Uuid::now_v7().simple())
+    idna::domain_to_ascii(domain).unwrap_or_else(|_| "localhost".to_owned())
 }
 
 /// The Message-ID of a campaign's message: its token, so that an answer can be checked without an index over millions.
 pub fn message_id_of(token: &str, sender: &str) -> String {
-    let fresh = message_id(sender);
-    let domain = fresh.rsplit_once('@').map_or("localhost>", |(_, domain)| domain);
-    format!("<{}@{domain}", token.to_ascii_lowercase())
+    format!("<{}@{}>", token.to_ascii_lowercase(), domain_of(sender))
 }
 
 /// Symbols of a 64-bit HMAC, 5 bits each.

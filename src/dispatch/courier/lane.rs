@@ -259,12 +259,14 @@ impl Courier {
             true => tracing::info!(delivery = %job.claim.delivery, outcome = outcome.name(), "tried a delivery"),
             false => tracing::debug!(delivery = %job.claim.delivery, outcome = outcome.name(), "tried a delivery"),
         }
+        let is_over = matches!(outcome, Outcome::Accepted { .. });
         Done {
             message_id: job.claim.message_id.clone(),
             claim: job.claim,
             outcome,
             retry: line.retry.clone(),
-            jitter: jitter(),
+            // Spreads the next try, if there is one.
+            jitter: if is_over { 0.0 } else { jitter() },
         }
     }
 

@@ -104,7 +104,8 @@ fn write_quoted_printable(out: &mut Vec<u8>, text: &str) {
 
 /// A line that may stand as it is, as most do.
 fn survives(line: &[u8]) -> bool {
-    line.iter().all(|b| matches!(b, b' '..=b'~') && *b != b'=')
+    line.iter()
+        .fold(true, |plain, b| plain & matches!(b, b' '..=b'~') & (*b != b'='))
         && !line.ends_with(b" ")
         && line != b"."
         && !line.starts_with(b"From ")

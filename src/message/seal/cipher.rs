@@ -3,12 +3,8 @@
 //! Always SEIPDv1 with AES-256 and without compression, whatever a certificate announces: Thunderbird and GnuPG 2.2
 //! cannot read what came after. Knows nothing of mail.
 
-use std::borrow::Cow;
 use std::io::Write;
 use std::time::SystemTime;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 
 use sequoia_openpgp as openpgp;
 
@@ -19,11 +15,11 @@ use openpgp::packet::signature::subpacket::{Subpacket, SubpacketValue};
 use openpgp::packet::{Key, PKESK, SEIP, SKESK};
 use openpgp::parse::{PacketParser, PacketParserResult, Parse};
 use openpgp::serialize::Serialize as _;
-use openpgp::serialize::stream::{Armorer, Encryptor, LiteralWriter, Message, Signer};
+use openpgp::serialize::stream::{Encryptor, LiteralWriter, Message, Signer};
 use openpgp::types::{HashAlgorithm, SignatureType, SymmetricAlgorithm};
 use openpgp::{KeyID, Packet};
 
-use super::{Flaw, Reader, session_key};
+use super::{Flaw, Reader, armor, session_key};
 use crate::message::key::OurKey;
 use crate::message::pgp::{self, Signature};
 use crate::model::Time;
@@ -41,11 +37,8 @@ pub(super) enum Form {
 pub(super) fn encrypt(plain: &[u8], our: &OurKey, to: Reader<'_>, form: Form, now: Time) -> openpgp::Result<Vec<u8>> {
     let algorithm = SymmetricAlgorithm::AES256;
     let session_key = SessionKey::new(algorithm.key_size()?)?;
-    let mut out = Vec::with_capacity(plain.len() + plain.len() / 2 + 2048);
+    let mut out = Vec::with_capacity(plain.len() + 2048);
     let mut message = Message::new(&mut out);
-    if form == Form::Armored {
-        message = Armorer::new(message).build()?;
-    }
     for key in keys_of(our, to) {
         Packet::from(session_key::for_reader(algorithm, &session_key, key)?).serialize(&mut message)?;
     }
@@ -63,7 +56,10 @@ pub(super) fn encrypt(plain: &[u8], our: &OurKey, to: Reader<'_>, form: Form, no
     let mut message = LiteralWriter::new(message).build()?;
     message.write_all(plain)?;
     message.finalize()?;
-    Ok(out)
+    Ok(match form {
+        Form::Armored => armor::armored(&out),
+        Form::Binary => out,
+    })
 }
 
 /// A signature that names its readers (RFC 9580 §5.2.3.36), so that nobody can pass our notice on as if it had been
@@ -119,7 +115,7 @@ pub(super) fn check_packets(message: &[u8], our: &OurKey, to: Reader<'_>) -> Res
     let mut by_passphrase: Vec<SKESK> = Vec::new();
     let mut containers = 0;
     let damaged = |_| Flaw::NoCiphertext;
-    let binary = dearmored(message)?;
+    let binary = armor::bared(message).ok_or(Flaw::NoCiphertext)?;
     let mut next = PacketParser::from_bytes(binary.as_ref()).map_err(damaged)?;
     while let PacketParserResult::Some(parser) = next {
         match &parser.packet {
@@ -157,23 +153,6 @@ pub(super) fn check_packets(message: &[u8], our: &OurKey, to: Reader<'_>) -> Res
         1 => Ok(()),
         _ => Err(Flaw::NoCiphertext),
     }
-}
-
-/// The packets under the armor that [`encrypt`] writes. The library's reader takes whatever people call
-/// armor, and for that as long as signing takes.
-fn dearmored(message: &[u8]) -> Result<Cow<'_, [u8]>, Flaw> {
-    let Some(body) = message.strip_prefix(b"-----BEGIN PGP MESSAGE-----") else {
-        return Ok(Cow::Borrowed(message));
-    };
-    let mut text = Vec::with_capacity(body.len());
-    for line in body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
-        // The checksum or the end; a line of base64 begins with neither.
-        if line.starts_with(b"=") || line.starts_with(b"-") {
-            break;
-        }
-        text.extend_from_slice(line);
-    }
-    BASE64.decode(text).map(Cow::Owned).map_err(|_| Flaw::NoCiphertext)
 }
 
 /// Does the passphrase give the same session key as our own key does? Then it opens the same content.

@@ -29,7 +29,8 @@ pub(super) fn lay_out(marked: &str) -> String {
     for line in marked.lines() {
         let line = line.trim_end();
         // All marks are control characters, and most lines have none.
-        if !line.is_empty() && !line.bytes().any(|b| b < b' ') {
+        let has_marks = line.bytes().fold(false, |found, b| found | (b < b' '));
+        if !line.is_empty() && !has_marks {
             blank = false;
             wrap(&mut page, line);
             continue;
@@ -178,7 +179,10 @@ fn cut(text: &str, most: usize) -> Option<(&str, &str)> {
     if text.len() <= most {
         return None;
     }
-    let (limit, _) = text.char_indices().nth(most)?;
+    let limit = match text.as_bytes()[..=most].is_ascii() {
+        true => most,
+        false => text.char_indices().nth(most)?.0,
+    };
     let parts = |at: usize| {
         let (line, rest) = (text[..at].trim_end_matches(' '), text[at..].trim_start_matches(' '));
         (!line.is_empty() && !rest.is_empty() && may_part(line, rest)).then_some((line, rest))
@@ -192,22 +196,14 @@ fn cut(text: &str, most: usize) -> Option<(&str, &str)> {
 /// May a line end after `line`, and the next begin with `rest`? French punctuation stays with its word (`délai :`,
 /// `« mot »`), and a number with what it counts (`Art. 33`, `point b)`).
 pub(in crate::message) fn may_part(line: &str, rest: &str) -> bool {
-    const LEADS: [&str; 10] = [
-        "Art.",
-        "article",
-        "articles",
-        "paragraphe",
-        "point",
-        "Abs.",
-        "Buchst.",
-        "Satz",
-        "Nr.",
-        "«",
-    ];
-    const TRAILS: [&str; 7] = [":", ";", "?", "!", "»", "»,", "»."];
     let last = line.rsplit(' ').next().unwrap_or_default();
     let first = rest.split(' ').next().unwrap_or_default();
-    !LEADS.contains(&last.trim_start_matches('(')) && !TRAILS.contains(&first)
+    let leads = matches!(
+        last.trim_start_matches('('),
+        "Art." | "article" | "articles" | "paragraphe" | "point" | "Abs." | "Buchst." | "Satz" | "Nr." | "«"
+    );
+    let trails = matches!(first, ":" | ";" | "?" | "!" | "»" | "»," | "».");
+    !leads && !trails
 }
 
 fn width(text: &str) -> usize {
