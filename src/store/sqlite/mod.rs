@@ -58,6 +58,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0012_erasure.sql"),
     include_str!("migrations/0013_came_back.sql"),
     include_str!("migrations/0014_domains.sql"),
+    include_str!("migrations/0015_leases.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);

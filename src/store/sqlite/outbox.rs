@@ -104,17 +104,17 @@ impl Outbox for Sqlite {
 
 /// Takes the oldest due of one scope: the notices (?3 is NULL) or one campaign. Each inner query walks one partial index
 /// in its order and stops at the limit. 500 of 1,000,000 rows claimed, marked and finished: 24 ms, p99 36 ms, in an
-/// unoptimised build on 2 cores (`tests/contract/scale.rs`).
+/// unoptimised build on 2 cores (`tests/contract/scale.rs`). `?5 + 0`: a bare parameter would be planned anew each time.
 pub(super) const CLAIM: &str =
     "UPDATE deliveries SET state = 'leased', lease_by = ?1, lease_until = ?2, due = NULL, since = NULL
      WHERE id IN (
          SELECT id FROM (
              SELECT * FROM (SELECT id, due FROM deliveries
-                            WHERE state = 'ready' AND campaign IS ?3 AND due <= ?4 ORDER BY due LIMIT ?5)
+                            WHERE state = 'ready' AND campaign IS ?3 AND due <= ?4 ORDER BY due LIMIT ?5 + 0)
              UNION ALL
              SELECT * FROM (SELECT id, due FROM deliveries
-                            WHERE state = 'in_doubt' AND campaign IS ?3 AND due <= ?4 ORDER BY due LIMIT ?5))
-         ORDER BY due, id LIMIT ?5)
+                            WHERE state = 'in_doubt' AND campaign IS ?3 AND due <= ?4 ORDER BY due LIMIT ?5 + 0))
+         ORDER BY due, id LIMIT ?5 + 0)
      RETURNING id, campaign, message_id, tries, possibly_twice";
 
 /// Takes one delivery, on the same conditions.
