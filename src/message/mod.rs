@@ -5,6 +5,7 @@
 //! is, [`token`] ties it to what was sent, [`authenticity`] says what is proven about its sender; [`passage`] says what
 //! the way changed, for a [`rehearsal`].
 
+mod alike;
 pub mod authenticity;
 mod automatic;
 pub mod classify;

@@ -2,10 +2,13 @@
 //!
 //! Everything written is 7-bit clean, in lines that no transport folds or trims. Knows nothing of headers' meaning.
 
+use std::cell::RefCell;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Attachment, MimeError};
+use crate::message::alike::{self, Kept, Making};
 use crate::message::header;
 
 /// Columns of a line in quoted-printable before its soft break (RFC 2045 §6.7: 76 with it).
@@ -42,7 +45,10 @@ pub(super) fn write_text(out: &mut Vec<u8>, media_type: &str, text: &str, langua
         )
         .as_bytes(),
     );
-    write_quoted_printable(out, text);
+    thread_local! {
+        static KEPT: RefCell<Kept<Vec<u8>>> = RefCell::default();
+    }
+    out.extend(alike::make(&KEPT, text, write_quoted_printable));
 }
 
 pub(super) fn write_attachment(out: &mut Vec<u8>, attachment: &Attachment) -> Result<(), MimeError> {
@@ -81,23 +87,23 @@ fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Quoted-printable (RFC 2045 §6.7) with CRLF as canonical line end; a lone CR is kept as a character. Blanks at line
 /// ends, `From ` at line starts and a lone dot are encoded, since transports change them (RFC 2049 §3).
-fn write_quoted_printable(out: &mut Vec<u8>, text: &str) {
-    let mut lines = text.split('\n').peekable();
-    while let Some(line) = lines.next() {
-        let more = lines.peek().is_some();
-        let line = if more {
-            line.strip_suffix('\r').unwrap_or(line)
-        } else {
-            line
-        }
-        .as_bytes();
+fn write_quoted_printable(part: &str, _begins: bool, making: &mut Making<Vec<u8>>) {
+    let mut after = 0;
+    for line in part.split_inclusive('\n') {
+        after += line.len();
+        let (line, ended) = match line.strip_suffix('\n') {
+            Some(line) => (line.strip_suffix('\r').unwrap_or(line), true),
+            None => (line, false),
+        };
+        let (line, out) = (line.as_bytes(), &mut making.out);
         if line.len() <= QUOTED_WIDTH && survives(line) {
             out.extend_from_slice(line);
         } else {
             write_encoded(out, line);
         }
-        if more {
+        if ended {
             out.extend_from_slice(b"\r\n");
+            making.seam(after);
         }
     }
 }
@@ -185,8 +191,9 @@ mod tests {
             (&format!("{x75}="), format!("{x75}=\r\n=3D")),
         ] {
             let mut out = Vec::new();
-            write_quoted_printable(&mut out, text);
-            assert_eq!(String::from_utf8(out).unwrap(), wanted, "{text:?}");
+            write_text(&mut out, "text/plain", text, "en");
+            let (_, body) = std::str::from_utf8(&out).unwrap().split_once("\r\n\r\n").unwrap();
+            assert_eq!(body, wanted, "{text:?}");
         }
     }
 }

@@ -2,6 +2,10 @@
 //! hanging lines, no stray blank lines. The helpers and the template reader leave the marks below; values never contain
 //! one, so that only a template can start a heading or a row. Knows nothing of templates or facts.
 
+use std::cell::RefCell;
+
+use crate::message::alike::{self, Kept, Making};
+
 /// The widest line. RFC 5322 §2.1.1 advises 78; two are left for the `> ` of a reply.
 pub const WIDTH: usize = 76;
 /// Where the value of a row begins.
@@ -24,15 +28,28 @@ pub(super) const VALUE_BREAK: char = '\u{1d}';
 
 /// Lays out `marked`. Ends with one line break.
 pub(super) fn lay_out(marked: &str) -> String {
-    let mut page = String::with_capacity(marked.len() + marked.len() / 2);
-    let mut blank = true;
-    for line in marked.lines() {
+    thread_local! {
+        static KEPT: RefCell<Kept<String>> = RefCell::default();
+    }
+    let mut page = alike::make(&KEPT, marked, lay_out_lines);
+    page.truncate(page.trim_end().len());
+    page.push('\n');
+    page
+}
+
+fn lay_out_lines(part: &str, begins: bool, making: &mut Making<String>) {
+    let mut blank = begins;
+    let mut after = 0;
+    for line in part.split_inclusive('\n') {
+        after += line.len();
         let line = line.trim_end();
+        let page = &mut making.out;
         // All marks are control characters, and most lines have none.
         let has_marks = line.bytes().fold(false, |found, b| found | (b < b' '));
         if !line.is_empty() && !has_marks {
             blank = false;
-            wrap(&mut page, line);
+            wrap(page, line);
+            making.seam(after);
             continue;
         }
         if line.contains(NO_LINE) || line.starts_with(LANGUAGE) {
@@ -47,16 +64,13 @@ pub(super) fn lay_out(marked: &str) -> String {
         }
         blank = false;
         if let Some((label, values)) = line.split_once(ROW) {
-            row(&mut page, label, values);
+            row(page, label, values);
         } else if line.starts_with(HEADING) {
-            heading(&mut page, line);
+            heading(page, line);
         } else {
-            wrap(&mut page, line);
+            wrap(page, line);
         }
     }
-    page.truncate(page.trim_end().len());
-    page.push('\n');
-    page
 }
 
 /// One line for a mail header: no line breaks, single spaces.
