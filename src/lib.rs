@@ -9,7 +9,7 @@
 //! - [`message`]: bytes in, bytes out: templates, MIME, OpenPGP, understanding what came back.
 //! - [`store`]: what is kept, by noun; SQLite, encrypted at rest.
 //! - [`config`]: settings, the home, the places of secrets.
-//! - [`mail`]: the wires: SMTP, Maildir, webhooks.
+//! - [`mail`]: the wires: SMTP, IMAP, Maildir, webhooks, HTTPS for key files.
 //! - [`dispatch`]: the only room where mail and store meet: the desk's verbs, courier, intake, clerk, daemon.
 //! - [`cli`]: the command line. [`drill`]: the outside world on loopback, to rehearse against.
 //!

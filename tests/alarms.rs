@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
+#[path = "scratch/paused.rs"]
+mod paused;
 #[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
 mod scratch;
 #[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
@@ -13,9 +15,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use breachpost::config::SecretSource;
-use breachpost::config::Webhook;
+use breachpost::config::{SecretSource, Webhook};
 use breachpost::dispatch::clerk;
 use breachpost::dispatch::desk::alert;
 use breachpost::dispatch::office::Office;
@@ -30,7 +32,10 @@ use breachpost::store::TellingState;
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use paused::until_paused;
 use scratch::{PASSWORD, Scratch, assert_sealed, carry, me, sound};
 use world::relay::Relay;
 use world::{BREACH, World, text, until};
@@ -454,6 +459,74 @@ async fn two_clerks_raise_and_tell_once() {
     let taken_over = clerk::round(other_office, heir.id()).await.unwrap();
     assert!(taken_over.leads);
     assert_eq!((taken_over.told, hook.stages().len()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_says_nothing_keeps_the_clerk_neither_from_work_nor_from_the_end() {
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut scratch = Scratch::new().await;
+    let mut config = (*scratch.office.config).clone();
+    config.relay.url = format!("smtp://{}?tls=none", mute.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    // More than the daemon's watchdog puts up with.
+    config.relay.timeouts.reply_seconds = serde_json::from_str("\"86400\"").unwrap();
+    scratch.office.config = Arc::new(config);
+    let office = &scratch.office;
+    let worker = Worker::sign_on(&office.home.workers_dir(), WorkerKind::Command).unwrap();
+    let stop = CancellationToken::new();
+    let clerk = tokio::spawn(clerk::run(office.clone(), worker.id(), stop.clone()));
+    let leader = async || office.store.find_leader().await.unwrap();
+    until_paused(office, "the clerk is at work", leader).await;
+    scratch.clock.advance(TimeDelta::hours(2));
+    let (_first, _) = mute.accept().await.unwrap();
+    let fault = async || {
+        let notes = office.store.list_health().await.unwrap();
+        notes.into_iter().find(|note| note.what == "relay")?.fault
+    };
+    let fault = until_paused(office, "it has been noted", fault).await;
+    assert_eq!(fault, "the relay did not answer within 30 s");
+
+    scratch.clock.advance(TimeDelta::hours(2));
+    let (_second, _) = mute.accept().await.unwrap();
+    let told = Instant::now();
+    stop.cancel();
+    clerk.await.unwrap();
+    assert_eq!(told.elapsed(), Duration::ZERO, "it did not wait for the relay");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_relay_does_not_keep_the_clerk_longer_than_it_may_lead() {
+    const MANY: usize = 40;
+    let slow = Trouble::at(Step::Mail, Act::Slow(Duration::from_secs(25)));
+    let receiver = Receiver::start(sound().with(slow.times(u32::MAX))).await.unwrap();
+    let mut house = House::new(&receiver, None).await;
+    let mut config = (*house.office.config).clone();
+    config.alerts.emails = (0..MANY)
+        .map(|n| format!("oncall{n}@company.example").parse().unwrap())
+        .collect();
+    house.office.config = Arc::new(config);
+    let start = house.scratch.clock.now();
+    house.scratch.open_breach().await;
+
+    let began = Instant::now();
+    let first = house.round_at(start, 80).await;
+    assert!(
+        first.told > 0 && began.elapsed() < Duration::from_secs(4 * 60),
+        "{first:?}"
+    );
+    // Slow is not broken: nobody is called for that.
+    let health = house.office.store.list_health().await.unwrap();
+    assert!(health.iter().all(|note| note.fault.is_none()), "{health:?}");
+    // What was left is told by the next rounds.
+    let everybody = async || {
+        house.scratch.clock.advance(TimeDelta::minutes(1));
+        house.round().await;
+        let mails = receiver.mails().into_iter();
+        let told: BTreeSet<String> = mails.map(|mail| mail.recipients[0].address.clone()).collect();
+        (told.len() == MANY).then_some(())
+    };
+    until_paused(&house.office, "everybody is told", everybody).await;
 }
 
 /// The looks of one case, in minutes after awareness; time may jump back.

@@ -76,6 +76,72 @@ fn a_minimal_file_loads_with_every_default() {
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8372");
 }
 
+/// The names of the settings in the default file, each with its section.
+fn settings() -> Vec<(String, String)> {
+    let (mut section, mut found) = (String::new(), Vec::new());
+    for line in DEFAULT_FILE.lines() {
+        let (nested, line) = (line.starts_with(' '), line.trim_start());
+        let line = line.strip_prefix("#e.g. ").or(line.strip_prefix('#')).unwrap_or(line);
+        let mut names = line.split([' ', '{', ',', '[']).filter_map(|word| {
+            let name = word.strip_suffix(':')?;
+            let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+            (!name.is_empty() && name.chars().all(is_name)).then(|| name.to_owned())
+        });
+        // Prose has its own first word, and a space before it.
+        let Some(first) = names.next().filter(|first| line.starts_with(first.as_str())) else {
+            continue;
+        };
+        if !nested {
+            section.clone_from(&first);
+        }
+        found.extend(std::iter::once(first).chain(names).map(|name| (section.clone(), name)));
+    }
+    found
+}
+
+#[test]
+fn a_setting_without_effect_is_named_as_such() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = String::new();
+    let mut folders = vec![root.join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                // Where they are declared and checked.
+                && path != root.join("src/config/sections.rs")
+            {
+                sources.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let (_, missing) = readme.split_once("\n## Not there yet\n").unwrap();
+    let missing = missing.split("\n## ").next().unwrap();
+    let is_used = |name: &str| {
+        let ends = |after: &str| !after.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        sources.split(&format!(".{name}")).skip(1).any(ends)
+    };
+    let settings = settings();
+    let is_known = |wanted: (&str, &str)| settings.iter().any(|(a, b)| (a.as_str(), b.as_str()) == wanted);
+    for known in [
+        ("relay", "reply_seconds"),
+        ("retention", "register_years"),
+        ("campaign", "fallback_language"),
+    ] {
+        assert!(is_known(known), "{known:?}: {settings:?}");
+    }
+    for (section, name) in &settings {
+        let named = missing.contains(&format!("`{section}`")) || missing.contains(&format!("`{section}.{name}`"));
+        assert!(
+            is_used(name) != named,
+            "`{section}.{name}` has an effect, or stands in the README under \"Not there yet\""
+        );
+    }
+}
+
 #[test]
 fn every_setting_at_once() {
     let config = parse(

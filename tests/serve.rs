@@ -9,8 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 
 use breachpost::drill::receiver::{Act, Step};
 use nix::sys::signal::{self, Signal};
@@ -20,34 +19,53 @@ use world::relay::Relay;
 use world::{Running, World, text, until};
 
 /// systemd, as far as a service sees it.
-struct Systemd(UnixDatagram);
+struct Systemd(mpsc::Receiver<String>);
 
 impl Systemd {
-    /// Listens beside the home, and starts the daemon with a watchdog of a fifth of a second.
+    /// Listens beside the home, and starts the daemon.
     fn start(world: &World) -> (Self, Running) {
-        let path = world.scratch().join("notify");
-        let _ = std::fs::remove_file(&path);
-        let socket = UnixDatagram::bind(&path).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let mut command = world.command(&["serve"]);
-        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000");
-        (Self(socket), world.serve_by(command))
+        let socket = notify_socket(world);
+        let (told, heard) = mpsc::channel();
+        // On a thread of its own: the queue of such a socket is short, and no test shall depend on when it looks.
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(length) = socket.recv(&mut bytes) {
+                let line = String::from_utf8_lossy(&bytes[..length]).into_owned();
+                if told.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let daemon = supervised(world);
+        (Self(heard), daemon)
     }
     /// The next message that holds this line, or one that begins so; what comes before it is passed over.
     fn hears(&self, wanted: &str) -> Vec<String> {
         loop {
-            let mut bytes = [0; 4096];
-            let length = self
-                .0
-                .recv(&mut bytes)
-                .unwrap_or_else(|error| panic!("{wanted}: {error}"));
-            let told = String::from_utf8(bytes[..length].to_vec()).unwrap();
+            let told = self.0.recv_timeout(world::PATIENCE);
+            let told = told.unwrap_or_else(|error| panic!("{wanted}: {error}"));
             let lines: Vec<String> = told.lines().map(str::to_owned).collect();
             if lines.iter().any(|line| line.starts_with(wanted)) {
                 return lines;
             }
         }
     }
+}
+
+/// The supervisor's end of the line.
+fn notify_socket(world: &World) -> UnixDatagram {
+    let path = world.scratch().join("notify");
+    let _ = std::fs::remove_file(&path);
+    UnixDatagram::bind(path).unwrap()
+}
+
+/// A daemon with a supervisor, and a watchdog of a fifth of a second.
+fn supervised(world: &World) -> Running {
+    let mut command = world.command(&["serve"]);
+    command
+        .env("NOTIFY_SOCKET", world.scratch().join("notify"))
+        .env("WATCHDOG_USEC", "200000");
+    world.serve_by(command)
 }
 
 fn send(daemon: &Running, which: Signal) {
@@ -68,6 +86,34 @@ fn systemd_is_told_of_readiness_life_and_the_end() {
     assert_eq!(daemon.stop(), 0);
     systemd.hears("STOPPING=1");
     assert_eq!(world.run(&["status", "--json"]).json()["daemon"], false);
+}
+
+#[test]
+fn a_supervisor_that_does_not_listen_keeps_nobody_from_working_or_stopping() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    let socket = notify_socket(&world);
+    let others = UnixDatagram::unbound().unwrap();
+    others.set_nonblocking(true).unwrap();
+    // As many messages as it takes: one more would wait for a reader.
+    let fill = || while others.send_to(b"X=1", world.scratch().join("notify")).is_ok() {};
+    fill();
+    let daemon = supervised(&world);
+    world.send(&["--wait"]).exits(0);
+
+    // Once it listens again it hears what it needs to know, the readiness before all else.
+    socket.set_read_timeout(Some(world::PATIENCE)).unwrap();
+    let hears = || {
+        let mut bytes = [0; 4096];
+        let length = socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    let own = || std::iter::repeat_with(hears).find(|told| !told.starts_with("X=1"));
+    assert_eq!(own().unwrap(), "READY=1\n");
+    assert!(own().unwrap().starts_with("STATUS=sends what is queued"));
+
+    fill();
+    assert_eq!(daemon.stop(), 0, "nobody reads");
 }
 
 #[test]

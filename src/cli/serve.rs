@@ -1,10 +1,11 @@
 //! `serve`: the daemon, until a signal ends it. Here the daemon meets its surroundings: signals, systemd, the log.
 
+mod systemd;
+
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use clap::Args;
-use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Context;
 use super::output::{Exit, Failure};
 use crate::dispatch::daemon::{self, DaemonError, News, Orders};
+use systemd::Systemd;
 
 /// How often the daemon looks whether all its loops make progress, where nobody else asks.
 const PULSE: Duration = Duration::from_secs(30);
@@ -47,13 +49,20 @@ pub async fn run(args: ServeArgs, context: &Context) -> Result<Exit, Failure> {
         pulse,
     };
     tracing::info!(home = %office.home.root().display(), "breachpost serves");
-    tokio::select! {
-        ended = daemon::run(office, orders, tell) => ended?,
+    let systemd = Systemd::start()?;
+    let tell = |news: News| {
+        log(&news);
+        systemd.tell(&news);
+    };
+    let ended = tokio::select! {
+        ended = daemon::run(office, orders, tell) => ended,
         given_up = obey_signals(stop, ask) => {
             given_up?;
             return Err(Failure::new(Exit::Ours, DaemonError::NotFinished));
         }
-    }
+    };
+    systemd.close();
+    ended?;
     tracing::info!("stopped; nothing was left half done");
     Ok(Exit::Done)
 }
@@ -80,28 +89,13 @@ async fn obey_signals(stop: CancellationToken, reload: mpsc::Sender<()>) -> io::
     }
 }
 
-/// Passes on how the daemon is: to the log, and to systemd where that listens (sd_notify(3)).
-fn tell(news: News) {
-    let states = match &news {
-        News::Ready => {
-            tracing::info!("ready");
-            vec![NotifyState::Ready]
-        }
-        News::Status(line) => vec![NotifyState::Status(line)],
-        News::Reloading => {
-            tracing::info!("reading settings, profiles and templates anew");
-            // systemd wants the time of the reload with it (Type=notify-reload).
-            let clock = NotifyState::monotonic_usec_now().ok();
-            std::iter::once(NotifyState::Reloading).chain(clock).collect()
-        }
-        News::Alive => vec![NotifyState::Watchdog],
-        News::Stopping => {
-            tracing::info!("stopping: finishing what is on the wire; a second signal ends at once");
-            vec![NotifyState::Stopping]
-        }
-    };
-    if let Err(error) = sd_notify::notify(&states) {
-        tracing::debug!(error = %error, "systemd was not told");
+fn log(news: &News) {
+    match news {
+        News::Ready => tracing::info!("ready"),
+        News::Reloading => tracing::info!("reading settings, profiles and templates anew"),
+        News::Stopping => tracing::info!("stopping: finishing what is on the wire; a second signal ends at once"),
+        // What is wrong is logged where it is found.
+        News::Status(_) | News::Alive => {}
     }
 }
 

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde::Serialize;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::mail::smtp::Connection;
 use crate::model::Time;
 use crate::model::alert::{About, Alarm, Alert, Condition, Stage, Urgency};
 use crate::model::delivery::RetryPolicy;
@@ -29,14 +29,16 @@ use super::office::{Office, OfficeError};
 use super::retention;
 use super::worker;
 pub use channels::{Channel, Sent};
-use channels::{Job, Message, Report};
+use channels::{Job, Message, Report, Turn};
 use words::Occasion;
 pub use words::Words;
 
 /// How often the clerk looks by itself; a nudge comes sooner.
 const POLL: Duration = Duration::from_secs(20);
-/// Longer than any round: tells that a clerk hangs.
+/// Tells that a clerk hangs. Longer than a round: its telling ends with `TELLING_MOST` and one mail more, a minute at most.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
+/// For so long a round tells; what is left then is for the next.
+const TELLING_MOST: Duration = Duration::from_secs(120);
 /// Tellings of one batch: enough for every channel of a few alerts, few enough to be done within the lease.
 const BATCH: u32 = 32;
 /// Batches of one round.
@@ -63,9 +65,9 @@ pub struct Round {
 pub async fn run(office: Office, by: WorkerId, stop: CancellationToken) {
     let started = office.now();
     while !stop.is_cancelled() {
-        if let Err(error) = round(&office, by).await {
+        if let Err(error) = round_until(&office, by, &stop).await {
             tracing::error!(error = %whole(&error), "the clerk could not do its round");
-        } else if let Err(error) = probe_relays(&office, started).await {
+        } else if let Some(Err(error)) = stop.run_until_cancelled(probe_relays(&office, started)).await {
             tracing::error!(error = %whole(&error), "the clerk could not try out the relay");
         }
         tokio::select! {
@@ -91,6 +93,11 @@ fn whole(error: &OfficeError) -> String {
 /// # Errors
 /// The store fails.
 pub async fn round(office: &Office, by: WorkerId) -> Result<Round, OfficeError> {
+    round_until(office, by, &CancellationToken::new()).await
+}
+
+/// Told to stop, it tells nobody else.
+async fn round_until(office: &Office, by: WorkerId, stop: &CancellationToken) -> Result<Round, OfficeError> {
     let now = office.now();
     if !leads(office, by, now).await? {
         return Ok(Round::default());
@@ -116,7 +123,7 @@ pub async fn round(office: &Office, by: WorkerId) -> Result<Round, OfficeError> 
             repeated += u32::from(again.await?);
         }
     }
-    let told = tell(office, by).await?;
+    let told = tell(office, by, stop).await?;
     retention::round(office).await?;
     Ok(Round {
         leads: true,
@@ -147,10 +154,17 @@ async fn leads(office: &Office, by: WorkerId, now: Time) -> Result<bool, OfficeE
 }
 
 /// Sends what is due, in batches, each channel on its own.
-async fn tell(office: &Office, by: WorkerId) -> Result<u32, OfficeError> {
+async fn tell(office: &Office, by: WorkerId, stop: &CancellationToken) -> Result<u32, OfficeError> {
     let channels = channels::escalated(&office.config);
+    let turn = Turn {
+        end: Instant::now() + TELLING_MOST,
+        stop: stop.clone(),
+    };
     let mut taken = 0;
     for _ in 0..BATCHES {
+        if turn.is_over() {
+            break;
+        }
         let claims = office.store.claim_tellings(by, BATCH, office.now(), LEASE).await?;
         if claims.is_empty() {
             break;
@@ -171,10 +185,10 @@ async fn tell(office: &Office, by: WorkerId) -> Result<u32, OfficeError> {
                 }
             }
         }
-        let report = channels::send(office, jobs).await;
+        let report = channels::send(office, jobs, Some(&turn)).await;
         note_health(office, &known, &report).await?;
         for (claim, sent) in known.into_iter().zip(report.sent) {
-            taken += u32::from(sent == Sent::Taken);
+            taken += u32::from(sent == Some(Sent::Taken));
             let outcome = outcome(&claim, sent, office.now());
             office.store.told(claim, outcome, office.now()).await?;
         }
@@ -183,7 +197,11 @@ async fn tell(office: &Office, by: WorkerId) -> Result<u32, OfficeError> {
 }
 
 /// Backs off from half a minute to an hour, and ends at last: by then a reminder is under way.
-fn outcome(claim: &TellingClaim, sent: Sent, now: Time) -> Told {
+fn outcome(claim: &TellingClaim, sent: Option<Sent>, now: Time) -> Told {
+    let Some(sent) = sent else {
+        let fault = "not tried yet: those before it took too long".to_owned();
+        return Told::Again { fault, next: now };
+    };
     let tries = claim.tries + 1;
     let retry = RetryPolicy {
         first: TimeDelta::seconds(30),
@@ -219,6 +237,9 @@ async fn note_health(office: &Office, claims: &[TellingClaim], report: &Report) 
     }
     let mut noted = HashSet::new();
     for (claim, sent) in claims.iter().zip(&report.sent) {
+        let Some(sent) = sent else {
+            continue;
+        };
         // The relay's trouble is its own; a channel is in trouble when the relay works and it does not.
         let relay_failed = claim.channel.starts_with("email:") && !matches!(report.relay, Some(Ok(())));
         if relay_failed || !noted.insert(&claim.channel) {
@@ -261,12 +282,12 @@ async fn probe_relays(office: &Office, started: Time) -> Result<(), OfficeError>
         if now - last.max(started) < PROBE_AFTER {
             continue;
         }
-        let fault = match Connection::open(&office.connector_to(settings)?).await {
+        let fault = match channels::connect(&office.connector_to(settings)?).await {
             Ok(connection) => {
                 connection.quit().await;
                 None
             }
-            Err(fault) => Some(fault.to_string()),
+            Err(why) => Some(why),
         };
         office.store.note_health(what, fault.as_deref(), now).await?;
     }
@@ -374,6 +395,8 @@ pub async fn test(office: &Office) -> Vec<(Channel, Sent)> {
             },
         }
     });
-    let report = channels::send(office, jobs.collect()).await;
-    channels.into_iter().zip(report.sent).collect()
+    let report = channels::send(office, jobs.collect(), None).await;
+    let sent = report.sent.into_iter();
+    let all = sent.map(|sent| sent.expect("without a turn that ends, each is tried"));
+    channels.into_iter().zip(all).collect()
 }

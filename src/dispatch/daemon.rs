@@ -11,6 +11,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint;
@@ -118,6 +119,8 @@ pub async fn run(office: Office, mut orders: Orders, tell: impl Fn(News)) -> Res
     tell(News::Ready);
     house.say_how_it_is(&tell);
     let mut pulse = tokio::time::interval(orders.pulse.max(Duration::from_millis(1)));
+    // A long reload is not followed by a sign of life for each one left out.
+    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stuck = None;
     let ended = loop {
         tokio::select! {

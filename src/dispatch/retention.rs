@@ -1,5 +1,5 @@
-//! The end of personal data: after the retention time by itself, or when somebody asks. Counts, hashes and proofs remain
-//! (design: invariant 10).
+//! The end of personal data (GDPR Art. 5(1)(e)): after the retention time by itself, or when somebody asks. Counts, hashes
+//! and proofs remain (design: invariant 10).
 
 use chrono::TimeDelta;
 

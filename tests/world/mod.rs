@@ -34,7 +34,7 @@ pub const BREACH: &str = include_str!("../data/breach-lu.yaml");
 pub const RELAY_PASSWORD: &str = "relay-password-of-the-test";
 
 /// Longer than anything takes that works; only what is broken waits so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// Looks again and again until there is something, the one way in which tests wait.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Address, Config, SecretSource, Webhook};
 use crate::dispatch::office::Office;
@@ -128,18 +130,31 @@ pub struct Job {
 /// What came of the jobs.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// In the order of the jobs.
-    pub sent: Vec<Sent>,
-    /// Whether the relay took us; `None` when no mail was to be sent.
+    /// In the order of the jobs; `None` for those that were not tried, because the turn was over.
+    pub sent: Vec<Option<Sent>>,
+    /// Whether the relay took us; `None` when no mail was tried.
     pub relay: Option<Result<(), String>>,
     /// A receiver's clock and ours when it answered.
     pub dates: Vec<(Time, Time)>,
 }
 
-/// Tries each job once: mails one after the other over one connection, webhooks side by side.
-pub async fn send(office: &Office, jobs: Vec<Job>) -> Report {
+/// How long somebody may go on telling.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    pub end: Instant,
+    pub stop: CancellationToken,
+}
+impl Turn {
+    pub fn is_over(&self) -> bool {
+        self.stop.is_cancelled() || Instant::now() >= self.end
+    }
+}
+
+/// Tries each job once: mails one after the other over one connection, webhooks side by side. When the turn is over,
+/// those that are left are not tried; without one, all are.
+pub async fn send(office: &Office, jobs: Vec<Job>, turn: Option<&Turn>) -> Report {
     let mut report = Report {
-        sent: vec![Sent::NotNow("not tried".to_owned()); jobs.len()],
+        sent: vec![None; jobs.len()],
         ..Report::default()
     };
     let mut mails = Vec::new();
@@ -153,11 +168,11 @@ pub async fn send(office: &Office, jobs: Vec<Job>) -> Report {
             },
         }
     }
-    let (mailed, posted) = tokio::join!(send_mails(office, mails), send_posts(office, posts));
+    let (mailed, posted) = tokio::join!(send_mails(office, mails, turn), send_posts(office, posts, turn));
     let (mailed, relay) = mailed;
     let (posted, dates) = posted;
     for (place, sent) in mailed.into_iter().chain(posted) {
-        report.sent[place] = sent;
+        report.sent[place] = Some(sent);
     }
     report.relay = relay;
     report.dates = dates;
@@ -166,7 +181,11 @@ pub async fn send(office: &Office, jobs: Vec<Job>) -> Report {
 
 type Placed = Vec<(usize, Sent)>;
 
-async fn send_mails(office: &Office, jobs: Vec<(usize, Job)>) -> (Placed, Option<Result<(), String>>) {
+async fn send_mails(
+    office: &Office,
+    jobs: Vec<(usize, Job)>,
+    turn: Option<&Turn>,
+) -> (Placed, Option<Result<(), String>>) {
     if jobs.is_empty() {
         return (Vec::new(), None);
     }
@@ -181,6 +200,9 @@ async fn send_mails(office: &Office, jobs: Vec<(usize, Job)>) -> (Placed, Option
     let mut connection: Option<Connection> = None;
     let mut relay = Ok(());
     for (place, job) in jobs {
+        if turn.is_some_and(Turn::is_over) {
+            break;
+        }
         if connection.as_ref().is_none_or(|open| !open.reusable()) && relay.is_ok() {
             match connect(&connector).await {
                 Ok(open) => connection = Some(open),
@@ -198,10 +220,12 @@ async fn send_mails(office: &Office, jobs: Vec<(usize, Job)>) -> (Placed, Option
     if let Some(open) = connection {
         open.quit().await;
     }
-    (placed, Some(relay))
+    let tried = !placed.is_empty();
+    (placed, tried.then_some(relay))
 }
 
-async fn connect(connector: &Connector) -> Result<Connection, String> {
+/// Opens a connection to a relay, without waiting as long as a relay may take.
+pub async fn connect(connector: &Connector) -> Result<Connection, String> {
     match tokio::time::timeout(MAIL_WAIT, Connection::open(connector)).await {
         Ok(opened) => opened.map_err(|fault| fault.to_string()),
         Err(_) => Err(too_slow()),
@@ -270,7 +294,11 @@ fn written(office: &Office, address: &str, message: &Message) -> Result<Vec<u8>,
     mime::clear_mail(&content, &headers)
 }
 
-async fn send_posts(office: &Office, hooks: Vec<(String, Vec<(usize, Job)>)>) -> (Placed, Vec<(Time, Time)>) {
+async fn send_posts(
+    office: &Office,
+    hooks: Vec<(String, Vec<(usize, Job)>)>,
+    turn: Option<&Turn>,
+) -> (Placed, Vec<(Time, Time)>) {
     if hooks.is_empty() {
         return (Vec::new(), Vec::new());
     }
@@ -284,7 +312,7 @@ async fn send_posts(office: &Office, hooks: Vec<(String, Vec<(usize, Job)>)>) ->
     };
     let mut tasks = JoinSet::new();
     for (_, jobs) in hooks {
-        tasks.spawn(send_to_hook(office.clone(), poster.clone(), jobs));
+        tasks.spawn(send_to_hook(office.clone(), poster.clone(), jobs, turn.cloned()));
     }
     let (mut placed, mut dates) = (Vec::new(), Vec::new());
     while let Some(done) = tasks.join_next().await {
@@ -295,10 +323,18 @@ async fn send_posts(office: &Office, hooks: Vec<(String, Vec<(usize, Job)>)>) ->
     (placed, dates)
 }
 
-async fn send_to_hook(office: Office, poster: Poster, jobs: Vec<(usize, Job)>) -> (Placed, Vec<(Time, Time)>) {
+async fn send_to_hook(
+    office: Office,
+    poster: Poster,
+    jobs: Vec<(usize, Job)>,
+    turn: Option<Turn>,
+) -> (Placed, Vec<(Time, Time)>) {
     let (mut placed, mut dates) = (Vec::new(), Vec::new());
     let mut silent = None;
     for (place, job) in jobs {
+        if turn.as_ref().is_some_and(Turn::is_over) {
+            break;
+        }
         let sent = match &silent {
             Some(why) => Sent::NotNow(String::clone(why)),
             None => match secret_of(&office, &job.channel) {

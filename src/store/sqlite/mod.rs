@@ -43,7 +43,9 @@ use crate::secret::Secret;
 use crate::store::{StoreError, chain};
 use writer::{Threads, Tx};
 
-/// Each brings the schema from its index to the next number, in one transaction. A published one is never changed.
+/// Each brings the schema's version (`user_version`) from its index in this list to the next number; those that are missing
+/// run in one transaction. A published one is never changed. The numbers of the files are their order only: there never was
+/// a 0008, so later ones bring the version one below theirs.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_mailbox.sql"),
