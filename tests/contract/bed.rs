@@ -21,6 +21,8 @@ pub trait Bed {
     fn open(&self) -> Self::Store;
     /// A copy of the store as another installation.
     async fn copied(&self, store: &Self::Store) -> Self::Store;
+    /// The store, after the last copy was put back over its own file. None may be open meanwhile.
+    fn put_back(&self) -> Self::Store;
 }
 
 /// Seconds after the start of every test.

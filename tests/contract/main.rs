@@ -91,7 +91,9 @@ macro_rules! suite {
                 a_list_that_changed_is_given_up
                 persons_are_counted_by_what_reports_need);
             suite!(@ $bed, custody:
-                a_copy_sends_nothing_by_itself);
+                a_copy_sends_nothing_by_itself
+                a_copy_put_back_over_its_own_file_sends_nothing_by_itself
+                a_store_that_goes_on_is_no_copy);
             suite!(@ $bed, erasure:
                 nobody_is_erased_who_may_still_be_written_to
                 what_comes_later_is_not_kept
