@@ -181,7 +181,7 @@ impl Office {
             path: folder.display().to_string(),
             source,
         })?;
-        self.recover().await?;
+        self.recover(worker.id()).await?;
         self.settle_identity().await?;
         worker::sweep(&folder);
         Ok(worker)
@@ -203,18 +203,19 @@ impl Office {
         Ok(())
     }
 
-    /// Gives back what dead workers held, and puts what they had on the wire in doubt. Returns how many deliveries moved.
+    /// Gives back what dead workers held, and puts what they had on the wire in doubt; `own` lives, whatever its file says.
+    /// Returns how many deliveries moved.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn recover(&self) -> Result<u64, OfficeError> {
+    pub async fn recover(&self, own: WorkerId) -> Result<u64, OfficeError> {
         let folder = self.home.workers_dir();
         let dead: Vec<WorkerId> = self
             .store
             .lease_holders()
             .await?
             .into_iter()
-            .filter(|id| !worker::is_alive(&folder, *id))
+            .filter(|id| *id != own && !worker::is_alive(&folder, *id))
             .collect();
         let moved = self.store.recover(&dead, &self.retry(), self.now()).await?;
         if moved > 0 {
