@@ -56,6 +56,7 @@ macro_rules! suite {
                 a_message_id_survives_the_worker
                 a_dead_worker_is_recovered
                 a_clock_set_back_keeps_nobody_waiting
+                each_relay_has_its_own_longest_wait
                 a_lease_ends
                 a_lost_lease_skips_nobody
                 doubt_is_never_forgotten
