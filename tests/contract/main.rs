@@ -110,6 +110,8 @@ macro_rules! suite {
                 each_domain_has_its_own_rate
                 no_pace_holds_a_notice_back
                 a_domain_that_puts_us_off_is_slowed_alone
+                a_domain_that_puts_off_single_persons_is_slow_no_more
+                however_an_address_is_written_its_domain_recovers
                 what_is_not_the_domains_fault_slows_no_domain
                 refusals_of_us_pause_the_campaign);
             suite!(@ $bed, pins:

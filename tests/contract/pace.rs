@@ -228,6 +228,56 @@ pub async fn a_domain_that_puts_us_off_is_slowed_alone(bed: &impl Bed) {
     intact(&store).await;
 }
 
+/// The probe's own trouble is the person's: the domain speaks to us again. Greylisting defers each new one once.
+pub async fn a_domain_that_puts_off_single_persons_is_slow_no_more(bed: &impl Bed) {
+    let store = bed.open();
+    run_at_domains(&store, &[("busy.example", 40)]).await;
+    let later = |step, enhanced| Outcome::Deferred {
+        fault: says(step, 450, enhanced),
+    };
+    let mut now = 0;
+    for answer in [later(SmtpStep::Rcpt, "4.2.0"), later(SmtpStep::FinalDot, "4.2.2")] {
+        let first = claim(&store, 1, NO_LIMIT, at(now)).await;
+        tried(&store, &first, &later(SmtpStep::Rcpt, "4.7.1"), at(now)).await;
+        assert!(claim(&store, 9, NO_LIMIT, at(now)).await.is_empty());
+        now += 60;
+        let probe = claim(&store, 9, NO_LIMIT, at(now)).await;
+        assert_eq!(probe.len(), 1);
+        tried(&store, &probe, &answer, at(now)).await;
+        let others = claim(&store, 9, NO_LIMIT, at(now)).await;
+        assert_eq!(others.len(), 9, "all at once again");
+        tried(&store, &others, &accepted(), at(now)).await;
+    }
+    intact(&store).await;
+}
+
+/// The domain of a person is kept as the name system knows it, the address as it was written.
+pub async fn however_an_address_is_written_its_domain_recovers(bed: &impl Bed) {
+    let store = bed.open();
+    let breach = add_breach(&store).await;
+    let written = |(number, at): (usize, &str)| {
+        let mut person = person(number);
+        person.address = format!("p{number}@{at}");
+        person.domain = "xn--bcher-kva.example".to_owned();
+        person
+    };
+    let spellings = ["B\u{fc}cher.Example", "XN--BCHER-KVA.example"];
+    let persons = spellings.into_iter().cycle().take(10).enumerate();
+    let campaign = add_campaign(&store, breach, persons.map(written).collect()).await;
+    approve(&store, campaign).await;
+    store.start(campaign, &anna(), at(0)).await.unwrap();
+    let first = claim(&store, 1, NO_LIMIT, at(0)).await;
+    let later = Outcome::Deferred {
+        fault: says(SmtpStep::Rcpt, 450, "4.7.1"),
+    };
+    tried(&store, &first, &later, at(0)).await;
+    let probe = claim(&store, 9, NO_LIMIT, at(60)).await;
+    assert_eq!(probe.len(), 1);
+    tried(&store, &probe, &accepted(), at(60)).await;
+    assert_eq!(claim(&store, 9, NO_LIMIT, at(61)).await.len(), 9, "all at once again");
+    intact(&store).await;
+}
+
 pub async fn what_is_not_the_domains_fault_slows_no_domain(bed: &impl Bed) {
     let store = bed.open();
     run_at_domains(&store, &[("good.example", 40)]).await;

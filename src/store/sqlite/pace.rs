@@ -11,7 +11,7 @@ use super::{Tx, campaigns, journal};
 use crate::model::Time;
 use crate::model::blame::{Blame, blame};
 use crate::model::campaign::CampaignEvent;
-use crate::model::delivery::{Fault, FaultCause, Outcome, RetryPolicy};
+use crate::model::delivery::{Fault, FaultCause, Outcome, RetryPolicy, SmtpStep};
 use crate::model::id::{Actor, CampaignId, DeliveryId, WorkerId};
 use crate::model::pace::{Pace, Rate};
 use crate::store::StoreError;
@@ -357,16 +357,23 @@ pub(super) fn learn(
 ) -> Result<(), StoreError> {
     match outcome {
         Outcome::Deferred { fault } if blame(fault) == Blame::Domain => slow_down(conn, delivery, domain, retry, now),
-        // Whatever it says, it speaks to us again.
-        Outcome::Accepted { .. } | Outcome::Refused { .. } => run(
-            conn,
-            "end the wait for a domain",
-            "DELETE FROM slow_domains WHERE domain = ?1 AND probe = ?2",
-            params![domain, delivery.row()],
-        )
-        .map(drop),
+        // Whatever it says, it speaks to us again. So it does where it puts off this one person, as by greylisting: else a
+        // domain that does so with each new one would stay slow until the last of them.
+        Outcome::Accepted { .. } | Outcome::Refused { .. } => speaks_again(conn, delivery),
+        Outcome::Deferred { fault }
+            if blame(fault) == Blame::Recipient && matches!(fault.step, SmtpStep::Rcpt | SmtpStep::FinalDot) =>
+        {
+            speaks_again(conn, delivery)
+        }
         _ => Ok(()),
     }
+}
+
+/// Ends the wait for the domain that this message tried, if it tried one. By the message alone: however its address is
+/// written.
+pub(super) fn speaks_again(conn: &Connection, delivery: DeliveryId) -> Result<(), StoreError> {
+    let sql = "DELETE FROM slow_domains WHERE probe = ?1";
+    run(conn, "end the wait for a domain", sql, [delivery.row()]).map(drop)
 }
 
 /// Doubles the wait when the message that tried the domain was put off; what was under way before says nothing new.

@@ -111,9 +111,7 @@ fn finish_accepted(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<bool, Stor
         &courier,
         now,
     )?;
-    if let Some(domain) = &current.domain {
-        pace::learn(tx.conn, current.id, domain, &done.outcome, &done.retry, now)?;
-    }
+    pace::speaks_again(tx.conn, current.id)?;
     Ok(true)
 }
 
