@@ -107,6 +107,8 @@ macro_rules! suite {
             suite!(@ $bed, pace:
                 two_processes_share_one_rate
                 the_limit_of_a_day_is_reached_and_not_passed
+                a_day_is_not_spent_on_what_did_not_leave
+                a_clock_set_back_costs_one_day_and_no_more
                 each_domain_has_its_own_rate
                 no_pace_holds_a_notice_back
                 a_domain_that_puts_us_off_is_slowed_alone
