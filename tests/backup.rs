@@ -10,8 +10,9 @@ use std::path::Path;
 
 use breachpost::drill::receiver::{Act, Step};
 
+use world::campaign::Campaign;
 use world::relay::Relay;
-use world::{World, text};
+use world::{BREACH, World, text};
 
 fn path(world: &World, name: &str) -> String {
     world.scratch().join(name).to_str().unwrap().to_owned()
@@ -54,6 +55,68 @@ fn a_backup_comes_back_as_it_was_and_holds_what_waited() {
     // A person says otherwise.
     world.run(&["notice", "retry", &waiting, "--home", &home]).exits(0);
     assert_eq!(relay.mails().len(), 2);
+}
+
+#[test]
+fn a_store_copied_back_over_itself_writes_to_nobody_again() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    let backup = path(&world, "backup");
+    let addresses: Vec<String> = (0..5).map(|n| format!("person{n}@example.lu")).collect();
+    drop(Campaign::start(&world, &addresses));
+    world.run(&["backup", "-o", &backup]).exits(0);
+    world.run(&["campaign", "start", "cmp_1", "--yes"]).exits(0);
+    assert_eq!(relay.taken(5).len(), 5);
+
+    // `cp`, as after a disk that failed: it stays the same file.
+    fs::copy(
+        Path::new(&backup).join("breachpost.db"),
+        world.home().join("breachpost.db"),
+    )
+    .unwrap();
+    world
+        .run(&["campaign", "start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["was restored", "campaign resume cmp_1"]);
+    world.run(&["serve", "--once"]);
+    assert_eq!(relay.mails().len(), 5, "nobody is told again by itself");
+    // A person says otherwise, and everybody may have been told twice.
+    world.run(&["campaign", "resume", "cmp_1"]).exits(0);
+    world.run(&["campaign", "start", "cmp_1", "--yes"]).exits(0);
+    assert_eq!(relay.mails().len(), 10);
+    let report = world.json(&["campaign", "report", "cmp_1"]);
+    assert_eq!((&report["informed"], &report["possibly_twice"]), (&5.into(), &5.into()));
+    world.is_intact();
+}
+
+#[test]
+fn what_was_approved_does_not_start_from_a_backup() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    let (backup, home) = (path(&world, "backup"), path(&world, "restored"));
+    let breach = world.open_breach(BREACH);
+    let list = world.file("list.csv", b"email,name,language\nanna@example.lu,Anna,en\n");
+    world
+        .run(&["campaign", "create", &breach, "--recipients", &list])
+        .exits(0);
+    world
+        .run(&["breach", "decide", &breach, "inform", "--rationale", "high risk"])
+        .exits(0);
+    world.run(&["campaign", "approve", "cmp_1", "--yes"]).exits(0);
+    world.run(&["backup", "-o", &backup]).exits(0);
+    world.run(&["campaign", "start", "cmp_1", "--yes"]).exits(0);
+    assert_eq!(relay.taken(1).len(), 1);
+
+    world.run(&["restore", &backup, "--home", &home]).exits(0);
+    let start = ["campaign", "start", "cmp_1", "--yes", "--home", &home];
+    world.run(&start).exits(2).says(&["was restored"]);
+    assert_eq!(relay.mails().len(), 1);
+    let status = world.run(&["status", "--home", &home]);
+    status.exits(2).says(&["cmp_1", "was restored"]);
+    world.run(&["campaign", "resume", "cmp_1", "--home", &home]).exits(0);
+    world.run(&start).exits(0);
+    let report = world.json(&["campaign", "report", "cmp_1", "--home", &home]);
+    assert_eq!((&report["informed"], &report["possibly_twice"]), (&1.into(), &1.into()));
 }
 
 #[test]

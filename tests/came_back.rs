@@ -448,7 +448,7 @@ fn a_bounce_that_overtakes_the_relays_answer_waits_for_it() {
         let done = Done {
             message_id: claim.message_id.clone(),
             outcome: Outcome::Accepted { reply, tls: None },
-            retry: office.retry(),
+            retry: office.retries().persons,
             jitter: 0.0,
             claim,
         };

@@ -382,6 +382,28 @@ async fn the_clock_is_set_forward() {
     scratch.assert_journal_intact().await;
 }
 
+/// Its own file is gone, or cannot be looked at: a worker still does not take itself for dead.
+#[tokio::test(start_paused = true)]
+async fn nobody_recovers_what_it_holds_itself() {
+    let scratch = Scratch::new().await;
+    let good = Receiver::start(sound()).await.unwrap();
+    let office = scratch.towards(&good);
+    scratch.file().await;
+    let worker = office.sign_on(WorkerKind::Command).await.unwrap();
+    let notices = breachpost::store::Which::Notices;
+    let claimed = office
+        .store
+        .claim(worker.id(), 9, notices, office.now(), TimeDelta::minutes(5));
+    let claims = claimed.await.unwrap().claims;
+    office.store.step(Vec::new(), claims, office.now()).await.unwrap();
+    std::fs::remove_dir_all(office.home.workers_dir()).unwrap();
+    assert_eq!(office.recover(worker.id()).await.unwrap(), 0);
+    let other = office.sign_on(WorkerKind::Command).await.unwrap();
+    assert_eq!(office.recover(other.id()).await.unwrap(), 0, "found when it signed on");
+    let moved = office.store.lease_holders().await.unwrap();
+    assert!(moved.is_empty(), "others find no sign of life: {moved:?}");
+}
+
 /// Two couriers, each with a store of its own on the same file, work on one queue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_couriers_share_a_queue() {

@@ -78,7 +78,7 @@ pub async fn restore(args: &RestoreArgs, context: &Context) -> Result<Exit, Fail
     }
     context.out.data(&json!({ "home": home.root(), "backup": restored }), || {
         format!(
-            "{} is a home again, as it was on {}.\nCampaigns that ran are paused and waiting notices are held, because what was sent since is not known in it.\n\
+            "{} is a home again, as it was on {}.\nCampaigns that ran or could be started are paused and waiting notices are held, because what was sent since is not known in it.\n\
              Next: breachpost doctor --home {}\n",
             home.root().display(),
             restored.made_at.format("%Y-%m-%d %H:%M UTC"),

@@ -100,7 +100,7 @@ pub async fn make(office: &Office, to: &Path, with_keys: bool) -> Result<Backup,
     Ok(backup)
 }
 
-/// Brings a backup back as a home in a new folder, after checking every file of it. Campaigns that ran are paused and
+/// Brings a backup back as a home in a new folder, after checking every file of it. Its campaigns are paused and
 /// waiting notices held when the home is first used to send: what was sent since the backup is not known in it.
 ///
 /// # Errors

@@ -224,7 +224,7 @@ impl Courier {
         let mut probed: Option<tokio::time::Instant> = None;
         loop {
             if scope == Scope::Forever && recovered.elapsed() >= RECOVER_EVERY {
-                self.office.recover().await?;
+                self.office.recover(self.worker).await?;
                 recovered = tokio::time::Instant::now();
             }
             let persons = match line.is_down() {

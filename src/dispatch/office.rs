@@ -15,11 +15,10 @@ use crate::message::mime::Mailbox;
 use crate::message::template::{TemplateError, Templates};
 use crate::message::token::{self, TokenKey};
 use crate::model::breach::Contact;
-use crate::model::delivery::RetryPolicy;
 use crate::model::id::{Actor, WorkerId};
 use crate::model::{Clock, Time};
 use crate::store::sqlite::{Sqlite, StoreKey};
-use crate::store::{Store, StoreError};
+use crate::store::{Retries, Store, StoreError};
 
 use super::dkim::{Names, SystemNames};
 use super::login;
@@ -181,7 +180,7 @@ impl Office {
             path: folder.display().to_string(),
             source,
         })?;
-        self.recover().await?;
+        self.recover(worker.id()).await?;
         self.settle_identity().await?;
         worker::sweep(&folder);
         Ok(worker)
@@ -203,20 +202,21 @@ impl Office {
         Ok(())
     }
 
-    /// Gives back what dead workers held, and puts what they had on the wire in doubt. Returns how many deliveries moved.
+    /// Gives back what dead workers held, and puts what they had on the wire in doubt; `own` lives, whatever its file says.
+    /// Returns how many deliveries moved.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn recover(&self) -> Result<u64, OfficeError> {
+    pub async fn recover(&self, own: WorkerId) -> Result<u64, OfficeError> {
         let folder = self.home.workers_dir();
         let dead: Vec<WorkerId> = self
             .store
             .lease_holders()
             .await?
             .into_iter()
-            .filter(|id| !worker::is_alive(&folder, *id))
+            .filter(|id| *id != own && !worker::is_alive(&folder, *id))
             .collect();
-        let moved = self.store.recover(&dead, &self.retry(), self.now()).await?;
+        let moved = self.store.recover(&dead, &self.retries(), self.now()).await?;
         if moved > 0 {
             tracing::warn!(deliveries = moved, "recovered deliveries of a worker that died");
         }
@@ -340,8 +340,11 @@ impl Office {
     }
 
     /// How deliveries are tried again.
-    pub fn retry(&self) -> RetryPolicy {
-        self.config.relay.retry.policy(None)
+    pub fn retries(&self) -> Retries {
+        Retries {
+            notices: self.config.relay.retry.policy(None),
+            persons: self.config.relay_to_individuals().retry.policy(None),
+        }
     }
 
     /// The configured relay, ready to be connected to.

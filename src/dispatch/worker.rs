@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use crate::model::id::WorkerId;
@@ -38,6 +38,7 @@ impl Worker {
     /// The folder or the file cannot be made or locked.
     pub fn sign_on(folder: &Path, kind: WorkerKind) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
+        belong(folder);
         let id = WorkerId::fresh();
         let path = folder.join(format!("{id}.{}", kind.suffix()));
         // Locked before it has its name: no other process ever sees it free, or sweeps it away, while we live.
@@ -47,6 +48,9 @@ impl Worker {
             .create_new(true)
             .mode(0o600)
             .open(&unnamed)?;
+        // Whoever works on this home may look at it, be it root's or the service's; nobody else gets into the home.
+        lock.set_permissions(fs::Permissions::from_mode(0o644))?;
+        belong(&unnamed);
         lock.lock()?;
         fs::rename(&unnamed, &path)?;
         Ok(Self { id, path, lock })
@@ -73,12 +77,28 @@ impl Drop for Worker {
     }
 }
 
-fn is_locked(path: &Path) -> bool {
-    match File::open(path) {
-        // Shared: two who look at the same time must not take each other for its owner.
-        Ok(file) => matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)),
-        Err(_) => false,
+/// Makes it the property of whoever owns the folder it lies in: what root does in a service's home must not lock the
+/// service out. Only root can; nobody else needs it.
+fn belong(path: &Path) {
+    if let Some(Ok(owner)) = path.parent().map(fs::metadata) {
+        let _ = chown(path, Some(owner.uid()), Some(owner.gid()));
     }
+}
+
+/// Whether somebody holds it. Only a file that is free, or is not there, is a sign of death: whom we cannot look at (no
+/// right to, no file handle left) may be in the middle of a message.
+fn is_locked(path: &Path) -> bool {
+    // Shared: two who look at the same time must not take each other for its owner.
+    let looked = File::open(path).map(|file| file.try_lock_shared());
+    let error = match looked {
+        Ok(Ok(())) => return false,
+        Ok(Err(fs::TryLockError::WouldBlock)) => return true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+        Ok(Err(fs::TryLockError::Error(error))) | Err(error) => error,
+    };
+    let worker = path.file_name().unwrap_or_default().display();
+    tracing::warn!(%worker, error = %error, "cannot look whether a worker lives: it counts as alive");
+    true
 }
 
 /// Whether the worker still runs.
@@ -148,6 +168,25 @@ mod tests {
         drop(worker);
         assert!(!is_alive(dir.path(), id) && troubles(dir.path()).is_empty());
         assert!(!daemon_runs(dir.path()));
+    }
+
+    #[test]
+    fn who_cannot_be_looked_at_is_not_dead() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = WorkerId::fresh();
+        // A link to itself: opening it fails, as it does without the right to or without a file handle left.
+        let path = dir.path().join(format!("{id}.command"));
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        assert!(is_alive(dir.path(), id) && somebody_works(dir.path()));
+        sweep(dir.path());
+        assert!(path.symlink_metadata().is_ok(), "nor swept away");
+    }
+
+    #[test]
+    fn whoever_gets_into_the_home_may_look() {
+        let dir = tempfile::tempdir().unwrap();
+        let worker = Worker::sign_on(&dir.path().join("workers"), WorkerKind::Command).unwrap();
+        assert_eq!(worker.path.metadata().unwrap().mode() & 0o777, 0o644);
     }
 
     #[test]

@@ -18,8 +18,10 @@ pub struct Copied {
 /// The store as a thing that can be copied.
 #[async_trait]
 pub trait Custody: Send + Sync {
-    /// Makes sure that this is the store it was. A copy or a restored backup cannot know what was sent since: its running
-    /// and scheduled campaigns are paused and its waiting notices held, once. `None` when it is the store it was.
+    /// Makes sure that this is the store it was: another file is a copy, and so is one that has lost what was stored in
+    /// it before. A copy or a restored backup cannot know what was sent since: what is approved, scheduled, running or
+    /// paused of its campaigns is paused, and counts as possibly told twice once it goes on; its waiting notices are
+    /// held. Once; `None` when it is the store it was.
     async fn settle_identity(&self, by: &Actor, now: Time) -> Result<Option<Copied>, StoreError>;
     /// Writes a consistent copy, encrypted with the same key, to a new file; others may work on meanwhile.
     async fn copy_to(&self, to: &std::path::Path) -> Result<(), StoreError>;

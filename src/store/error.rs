@@ -52,6 +52,13 @@ pub enum StoreError {
         #[source]
         source: std::sync::Arc<StoreError>,
     },
+    /// Without the mark, nobody would know whether the store was put back since; nothing is sent then.
+    #[error("cannot use {path}, by which a restored store is known; its owner must be the store's")]
+    Mark {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("cannot use the folder {path}")]
     Folder {
         path: String,

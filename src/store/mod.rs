@@ -35,7 +35,7 @@ pub use lists::{
     BadRow, ListTarget, Lists, NewBadRow, NewList, NewPerson, NewRow, OpenList, PersonCounts, RowContent, RowCounts,
     StoredList,
 };
-pub use outbox::{Attempt, Claim, Claimed, Done, LeaseLost, Outbox, StoredDelivery, Which, Work};
+pub use outbox::{Attempt, Claim, Claimed, Done, LeaseLost, Outbox, Retries, StoredDelivery, Which, Work};
 pub use people::{Approval, People, User};
 pub use reach::{
     Account, Breakdown, CameBack, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, ToldOtherwise,

@@ -112,6 +112,13 @@ pub struct StoredDelivery {
     pub attempts: Vec<Attempt>,
 }
 
+/// How often a delivery is tried again: each kind goes over a relay of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retries {
+    pub notices: RetryPolicy,
+    pub persons: RetryPolicy,
+}
+
 /// The deliveries: outbox and ledger in one table.
 #[async_trait]
 pub trait Outbox: Send + Sync {
@@ -144,9 +151,9 @@ pub trait Outbox: Send + Sync {
     /// Workers that hold leases or have something on the wire.
     async fn lease_holders(&self) -> Result<Vec<WorkerId>, StoreError>;
     /// `leased` of the dead or past its end becomes `ready`, `on_wire` of the dead becomes `in_doubt` with `possibly_twice`
-    /// and an attempt `recovered`. What waits longer than `retry.max` was put off under a clock that has been set back
+    /// and an attempt `recovered`. What waits longer than its relay's `max` was put off under a clock that has been set back
     /// since, and becomes due. Returns how many moved.
-    async fn recover(&self, dead: &[WorkerId], retry: &RetryPolicy, now: Time) -> Result<u64, StoreError>;
+    async fn recover(&self, dead: &[WorkerId], retry: &Retries, now: Time) -> Result<u64, StoreError>;
     async fn find_delivery(&self, id: DeliveryId) -> Result<Option<StoredDelivery>, StoreError>;
     /// When the next delivery is due; `None` when nothing waits.
     async fn next_due(&self) -> Result<Option<Time>, StoreError>;

@@ -7,8 +7,8 @@ use breachpost::model::notice::{NoticeChannel, NoticeKind, Protection};
 use breachpost::model::pace::Pace;
 use breachpost::model::recipient::{Flags, PersonKey};
 use breachpost::store::{
-    Claim, Done, JournalVerdict, ListTarget, NewList, NewMailOut, NewNotice, NewPerson, NewRow, RowContent, Store,
-    Which,
+    Claim, Done, JournalVerdict, ListTarget, NewList, NewMailOut, NewNotice, NewPerson, NewRow, Retries, RowContent,
+    Store, Which,
 };
 use chrono::TimeDelta;
 use serde_json::json;
@@ -21,6 +21,8 @@ pub trait Bed {
     fn open(&self) -> Self::Store;
     /// A copy of the store as another installation.
     async fn copied(&self, store: &Self::Store) -> Self::Store;
+    /// The store, after the last copy was put back over its own file. None may be open meanwhile.
+    fn put_back(&self) -> Self::Store;
 }
 
 /// Seconds after the start of every test.
@@ -41,6 +43,13 @@ pub fn retry() -> RetryPolicy {
         first: TimeDelta::seconds(60),
         max: TimeDelta::hours(1),
         until: None,
+    }
+}
+/// One relay for all.
+pub fn retries() -> Retries {
+    Retries {
+        notices: retry(),
+        persons: retry(),
     }
 }
 

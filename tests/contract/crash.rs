@@ -12,7 +12,7 @@ use breachpost::store::{Campaigns, Claim, Journal, Notices, Outbox};
 use serde_json::json;
 
 use crate::bed::{
-    Bed, accepted, add_breach, anna, at, claim, done, intact, notice, retry, run_campaign, state, worker,
+    Bed, accepted, add_breach, anna, at, claim, done, intact, notice, retries, run_campaign, state, worker,
 };
 use crate::sqlite::{Home, key};
 
@@ -128,7 +128,7 @@ async fn check(store: &Sqlite, campaign: CampaignId, said: &[(String, DeliveryId
 
     // Nobody is skipped, and doubt is bounded by what was on the wire: 4 connections of 3.
     let dead: Vec<_> = (1..=4).map(worker).collect();
-    store.recover(&dead, &retry(), at(10)).await.unwrap();
+    store.recover(&dead, &retries(), at(10)).await.unwrap();
     let tally = store.tally(campaign).await.unwrap();
     assert_eq!(tally.ready + tally.in_doubt + tally.handed, PERSONS as u64, "{tally:?}");
     assert!(

@@ -9,7 +9,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::bed::{
-    Bed, accepted, anna, at, claim, deferred, done, in_doubt, intact, refusal, retry, run_campaign, worker,
+    Bed, accepted, anna, at, claim, deferred, done, in_doubt, intact, refusal, retries, run_campaign, worker,
 };
 
 const PERSONS: usize = 6;
@@ -164,7 +164,7 @@ async fn play(bed: &impl Bed, moves: Vec<Move>) {
                 }
                 hands[by].claimed.clear();
                 store
-                    .recover(&[worker(hands[by].number)], &retry(), at(now))
+                    .recover(&[worker(hands[by].number)], &retries(), at(now))
                     .await
                     .unwrap();
                 hands[by].number = fresh;
@@ -231,7 +231,7 @@ async fn play(bed: &impl Bed, moves: Vec<Move>) {
     // Nobody is skipped: what has no last state is tried until it has one.
     for hand in &hands {
         let dead = [worker(hand.number)];
-        store.recover(&dead, &retry(), at(now)).await.unwrap();
+        store.recover(&dead, &retries(), at(now)).await.unwrap();
     }
     if cancelled {
         store.sweep_cancelled(&anna(), at(now)).await.unwrap();

@@ -56,6 +56,7 @@ macro_rules! suite {
                 a_message_id_survives_the_worker
                 a_dead_worker_is_recovered
                 a_clock_set_back_keeps_nobody_waiting
+                each_relay_has_its_own_longest_wait
                 a_lease_ends
                 a_lost_lease_skips_nobody
                 doubt_is_never_forgotten
@@ -91,7 +92,9 @@ macro_rules! suite {
                 a_list_that_changed_is_given_up
                 persons_are_counted_by_what_reports_need);
             suite!(@ $bed, custody:
-                a_copy_sends_nothing_by_itself);
+                a_copy_sends_nothing_by_itself
+                a_copy_put_back_over_its_own_file_sends_nothing_by_itself
+                a_store_that_goes_on_is_no_copy);
             suite!(@ $bed, erasure:
                 nobody_is_erased_who_may_still_be_written_to
                 what_comes_later_is_not_kept
@@ -104,9 +107,13 @@ macro_rules! suite {
             suite!(@ $bed, pace:
                 two_processes_share_one_rate
                 the_limit_of_a_day_is_reached_and_not_passed
+                a_day_is_not_spent_on_what_did_not_leave
+                a_clock_set_back_costs_one_day_and_no_more
                 each_domain_has_its_own_rate
                 no_pace_holds_a_notice_back
                 a_domain_that_puts_us_off_is_slowed_alone
+                a_domain_that_puts_off_single_persons_is_slow_no_more
+                however_an_address_is_written_its_domain_recovers
                 what_is_not_the_domains_fault_slows_no_domain
                 refusals_of_us_pause_the_campaign);
             suite!(@ $bed, pins:

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use breachpost::model::delivery::{DeliveryState, HoldReason, Outcome, RetryPolicy};
 use breachpost::model::id::DeliveryId;
 use breachpost::model::proof::Proof;
-use breachpost::store::{Campaigns, Claim, LeaseLost, Notices, Outbox, Store, StoreError, Which, Work};
+use breachpost::store::{Campaigns, Claim, Done, LeaseLost, Notices, Outbox, Retries, Store, StoreError, Which, Work};
+use chrono::TimeDelta;
 
 use crate::bed::{
     Bed, accepted, add_breach, anna, at, claim, deferred, done, file_notice, in_doubt, intact, lease, notice, outcomes,
-    put_on_wire, refusal, retry, run_campaign, state, worker,
+    put_on_wire, refusal, retries, retry, run_campaign, state, worker,
 };
 
 /// Two workers claim until nothing is left; each delivery must have been claimed by exactly one.
@@ -156,7 +157,7 @@ pub async fn a_message_id_survives_the_worker(bed: &impl Bed) {
     assert_eq!(taken.message_id, None);
     taken.message_id = Some("<made-while-rendering@example.lu>".into());
     store.step(vec![], vec![taken.clone()], at(1)).await.unwrap();
-    store.recover(&[worker(1)], &retry(), at(2)).await.unwrap();
+    store.recover(&[worker(1)], &retries(), at(2)).await.unwrap();
     let again = claim(&store, worker(2), 1, at(100)).await.remove(0);
     assert_eq!(again.message_id, taken.message_id);
     intact(&store).await;
@@ -174,7 +175,7 @@ pub async fn a_dead_worker_is_recovered(bed: &impl Bed) {
     ];
     assert_eq!(store.lease_holders().await.unwrap(), [dead, alive]);
 
-    assert_eq!(store.recover(&[dead], &retry(), at(2)).await.unwrap(), 2);
+    assert_eq!(store.recover(&[dead], &retries(), at(2)).await.unwrap(), 2);
     assert_eq!(store.lease_holders().await.unwrap(), [alive]);
     let found = store.find_delivery(leased).await.unwrap().unwrap();
     assert_eq!(
@@ -188,7 +189,7 @@ pub async fn a_dead_worker_is_recovered(bed: &impl Bed) {
     assert_eq!(state(&store, others[1].delivery).await, "on_wire");
 
     assert_eq!(
-        store.recover(&[dead], &retry(), at(3)).await.unwrap(),
+        store.recover(&[dead], &retries(), at(3)).await.unwrap(),
         0,
         "nothing is recovered twice"
     );
@@ -214,8 +215,12 @@ pub async fn a_clock_set_back_keeps_nobody_waiting(bed: &impl Bed) {
         store.step(vec![done(&sent, outcome)], vec![], at(ahead)).await.unwrap();
     }
     assert!(claim(&store, worker(1), 9, at(10)).await.is_empty());
-    assert_eq!(store.recover(&[], &retry(), at(10)).await.unwrap(), 3);
-    assert_eq!(store.recover(&[], &retry(), at(10)).await.unwrap(), 0, "once is enough");
+    assert_eq!(store.recover(&[], &retries(), at(10)).await.unwrap(), 3);
+    assert_eq!(
+        store.recover(&[], &retries(), at(10)).await.unwrap(),
+        0,
+        "once is enough"
+    );
     let claims = claim(&store, worker(1), 9, at(10)).await;
     assert_eq!(claims.len(), 3);
     assert_eq!(claims.iter().filter(|c| c.possibly_twice).count(), 1);
@@ -224,7 +229,47 @@ pub async fn a_clock_set_back_keeps_nobody_waiting(bed: &impl Bed) {
         .step(claims.iter().map(|c| done(c, deferred())).collect(), vec![], at(10))
         .await
         .unwrap();
-    assert_eq!(store.recover(&[], &retry(), at(10)).await.unwrap(), 0);
+    assert_eq!(store.recover(&[], &retries(), at(10)).await.unwrap(), 0);
+    intact(&store).await;
+}
+
+pub async fn each_relay_has_its_own_longest_wait(bed: &impl Bed) {
+    let store = bed.open();
+    file_notice(&store).await;
+    run_campaign(&store, 1).await;
+    let of = |hours| RetryPolicy {
+        first: TimeDelta::hours(hours),
+        max: TimeDelta::hours(hours),
+        until: None,
+    };
+    for (notices, persons) in [(1, 9), (9, 1)] {
+        let retries = Retries {
+            notices: of(notices),
+            persons: of(persons),
+        };
+        let claims = claim(&store, worker(1), 9, at(0)).await;
+        assert_eq!(claims.len(), 2);
+        let done = |claim: &Claim| Done {
+            retry: match claim.work {
+                Work::Notice { .. } => retries.notices.clone(),
+                Work::Person { .. } => retries.persons.clone(),
+            },
+            ..done(claim, deferred())
+        };
+        store.step(vec![], claims.clone(), at(0)).await.unwrap();
+        store
+            .step(claims.iter().map(done).collect(), vec![], at(0))
+            .await
+            .unwrap();
+        assert_eq!(
+            store.recover(&[], &retries, at(1)).await.unwrap(),
+            0,
+            "nobody is tried earlier"
+        );
+        for claim in claims {
+            store.retry_now(claim.delivery, &anna(), at(0)).await.unwrap();
+        }
+    }
     intact(&store).await;
 }
 
@@ -233,8 +278,8 @@ pub async fn a_lease_ends(bed: &impl Bed) {
     run_campaign(&store, 2).await;
     let leased = claim(&store, worker(1), 1, at(0)).await.remove(0).delivery;
     let on_wire = put_on_wire(&store, worker(1), at(0)).await.delivery;
-    assert_eq!(store.recover(&[], &retry(), at(299)).await.unwrap(), 0);
-    assert_eq!(store.recover(&[], &retry(), at(300)).await.unwrap(), 1);
+    assert_eq!(store.recover(&[], &retries(), at(299)).await.unwrap(), 0);
+    assert_eq!(store.recover(&[], &retries(), at(300)).await.unwrap(), 1);
     assert_eq!(state(&store, leased).await, "ready");
     assert_eq!(
         state(&store, on_wire).await,
@@ -252,7 +297,7 @@ pub async fn a_lost_lease_skips_nobody(bed: &impl Bed) {
         sent.push(put_on_wire(&store, worker(1), at(1)).await);
     }
     let leased = claim(&store, worker(1), 1, at(1)).await;
-    store.recover(&[worker(1)], &retry(), at(2)).await.unwrap();
+    store.recover(&[worker(1)], &retries(), at(2)).await.unwrap();
     let retried = put_on_wire(&store, worker(2), at(100)).await;
     assert_eq!(retried.delivery, leased[0].delivery, "what never left comes first");
 
@@ -317,7 +362,7 @@ pub async fn releasing_gives_back_at_once(bed: &impl Bed) {
     let store = bed.open();
     run_campaign(&store, 3).await;
     let claims = claim(&store, worker(1), 3, at(1)).await;
-    store.recover(&[], &retry(), at(9_999)).await.unwrap();
+    store.recover(&[], &retries(), at(9_999)).await.unwrap();
     let other = claim(&store, worker(2), 1, at(9_999)).await;
     store.release(claims, at(10_000)).await.unwrap();
     assert_eq!(
@@ -445,7 +490,7 @@ pub async fn confirmed_never_leaves(bed: &impl Bed) {
         )
         .await
         .unwrap();
-    store.recover(&[worker(1)], &retry(), at(99_999)).await.unwrap();
+    store.recover(&[worker(1)], &retries(), at(99_999)).await.unwrap();
     assert!(claim(&store, worker(1), 9, at(999_999)).await.is_empty());
     let found = store.find_delivery(delivery).await.unwrap().unwrap();
     assert_eq!(found.state, DeliveryState::Confirmed { at: at(3), proof });

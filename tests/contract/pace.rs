@@ -11,8 +11,8 @@ use breachpost::store::{Campaigns, Claim, Claimed, Done, Notices, Outbox, Store,
 use chrono::TimeDelta;
 
 use crate::bed::{
-    Bed, accepted, add_breach, add_campaign, anna, approve, at, done, intact, lease, notice, person, run_campaign,
-    worker,
+    Bed, accepted, add_breach, add_campaign, anna, approve, at, done, intact, lease, notice, person, retries,
+    run_campaign, worker,
 };
 
 const NO_LIMIT: Pace = Pace {
@@ -113,12 +113,15 @@ pub async fn two_processes_share_one_rate(bed: &impl Bed) {
 pub async fn the_limit_of_a_day_is_reached_and_not_passed(bed: &impl Bed) {
     let store = bed.open();
     run_campaign(&store, 50).await;
-    let pace = Pace {
-        per_day: Some(20),
-        ..NO_LIMIT
+    let pace = a_day(20);
+    // Claims what it may and says how many; all of them are accepted.
+    let sent = async |store: &_, most, now| {
+        let claims = claim(store, most, pace, at(now)).await;
+        tried(store, &claims, &accepted(), at(now)).await;
+        claims.len()
     };
-    assert_eq!(claim(&store, 15, pace, at(0)).await.len(), 15);
-    assert_eq!(claim(&store, 15, pace, at(3_600)).await.len(), 5);
+    assert_eq!(sent(&store, 15, 0).await, 15);
+    assert_eq!(sent(&store, 15, 3_600).await, 5);
     drop(store);
     let store = bed.open();
     let day = 24 * 3_600;
@@ -129,13 +132,77 @@ pub async fn the_limit_of_a_day_is_reached_and_not_passed(bed: &impl Bed) {
             .is_some_and(|again| again > at(day - 1) && again <= at(day + 601)),
         "{held:?}"
     );
-    assert_eq!(
-        claim(&store, 20, pace, at(day + 601)).await.len(),
-        15,
-        "what left a day ago"
+    assert_eq!(sent(&store, 20, day + 601).await, 15, "what left a day ago");
+    assert_eq!(sent(&store, 20, day + 601).await, 0);
+    assert_eq!(sent(&store, 20, day + 3_600 + 601).await, 5);
+    intact(&store).await;
+}
+
+fn a_day(per_day: u64) -> Pace {
+    Pace {
+        per_day: Some(per_day),
+        ..NO_LIMIT
+    }
+}
+
+pub async fn a_day_is_not_spent_on_what_did_not_leave(bed: &impl Bed) {
+    let store = bed.open();
+    run_campaign(&store, 50).await;
+    let pace = a_day(10);
+    // Given back, put off before and after the mark, refused, and what this side could not write: nothing has left.
+    let claims = claim(&store, 50, pace, at(0)).await;
+    assert_eq!(claims.len(), 10);
+    let full = claimed(&store, 50, pace, at(0)).await;
+    assert!(full.claims.is_empty(), "all of the day may be under way");
+    assert_eq!(full.again, Some(at(1)), "which is soon known");
+    store.release(claims, at(0)).await.unwrap();
+    let fault = |step| says(step, 450, "4.3.0");
+    let claims = claim(&store, 50, pace, at(1)).await;
+    let no_line = Outcome::Deferred {
+        fault: fault(SmtpStep::Connect),
+    };
+    let done = claims.iter().map(|claim| done(claim, no_line.clone())).collect();
+    store.step(done, vec![], at(1)).await.unwrap();
+    for outcome in [
+        Outcome::Deferred {
+            fault: fault(SmtpStep::Rcpt),
+        },
+        Outcome::Refused {
+            fault: says(SmtpStep::Rcpt, 550, "5.1.1"),
+        },
+    ] {
+        let claims = claim(&store, 50, pace, at(2)).await;
+        assert_eq!(claims.len(), 10, "{outcome:?}");
+        tried(&store, &claims, &outcome, at(2)).await;
+    }
+    // A worker dies with three on the wire: those may have left, the others have not.
+    let claims = claim(&store, 50, pace, at(3)).await;
+    assert_eq!(claims.len(), 10);
+    store.step(vec![], claims[..3].to_vec(), at(3)).await.unwrap();
+    store.recover(&[worker(1)], &retries(), at(4)).await.unwrap();
+    let claims = claim(&store, 50, pace, at(5)).await;
+    assert_eq!(claims.len(), 7);
+    tried(&store, &claims, &accepted(), at(5)).await;
+    assert!(
+        claim(&store, 50, pace, at(3_600)).await.is_empty(),
+        "now the day is full"
     );
-    assert!(claim(&store, 20, pace, at(day + 601)).await.is_empty());
-    assert_eq!(claim(&store, 20, pace, at(day + 3_600 + 601)).await.len(), 5);
+    intact(&store).await;
+}
+
+pub async fn a_clock_set_back_costs_one_day_and_no_more(bed: &impl Bed) {
+    let store = bed.open();
+    run_campaign(&store, 50).await;
+    let (pace, day) = (a_day(10), 24 * 3_600);
+    let claims = claim(&store, 50, pace, at(30 * day)).await;
+    tried(&store, &claims, &accepted(), at(30 * day)).await;
+    let held = claimed(&store, 50, pace, at(100)).await;
+    assert!(held.claims.is_empty(), "they left in these 24 hours, for all we know");
+    assert!(
+        held.again.is_some_and(|again| again <= at(day + 701)),
+        "and a day later they count no more: {held:?}"
+    );
+    assert_eq!(claim(&store, 50, pace, at(day + 701)).await.len(), 10);
     intact(&store).await;
 }
 
@@ -225,6 +292,56 @@ pub async fn a_domain_that_puts_us_off_is_slowed_alone(bed: &impl Bed) {
         39,
         "all at once again"
     );
+    intact(&store).await;
+}
+
+/// The probe's own trouble is the person's: the domain speaks to us again. Greylisting defers each new one once.
+pub async fn a_domain_that_puts_off_single_persons_is_slow_no_more(bed: &impl Bed) {
+    let store = bed.open();
+    run_at_domains(&store, &[("busy.example", 40)]).await;
+    let later = |step, enhanced| Outcome::Deferred {
+        fault: says(step, 450, enhanced),
+    };
+    let mut now = 0;
+    for answer in [later(SmtpStep::Rcpt, "4.2.0"), later(SmtpStep::FinalDot, "4.2.2")] {
+        let first = claim(&store, 1, NO_LIMIT, at(now)).await;
+        tried(&store, &first, &later(SmtpStep::Rcpt, "4.7.1"), at(now)).await;
+        assert!(claim(&store, 9, NO_LIMIT, at(now)).await.is_empty());
+        now += 60;
+        let probe = claim(&store, 9, NO_LIMIT, at(now)).await;
+        assert_eq!(probe.len(), 1);
+        tried(&store, &probe, &answer, at(now)).await;
+        let others = claim(&store, 9, NO_LIMIT, at(now)).await;
+        assert_eq!(others.len(), 9, "all at once again");
+        tried(&store, &others, &accepted(), at(now)).await;
+    }
+    intact(&store).await;
+}
+
+/// The domain of a person is kept as the name system knows it, the address as it was written.
+pub async fn however_an_address_is_written_its_domain_recovers(bed: &impl Bed) {
+    let store = bed.open();
+    let breach = add_breach(&store).await;
+    let written = |(number, at): (usize, &str)| {
+        let mut person = person(number);
+        person.address = format!("p{number}@{at}");
+        person.domain = "xn--bcher-kva.example".to_owned();
+        person
+    };
+    let spellings = ["B\u{fc}cher.Example", "XN--BCHER-KVA.example"];
+    let persons = spellings.into_iter().cycle().take(10).enumerate();
+    let campaign = add_campaign(&store, breach, persons.map(written).collect()).await;
+    approve(&store, campaign).await;
+    store.start(campaign, &anna(), at(0)).await.unwrap();
+    let first = claim(&store, 1, NO_LIMIT, at(0)).await;
+    let later = Outcome::Deferred {
+        fault: says(SmtpStep::Rcpt, 450, "4.7.1"),
+    };
+    tried(&store, &first, &later, at(0)).await;
+    let probe = claim(&store, 9, NO_LIMIT, at(60)).await;
+    assert_eq!(probe.len(), 1);
+    tried(&store, &probe, &accepted(), at(60)).await;
+    assert_eq!(claim(&store, 9, NO_LIMIT, at(61)).await.len(), 9, "all at once again");
     intact(&store).await;
 }
 

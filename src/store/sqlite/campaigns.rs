@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
 use super::rows::{Json, Micros, Text, all, json as json_text, one, only, run};
-use super::{Sqlite, Tx, held, journal, pace, people, register};
+use super::{Sqlite, Tx, custody, held, journal, pace, people, register};
 use crate::model::Time;
 use crate::model::campaign::{CampaignEvent, CampaignState};
 use crate::model::id::{Actor, CampaignId, DeliveryId};
@@ -350,6 +350,9 @@ pub(super) fn turn(
         }
     }
     save(tx.conn, &found, &state, by, now)?;
+    if state == CampaignState::Running {
+        custody::doubt_what_waits(tx.conn, campaign)?;
+    }
     if matches!(state, CampaignState::Paused { .. } | CampaignState::Cancelled) {
         give_back(tx.conn, campaign, now)?;
     }

@@ -1,17 +1,23 @@
-//! The store as a file: which one it is, and a consistent copy of it.
+//! The store as a file: which one it is, whether it is a copy, and how one is made.
+//!
+//! A copy is known by its inode and birth, where it lies in another file, and by the mark (`mark`), where it was put back
+//! over the file that it was made from.
 
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use serde_json::json;
 
+use super::mark::{self, Seen};
 use super::rows::{Micros, all, one, run};
 use super::{Sqlite, Tx, connect, decisions, folder_error, journal, not_opened};
 use crate::model::Time;
 use crate::model::delivery::HoldReason;
-use crate::model::id::{Actor, DeliveryId};
+use crate::model::id::{Actor, CampaignId, DeliveryId};
 use crate::store::{Copied, Custody, StoreError};
 
 /// Told of what the store this one was copied from may have sent since.
@@ -20,13 +26,26 @@ const COPIED: &str = "this store is a copy or was restored: what was sent since 
 #[async_trait]
 impl Custody for Sqlite {
     async fn settle_identity(&self, by: &Actor, now: Time) -> Result<Option<Copied>, StoreError> {
-        let inode = self.inode()?;
-        let known = self.read(known_inode).await?;
-        if known == Some(inode) {
+        let facts = std::fs::metadata(&self.place.path).map_err(|source| folder_error(&self.place.path, source))?;
+        let here = Here {
+            inode: facts.ino().cast_signed(),
+            born: born(&facts),
+            seen: self.seen()?,
+        };
+        if self.read(move |conn| Ok(whose(conn, here)? == Whose::Ours)).await? {
             return Ok(None);
         }
+        if here.seen == Seen::Nothing && self.read(move |conn| Ok(whose(conn, here)? != Whose::Copy)).await? {
+            // Before it counts: a crash in between must not look like a mark that was taken away.
+            self.begin_mark(&facts).await?;
+        }
         let by = by.clone();
-        self.write(move |tx| settle(tx, inode, &by, now)).await
+        let copied = self.write(move |tx| settle(tx, here, &by, now)).await?;
+        if copied.is_some() {
+            // After it: until all of it is stopped, the mark that tells so stays.
+            self.begin_mark(&facts).await?;
+        }
+        Ok(copied)
     }
 
     async fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
@@ -51,43 +70,119 @@ impl Custody for Sqlite {
 }
 
 impl Sqlite {
-    fn inode(&self) -> Result<i64, StoreError> {
-        let path = &self.place.path;
-        let facts = std::fs::metadata(path).map_err(|source| folder_error(path, source))?;
-        Ok(facts.ino().cast_signed())
+    fn seen(&self) -> Result<Seen, StoreError> {
+        let mark = &self.place.mark;
+        mark.read().map_err(|source| mark_error(mark.path(), source))
+    }
+
+    async fn begin_mark(&self, store: &Metadata) -> Result<(), StoreError> {
+        let head = self.read(mark::head).await?;
+        let mark = &self.place.mark;
+        mark.begin(head, store)
+            .map_err(|source| mark_error(mark.path(), source))
     }
 }
 
-fn known_inode(conn: &rusqlite::Connection) -> Result<Option<i64>, StoreError> {
+fn mark_error(path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Mark {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
+/// Follows the mark from now on, if this is the store that it was made for. Of any other, nothing may be written over what
+/// the mark has seen before it is settled.
+pub(super) fn follow_mark(conn: &Connection, mark: &mark::Mark) -> Result<(), StoreError> {
+    let failed = |source| mark_error(mark.path(), source);
+    // First the mark: the store only grows.
+    let seen = mark.read().map_err(failed)?;
+    let known = known(conn)?.is_some_and(|known| known.marked);
+    match seen {
+        Seen::UpTo(place) if known && mark::holds(conn, place)? => mark.go_on().map_err(failed),
+        _ => Ok(()),
+    }
+}
+
+/// What lies here.
+#[derive(Clone, Copy)]
+struct Here {
+    inode: i64,
+    /// Where the file system knows it.
+    born: Option<i64>,
+    seen: Seen,
+}
+/// What the store says of itself.
+struct Known {
+    inode: i64,
+    born: Option<i64>,
+    marked: bool,
+}
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// It was never asked.
+    Nobodys,
+    /// An earlier version has asked it, which knew no mark.
+    Unmarked,
+    Ours,
+    Copy,
+}
+
+fn born(facts: &Metadata) -> Option<i64> {
+    let since = facts.created().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_micros()).ok()
+}
+
+fn known(conn: &Connection) -> Result<Option<Known>, StoreError> {
     one(
         conn,
         "read the store's identity",
-        "SELECT inode FROM identity",
+        "SELECT inode, born, marked FROM identity",
         [],
-        |row| row.get(0),
+        |row| {
+            Ok(Known {
+                inode: row.get(0)?,
+                born: row.get(1)?,
+                marked: row.get(2)?,
+            })
+        },
     )
 }
 
+fn whose(conn: &Connection, here: Here) -> Result<Whose, StoreError> {
+    let Some(known) = known(conn)? else {
+        return Ok(Whose::Nobodys);
+    };
+    let born_elsewhere = known.born.zip(here.born).is_some_and(|(known, here)| known != here);
+    if known.inode != here.inode || born_elsewhere {
+        return Ok(Whose::Copy);
+    }
+    Ok(match (known.marked, here.seen) {
+        (false, _) => Whose::Unmarked,
+        (true, Seen::UpTo(place)) if mark::holds(conn, place)? => Whose::Ours,
+        (true, _) => Whose::Copy,
+    })
+}
+
 /// `None` when the store was new or somebody else was quicker.
-fn settle(tx: &mut Tx<'_>, inode: i64, by: &Actor, now: Time) -> Result<Option<Copied>, StoreError> {
-    let known = known_inode(tx.conn)?;
-    if known == Some(inode) {
+fn settle(tx: &mut Tx<'_>, here: Here, by: &Actor, now: Time) -> Result<Option<Copied>, StoreError> {
+    let whose = whose(tx.conn, here)?;
+    if whose == Whose::Ours {
         return Ok(None);
     }
     run(
         tx.conn,
         "keep the store's identity",
-        "INSERT OR REPLACE INTO identity (only_one, inode, since) VALUES (1, ?1, ?2)",
-        params![inode, Micros(now)],
+        "INSERT OR REPLACE INTO identity (only_one, inode, since, born, marked) VALUES (1, ?1, ?2, ?3, 1)",
+        params![here.inode, Micros(now), here.born],
     )?;
-    if known.is_none() {
+    if whose != Whose::Copy {
         return Ok(None);
     }
     let paused = run(
         tx.conn,
         "pause the campaigns of a copy",
-        "UPDATE campaigns SET state = 'paused', paused_why = ?1 WHERE state IN ('running', 'scheduled')",
-        [COPIED],
+        PAUSE,
+        params![COPIED, Micros(now)],
     )? as u64;
     let waiting = all(tx.conn, "list what a copy would send", WAITING, [], |row| {
         row.get(0).map(DeliveryId::new)
@@ -101,6 +196,33 @@ fn settle(tx: &mut Tx<'_>, inode: i64, by: &Actor, now: Time) -> Result<Option<C
         campaigns_paused: paused,
         notices_held: waiting.len() as u64,
     }))
+}
+
+/// Whatever would be sent by itself or by one command. One that was approved, and had no time yet, is as one whose time
+/// has come: whoever resumes it starts it. What was paused before keeps its own reason too.
+const PAUSE: &str = "UPDATE campaigns
+     SET copied = 1, scheduled_at = CASE state WHEN 'approved' THEN ?2 ELSE scheduled_at END,
+         started_at = coalesce(started_at, ?2),
+         paused_why = CASE WHEN state <> 'paused' THEN ?1
+                           WHEN copied THEN paused_why
+                           ELSE ?1 || '; it was paused before: ' || coalesce(paused_why, '') END,
+         state = 'paused'
+     WHERE state IN ('approved', 'scheduled', 'running', 'paused')";
+
+/// The original may have told whom this campaign, once it goes on, tells.
+pub(super) fn doubt_what_waits(conn: &Connection, campaign: CampaignId) -> Result<(), StoreError> {
+    let sql = "UPDATE campaigns SET copied = 0 WHERE id = ?1 AND copied";
+    if run(conn, "take in that it is a copy", sql, [campaign.row()])? == 0 {
+        return Ok(());
+    }
+    run(
+        conn,
+        "mark who may have been told",
+        "UPDATE deliveries SET possibly_twice = 1
+         WHERE campaign = ?1 AND possibly_twice = 0 AND state IN ('ready', 'leased', 'in_doubt', 'held')",
+        [campaign.row()],
+    )
+    .map(drop)
 }
 
 /// Notices that would leave by themselves.

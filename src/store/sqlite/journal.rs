@@ -96,7 +96,7 @@ pub(super) fn append(tx: &mut Tx<'_>, event: &str, details: &Value, by: &Actor, 
 }
 
 /// Length and last hash.
-fn head(conn: &Connection) -> Result<(u64, [u8; 32]), StoreError> {
+pub(super) fn head(conn: &Connection) -> Result<(u64, [u8; 32]), StoreError> {
     let last = one(
         conn,
         "read the journal's head",
@@ -107,7 +107,8 @@ fn head(conn: &Connection) -> Result<(u64, [u8; 32]), StoreError> {
     Ok(last.unwrap_or((0, NOTHING_BEFORE)))
 }
 
-fn hash_at(conn: &Connection, length: u64) -> Result<Option<[u8; 32]>, StoreError> {
+/// The hash of the journal's entry of this number.
+pub(super) fn hash_at(conn: &Connection, length: u64) -> Result<Option<[u8; 32]>, StoreError> {
     if length == 0 {
         return Ok(Some(NOTHING_BEFORE));
     }

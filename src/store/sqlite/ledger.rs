@@ -33,7 +33,7 @@ pub(super) struct Current {
     pub state: DeliveryState,
     pub possibly_twice: bool,
     pub message_id: Option<String>,
-    /// Of a person's address.
+    /// Of a person's address, as a pace knows it; not read where the row is taken for granted.
     pub domain: Option<String>,
 }
 impl Current {
@@ -58,7 +58,7 @@ impl Current {
             state,
             possibly_twice: claim.possibly_twice,
             message_id: claim.message_id.clone(),
-            domain: claim.recipient.rsplit_once('@').map(|(_, domain)| domain.to_owned()),
+            domain: None,
         })
     }
 }

@@ -15,6 +15,7 @@ mod journal;
 mod ledger;
 mod lists;
 mod mailbox;
+mod mark;
 mod notices;
 mod outbox;
 mod pace;
@@ -41,6 +42,7 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 use crate::store::{StoreError, chain};
+use mark::Mark;
 use writer::{Threads, Tx};
 
 /// Each brings the schema's version (`user_version`) from its index in this list to the next number; those that are missing
@@ -60,7 +62,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0012_erasure.sql"),
     include_str!("migrations/0013_came_back.sql"),
     include_str!("migrations/0014_domains.sql"),
-    include_str!("migrations/0015_leases.sql"),
+    include_str!("migrations/0015_restored.sql"),
+    include_str!("migrations/0016_pace_again.sql"),
+    include_str!("migrations/0019_leases.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
@@ -120,6 +124,7 @@ pub struct Sqlite {
 struct Place {
     path: PathBuf,
     key: StoreKey,
+    mark: Arc<Mark>,
 }
 impl std::fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -151,12 +156,16 @@ impl Sqlite {
             // It looks single rows up or walks a table once: neither gains from a large cache.
             .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048")
             .map_err(|e| not_opened(path, e))?;
-        let threads = Threads::start(writer, reader).map_err(|source| StoreError::Threads { source })?;
+        let mark = Arc::new(Mark::beside(path));
+        custody::follow_mark(&writer, &mark)?;
+        let threads =
+            Threads::start(writer, reader, Arc::clone(&mark)).map_err(|source| StoreError::Threads { source })?;
         Ok(Self {
             threads: Arc::new(threads),
             place: Arc::new(Place {
                 path: path.to_owned(),
                 key: key.clone(),
+                mark,
             }),
         })
     }

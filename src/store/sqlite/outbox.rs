@@ -11,10 +11,10 @@ use super::pace::{self, Allowance};
 use super::rows::{Json, Micros, Text, all, one, only, run};
 use super::{Sqlite, Tx, decisions, journal, steps};
 use crate::model::Time;
-use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, HoldReason, RetryPolicy};
+use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, HoldReason};
 use crate::model::id::{Actor, CampaignId, DeliveryId, WorkerId};
 use crate::model::proof::Proof;
-use crate::store::{Claim, Claimed, Done, LeaseLost, Outbox, StoreError, StoredDelivery, Which, Work};
+use crate::store::{Claim, Claimed, Done, LeaseLost, Outbox, Retries, StoreError, StoredDelivery, Which, Work};
 
 #[async_trait]
 impl Outbox for Sqlite {
@@ -46,6 +46,8 @@ impl Outbox for Sqlite {
             for done in &done {
                 lost.extend(steps::finish(tx, done, now)?);
             }
+            let left = done.iter().filter(|done| steps::has_left(done)).count();
+            pace::count_left(tx.conn, left as i64, now)?;
             for claim in &next_on_wire {
                 lost.extend(steps::put_on_wire(tx.conn, claim, now)?);
             }
@@ -68,7 +70,7 @@ impl Outbox for Sqlite {
         self.read(lease_holders).await
     }
 
-    async fn recover(&self, dead: &[WorkerId], retry: &RetryPolicy, now: Time) -> Result<u64, StoreError> {
+    async fn recover(&self, dead: &[WorkerId], retry: &Retries, now: Time) -> Result<u64, StoreError> {
         let (dead, retry) = (dead.to_vec(), retry.clone());
         self.write(move |tx| recover(tx, &dead, &retry, now)).await
     }
@@ -295,7 +297,7 @@ fn lease_holders(conn: &Connection) -> Result<Vec<WorkerId>, StoreError> {
 /// All that is leased or on the wire: read from its own small index.
 pub(super) const LEASES: &str = "SELECT id, lease_by, state, lease_until FROM deliveries WHERE lease_by IS NOT NULL";
 
-fn recover(tx: &mut Tx<'_>, dead: &[WorkerId], retry: &RetryPolicy, now: Time) -> Result<u64, StoreError> {
+fn recover(tx: &mut Tx<'_>, dead: &[WorkerId], retry: &Retries, now: Time) -> Result<u64, StoreError> {
     let leases = all(tx.conn, "look for leases to recover", LEASES, [], |row| {
         let id = DeliveryId::new(row.get(0)?);
         let by: WorkerId = row.get::<_, Text<_>>(1)?.0;
@@ -305,9 +307,14 @@ fn recover(tx: &mut Tx<'_>, dead: &[WorkerId], retry: &RetryPolicy, now: Time) -
     })?;
     let courier = Actor::Loop("courier".to_owned());
     let (mut ready, mut in_doubt): (u64, u64) = (0, 0);
+    let mut persons_left = 0;
     for (id, _, _) in leases.into_iter().filter(|(_, by, ended)| *ended || dead.contains(by)) {
         let current = ledger::get(tx.conn, id)?;
-        let Ok(to) = current.state.clone().on(DeliveryEvent::Recover { now }, retry) else {
+        let policy = match current.owner {
+            ledger::Owner::Notice { .. } => &retry.notices,
+            ledger::Owner::Campaign(_) => &retry.persons,
+        };
+        let Ok(to) = current.state.clone().on(DeliveryEvent::Recover { now }, policy) else {
             continue;
         };
         let doubtful = matches!(to, DeliveryState::InDoubt { .. });
@@ -319,6 +326,7 @@ fn recover(tx: &mut Tx<'_>, dead: &[WorkerId], retry: &RetryPolicy, now: Time) -
         ledger::save(tx.conn, &current, &to, &beside)?;
         if doubtful {
             in_doubt += 1;
+            persons_left += i64::from(matches!(current.owner, ledger::Owner::Campaign(_)));
             ledger::add_attempt(tx, &current, "recovered", (None, None, None), &courier, now)?;
             let words = "its worker ended while it was on the wire";
             ledger::tell(tx, &current, "notice_in_doubt", words, &courier, now)?;
@@ -326,6 +334,7 @@ fn recover(tx: &mut Tx<'_>, dead: &[WorkerId], retry: &RetryPolicy, now: Time) -
             ready += 1;
         }
     }
+    pace::count_left(tx.conn, persons_left, now)?;
     let brought_forward = end_impossible_waits(tx.conn, retry, now)?;
     let moved = ready + in_doubt + brought_forward;
     if moved > 0 {
@@ -343,10 +352,14 @@ pub(super) const END_WAITS: [&str; 2] = [
 
 /// A wait longer than the longest there is began under a clock that was ahead and has been set back since. It ends now:
 /// else nobody would be told for as long as the clock was wrong.
-fn end_impossible_waits(conn: &Connection, retry: &RetryPolicy, now: Time) -> Result<u64, StoreError> {
-    let latest = now.checked_add_signed(retry.max).unwrap_or(Time::MAX_UTC);
+fn end_impossible_waits(conn: &Connection, retry: &Retries, now: Time) -> Result<u64, StoreError> {
     let mut ended = 0;
     for scope in scopes(conn)? {
+        let policy = match scope {
+            None => &retry.notices,
+            Some(_) => &retry.persons,
+        };
+        let latest = now.checked_add_signed(policy.max).unwrap_or(Time::MAX_UTC);
         for sql in END_WAITS {
             let changed = run(conn, "end a wait", sql, (scope, Micros(latest), Micros(now)))?;
             ended += changed as u64;

@@ -11,7 +11,7 @@ use super::{Tx, campaigns, journal};
 use crate::model::Time;
 use crate::model::blame::{Blame, blame};
 use crate::model::campaign::CampaignEvent;
-use crate::model::delivery::{Fault, FaultCause, Outcome, RetryPolicy};
+use crate::model::delivery::{Fault, FaultCause, Outcome, RetryPolicy, SmtpStep};
 use crate::model::id::{Actor, CampaignId, DeliveryId, WorkerId};
 use crate::model::pace::{Pace, Rate};
 use crate::store::StoreError;
@@ -22,6 +22,8 @@ const SLOT_MICROS: i64 = 600_000_000;
 const DOMAINS_MOST: u32 = 500;
 /// How long the one message that tries a slow domain may take before another one does.
 const PROBE_LEAST: TimeDelta = TimeDelta::seconds(10);
+/// How soon a day that is full only of what is under way is looked at again.
+const UNDER_WAY_LOOK: TimeDelta = TimeDelta::seconds(1);
 /// Of so many outcomes, or of fewer while there are no more, the share of refusals is taken.
 const BUDGET_OUTCOMES: u32 = 200;
 /// A share of fewer outcomes than this would be chance.
@@ -73,26 +75,18 @@ impl<'c> Allowance<'c> {
         if let Some(rate) = self.pace.per_second.map(Rate::per_second) {
             self.use_rate("", rate, count)?;
         }
-        if self.pace.per_day.is_some() {
-            run(
-                self.conn,
-                "count the day's messages",
-                "INSERT INTO pace_sent (slot, sent) VALUES (?1, ?2) ON CONFLICT (slot) DO UPDATE SET sent = sent + ?2",
-                params![slot(self.now), count],
-            )?;
-        }
         Ok(())
     }
 
     fn of_day(&mut self, per_day: u64) -> Result<u32, StoreError> {
-        // The slot that a day's begin lies in counts whole: in any 24 hours there are at most `per_day`.
-        let first = slot(self.now - TimeDelta::hours(24));
-        run(
-            self.conn,
-            "forget older days",
-            "DELETE FROM pace_sent WHERE slot < ?1",
-            [first],
-        )?;
+        let first = first_slot(self.now);
+        forget_days(self.conn, self.now)?;
+        // What left under a clock that was ahead has left just now, for all we know.
+        let sql = "DELETE FROM pace_sent WHERE slot > ?1 RETURNING sent";
+        let ahead: Vec<i64> = all(self.conn, "take back the clock", sql, [slot(self.now)], |row| {
+            row.get(0)
+        })?;
+        count_left(self.conn, ahead.iter().sum(), self.now)?;
         let (sent, oldest): (i64, Option<i64>) = only(
             self.conn,
             "count the day's messages",
@@ -101,12 +95,18 @@ impl<'c> Allowance<'c> {
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         let left = per_day.saturating_sub(sent.cast_unsigned());
+        // Of what is under way all may leave, and count then; what does not leave takes nothing from the day.
+        let under_way: i64 = only(self.conn, "count what is under way", UNDER_WAY, [], |row| row.get(0))?;
+        let free = left.saturating_sub(under_way.cast_unsigned());
+        if left > 0 && free == 0 {
+            self.wait_until(self.now + UNDER_WAY_LOOK);
+        }
         if left == 0 {
             let freed = oldest.unwrap_or(first) + 1;
             let at = Time::from_timestamp_micros(freed.saturating_mul(SLOT_MICROS)).unwrap_or(self.now);
             self.wait_until(at + TimeDelta::hours(24));
         }
-        Ok(u32::try_from(left).unwrap_or(u32::MAX))
+        Ok(u32::try_from(free).unwrap_or(u32::MAX))
     }
 
     fn by_rate(&mut self, domain: &str, rate: Rate, most: u32) -> Result<u32, StoreError> {
@@ -295,6 +295,35 @@ impl<'c> Allowance<'c> {
     }
 }
 
+/// What is claimed for persons or on the wire: read from the index of leases.
+pub(super) const UNDER_WAY: &str =
+    "SELECT count(*) FROM deliveries WHERE lease_by IS NOT NULL AND campaign IS NOT NULL";
+
+/// Counts messages to persons that have left, or may have, for the limit of a day.
+pub(super) fn count_left(conn: &Connection, count: i64, now: Time) -> Result<(), StoreError> {
+    if count == 0 {
+        return Ok(());
+    }
+    let values = params![slot(now), count];
+    let known = "UPDATE pace_sent SET sent = sent + ?2 WHERE slot = ?1";
+    if run(conn, "count the day's messages", known, values)? == 0 {
+        let first = "INSERT INTO pace_sent (slot, sent) VALUES (?1, ?2)";
+        run(conn, "count the day's messages", first, values)?;
+        forget_days(conn, now)?;
+    }
+    Ok(())
+}
+
+fn forget_days(conn: &Connection, now: Time) -> Result<(), StoreError> {
+    let sql = "DELETE FROM pace_sent WHERE slot < ?1";
+    run(conn, "forget older days", sql, [first_slot(now)]).map(drop)
+}
+
+/// The slot that a day's begin lies in counts whole: in any 24 hours no more leave than a day may see.
+fn first_slot(now: Time) -> i64 {
+    slot(now - TimeDelta::hours(24))
+}
+
 fn slot(at: Time) -> i64 {
     at.timestamp_micros().div_euclid(SLOT_MICROS)
 }
@@ -357,16 +386,23 @@ pub(super) fn learn(
 ) -> Result<(), StoreError> {
     match outcome {
         Outcome::Deferred { fault } if blame(fault) == Blame::Domain => slow_down(conn, delivery, domain, retry, now),
-        // Whatever it says, it speaks to us again.
-        Outcome::Accepted { .. } | Outcome::Refused { .. } => run(
-            conn,
-            "end the wait for a domain",
-            "DELETE FROM slow_domains WHERE domain = ?1 AND probe = ?2",
-            params![domain, delivery.row()],
-        )
-        .map(drop),
+        // Whatever it says, it speaks to us again. So it does where it puts off this one person, as by greylisting: else a
+        // domain that does so with each new one would stay slow until the last of them.
+        Outcome::Accepted { .. } | Outcome::Refused { .. } => speaks_again(conn, delivery),
+        Outcome::Deferred { fault }
+            if blame(fault) == Blame::Recipient && matches!(fault.step, SmtpStep::Rcpt | SmtpStep::FinalDot) =>
+        {
+            speaks_again(conn, delivery)
+        }
         _ => Ok(()),
     }
+}
+
+/// Ends the wait for the domain that this message tried, if it tried one. By the message alone: however its address is
+/// written.
+pub(super) fn speaks_again(conn: &Connection, delivery: DeliveryId) -> Result<(), StoreError> {
+    let sql = "DELETE FROM slow_domains WHERE probe = ?1";
+    run(conn, "end the wait for a domain", sql, [delivery.row()]).map(drop)
 }
 
 /// Doubles the wait when the message that tried the domain was put off; what was under way before says nothing new.

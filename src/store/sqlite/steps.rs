@@ -66,6 +66,11 @@ pub(super) fn finish(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<L
     Ok(None)
 }
 
+/// Whether it is a person's message that the relay has, or may have.
+pub(super) fn has_left(done: &Done) -> bool {
+    done.claim.work.campaign().is_some() && matches!(done.outcome, Outcome::Accepted { .. } | Outcome::InDoubt { .. })
+}
+
 /// What their server said of it came before the relay's answer was stored.
 fn overtaken(state: &DeliveryState) -> bool {
     match state {
@@ -111,9 +116,7 @@ fn finish_accepted(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<bool, Stor
         &courier,
         now,
     )?;
-    if let Some(domain) = &current.domain {
-        pace::learn(tx.conn, current.id, domain, &done.outcome, &done.retry, now)?;
-    }
+    pace::speaks_again(tx.conn, current.id)?;
     Ok(true)
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::ledger;
 use super::ledger::NewAttempt;
+use super::mark::Mark;
 use super::rows::failed;
 use crate::failpoint;
 use crate::store::StoreError;
@@ -71,18 +72,18 @@ pub(super) struct Threads {
     running: Mutex<Vec<JoinHandle<()>>>,
 }
 impl Threads {
-    /// Starts both threads on their open connections.
+    /// Starts both threads on their open connections; `mark` follows what is committed.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(super) fn start(writer: Connection, reader: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(writer: Connection, reader: Connection, mark: Arc<Mark>) -> std::io::Result<Self> {
         let (write, writes) = mpsc::channel(WAITING_MOST);
         let (read, reads) = mpsc::channel(WAITING_MOST);
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
         // In the order in which they are ended: see `drop`.
         let running = vec![
             named("store-reader").spawn(move || serve_reads(reader, reads))?,
-            named("store-writer").spawn(move || serve_writes(writer, writes))?,
+            named("store-writer").spawn(move || serve_writes(writer, writes, &mark))?,
         ];
         Ok(Self {
             write: Some(write),
@@ -152,18 +153,19 @@ fn serve_reads(conn: Connection, mut reads: mpsc::Receiver<Read>) {
     }
 }
 
-fn serve_writes(conn: Connection, mut writes: mpsc::Receiver<Box<dyn Write>>) {
+fn serve_writes(conn: Connection, mut writes: mpsc::Receiver<Box<dyn Write>>, mark: &Mark) {
     while let Some(first) = writes.blocking_recv() {
-        write_together(&conn, first, &mut writes);
+        write_together(&conn, first, &mut writes, mark);
     }
     // Leaves one file behind instead of three. Another process may be reading: then it will do so when it closes.
     let _ = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
 }
 
 /// Runs and commits the first request and those that wait behind it, then answers them all.
-fn write_together(conn: &Connection, first: Box<dyn Write>, more: &mut mpsc::Receiver<Box<dyn Write>>) {
+fn write_together(conn: &Connection, first: Box<dyn Write>, more: &mut mpsc::Receiver<Box<dyn Write>>, mark: &Mark) {
     let mut requests = vec![first];
     let failure = commit_together(conn, &mut requests, more).err().map(Arc::new);
+    mark.follow(conn);
     for request in requests {
         request.answer(failure.clone());
     }
@@ -269,7 +271,7 @@ mod tests {
             answers.push(answer);
         }
         let first = waiting.try_recv().unwrap();
-        write_together(&conn, first, &mut waiting);
+        write_together(&conn, first, &mut waiting, &Mark::beside("none".as_ref()));
         assert!(waiting.try_recv().is_err(), "all share one commit");
         assert!(conn.is_autocommit(), "nothing is left open");
         let answers = answers.into_iter().map(|mut a| a.try_recv().unwrap()).collect();

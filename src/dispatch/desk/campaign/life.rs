@@ -65,6 +65,8 @@ pub enum Started {
 /// [`DeskError::First`] with the command that leads on: no decision about the persons, no approval, or one for other
 /// content.
 pub async fn start(office: &Office, id: CampaignId, at: Option<Time>, by: &Actor) -> Result<Started, DeskError> {
+    // In a store that was restored this same command may have been given before: then it says so instead.
+    office.settle_identity().await?;
     let (stored, content) = get(office, id).await?;
     if stored.state == CampaignState::Running {
         return match at {
@@ -163,6 +165,7 @@ pub async fn pause(office: &Office, id: CampaignId, why: &str, by: &Actor) -> Re
 /// # Errors
 /// As [`start`]; [`DeskError::Refused`] when it is not paused.
 pub async fn resume(office: &Office, id: CampaignId, by: &Actor) -> Result<(), DeskError> {
+    office.settle_identity().await?;
     let (stored, content) = get(office, id).await?;
     if matches!(stored.state, CampaignState::Paused { .. }) {
         may_send(office, &stored, &content).await?;
