@@ -139,6 +139,37 @@ fn from_a_draft_to_letters() {
     assert!(!journal.stdout.contains("anna@"));
 }
 
+/// Two persons at one address: a call to one of them does not tell the other.
+#[test]
+fn a_call_to_one_person_books_nobody_else() {
+    let relay = relay();
+    let world = World::new(&relay);
+    world.open_breach(BREACH);
+    let list = b"email,first name,last name\nfam@refused.example,Anna,Weber\nfam@refused.example,Ben,Weber\n";
+    world.file("list.csv", list);
+    let create = ["campaign", "create", world.breach(), "--recipients", "list.csv"];
+    world.run(&create).exits(0);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+    assert_eq!(report(&world), [2, 0, 0, 2, 0]);
+    let record = |called: &str| {
+        let called = world.file("called.csv", called.as_bytes());
+        world.run(&["campaign", "record", "cmp_1", "--channel", "phone", "--file", &called])
+    };
+    record("email\nfam@refused.example\n").exits(2).says(&[
+        "1 rows give only an address that several persons share, and book nobody: 2",
+        "breachpost campaign find ADDRESS",
+    ]);
+    assert_eq!(report(&world), [2, 0, 0, 2, 0]);
+    record("email,first name,last name\nfam@refused.example,Anna,Weber\n").exits(0);
+    assert_eq!(report(&world), [2, 1, 0, 1, 0]);
+    let unreached = world.run(&["campaign", "unreached", "cmp_1"]).exits(0).stdout;
+    assert!(
+        unreached.contains("Ben Weber") && !unreached.contains("Anna"),
+        "{unreached}"
+    );
+}
+
 /// Makes one person's message impossible to write, past all of our code: what a list brings in can be written.
 fn spoil(world: &World, address: &str) {
     let key = fs::read_to_string(world.home().join("keys/store.key")).unwrap();

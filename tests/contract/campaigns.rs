@@ -404,7 +404,7 @@ pub async fn the_sums_fit_whatever_happens(bed: &impl Bed) {
         let wanted = Reached {
             informed: tally.handed + otherwise.unreached + otherwise.in_doubt + otherwise.pending,
             in_doubt: tally.in_doubt - otherwise.in_doubt,
-            unreached: tally.failed + rows.invalid - otherwise.unreached,
+            unreached: tally.failed + tally.cancelled + rows.invalid - otherwise.unreached,
             pending: tally.ready - otherwise.pending,
         };
         let persons = wanted.informed + wanted.in_doubt + wanted.unreached + wanted.pending;

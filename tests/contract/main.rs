@@ -16,6 +16,7 @@ mod lists;
 mod machine;
 mod mailboxes;
 mod notices;
+mod otherwise;
 mod outbox;
 mod pace;
 mod people;
@@ -80,6 +81,10 @@ macro_rules! suite {
                 an_account_is_of_one_moment
                 who_cannot_be_written_to_is_held_until_a_person_decides
                 the_sums_fit_whatever_happens);
+            suite!(@ $bed, otherwise:
+                a_shared_address_names_nobody_alone
+                whoever_is_told_otherwise_gets_no_mail_afterwards
+                doubt_stays_when_the_person_is_told);
             suite!(@ $bed, lists:
                 the_same_person_counts_once
                 rows_of_one_person_are_united

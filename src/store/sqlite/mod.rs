@@ -16,6 +16,7 @@ mod ledger;
 mod lists;
 mod mailbox;
 mod notices;
+mod otherwise;
 mod outbox;
 mod pace;
 mod people;
