@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 
 use crate::model::id::{Actor, CampaignId};
-use crate::store::{Erased, StoreError};
+use crate::store::{Erased, StoreError, Whom};
 
 use super::office::{Office, OfficeError};
 
@@ -36,6 +36,21 @@ pub async fn round(office: &Office) -> Result<u32, OfficeError> {
         }
     }
     Ok(campaigns)
+}
+
+/// Whom [`erase`] would erase at this address: persons, and rows that could not be used.
+///
+/// # Errors
+/// No such campaign, nobody at this address, or the store fails.
+pub async fn at_address(office: &Office, campaign: CampaignId, address: &str) -> Result<Vec<Whom>, OfficeError> {
+    let found = office.store.list_at_address(campaign, address).await?;
+    match found.is_empty() {
+        false => Ok(found),
+        true => Err(OfficeError::Store(StoreError::NotFound {
+            what: "person of this address in",
+            id: campaign.to_string(),
+        })),
+    }
 }
 
 /// Erases all persons of an ended campaign, or those at one address.

@@ -100,7 +100,8 @@ macro_rules! suite {
             suite!(@ $bed, erasure:
                 nobody_is_erased_who_may_still_be_written_to
                 what_comes_later_is_not_kept
-                one_person_is_erased_in_whatever_spelling);
+                one_person_is_erased_in_whatever_spelling
+                no_neighbour_is_erased);
             suite!(@ $bed, people:
                 a_token_leads_to_its_user
                 only_a_second_person_lets_a_notice_go);
