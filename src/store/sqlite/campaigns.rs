@@ -408,7 +408,9 @@ fn save(conn: &Connection, was: &StoredCampaign, to: &CampaignState, by: &Actor,
         "UPDATE campaigns
          SET state = ?2, approved_hash = coalesce(?3, approved_hash), approved_by = coalesce(?4, approved_by),
              scheduled_at = coalesce(?5, scheduled_at), settle_until = ?6, paused_why = ?7,
-             started_at = coalesce(?8, started_at), started_by = coalesce(?9, started_by), ended_at = ?10
+             started_at = coalesce(?8, started_at), started_by = coalesce(?9, started_by), ended_at = ?10,
+             -- No outcome of others is looked through for its own.
+             budget_after = CASE WHEN ?9 IS NULL THEN budget_after ELSE (SELECT coalesce(max(id), 0) FROM attempts) END
          WHERE id = ?1",
         params![
             was.id.row(),

@@ -151,10 +151,12 @@ pub(super) const TOLD_BEFORE: &str = "SELECT count(*) FROM persons p WHERE p.cam
            AND (d.state IN ('handed', 'confirmed', 'in_doubt', 'on_wire')
                 OR EXISTS (SELECT 1 FROM told_otherwise t WHERE t.delivery = d.id)))";
 
-/// Of the last attempts of all: enough to tell what is the matter, and never a walk over a million.
-const WAITS: &str = "SELECT a.fault FROM (SELECT id, delivery, fault FROM attempts ORDER BY id DESC LIMIT 500) a
+/// Of the last attempts of all: enough to tell what is the matter, and never a walk over a million (`+`: by its own choice the
+/// planner begins with the deliveries).
+pub(super) const WAITS: &str =
+    "SELECT a.fault FROM (SELECT id, delivery, fault FROM attempts ORDER BY id DESC LIMIT 500) a
          JOIN deliveries d ON d.id = a.delivery
-     WHERE d.campaign = ?1 AND a.fault IS NOT NULL AND d.state IN ('ready', 'leased', 'on_wire', 'in_doubt')
+     WHERE +d.campaign = ?1 AND a.fault IS NOT NULL AND +d.state IN ('ready', 'leased', 'on_wire', 'in_doubt')
      ORDER BY a.id DESC";
 
 /// Each query of `read` sees the same rows, whoever writes meanwhile.
