@@ -72,6 +72,7 @@ macro_rules! suite {
                 every_person_is_counted_once
                 who_was_put_off_is_known
                 two_different_persons_agree_to_the_same_content
+                whoever_is_disabled_has_not_agreed
                 a_pause_takes_back_what_was_claimed
                 a_pause_stops_what_was_claimed_before_it
                 a_cancellation_ends_what_waits
