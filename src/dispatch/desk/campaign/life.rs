@@ -104,8 +104,12 @@ pub async fn start(office: &Office, id: CampaignId, at: Option<Time>, by: &Actor
     }
 }
 
-/// Starts every scheduled campaign whose time has come; one that must not start any more is paused with the reason.
-/// Returns how many were started.
+/// A start that is later than this was not what somebody decided: a machine that was off for weeks, or a store brought back,
+/// must not write to everybody by itself.
+const LATEST_START: TimeDelta = TimeDelta::hours(24);
+
+/// Starts every scheduled campaign whose time has come; one that must not start any more, or whose time is long past, is
+/// paused with the reason, which raises an alarm. Returns how many were started.
 ///
 /// # Errors
 /// The store fails.
@@ -113,7 +117,17 @@ pub async fn start_due(office: &Office, by: &Actor) -> Result<u32, OfficeError> 
     let now = office.now();
     let mut started = 0;
     for stored in office.store.list_campaigns().await? {
-        if !matches!(stored.state, CampaignState::Scheduled { at } if at <= now) {
+        let at = match stored.state {
+            CampaignState::Scheduled { at } if at <= now => at,
+            _ => continue,
+        };
+        if now - at > LATEST_START {
+            let why = format!(
+                "its time, {}, passed more than {} hours ago and no daemon ran: resume it if it is still right",
+                at.format("%Y-%m-%d %H:%M UTC"),
+                LATEST_START.num_hours()
+            );
+            office.store.pause(stored.id, &why, by, now).await?;
             continue;
         }
         let content = CampaignContent::read(stored.content.clone())?;
