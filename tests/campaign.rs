@@ -139,6 +139,37 @@ fn from_a_draft_to_letters() {
     assert!(!journal.stdout.contains("anna@"));
 }
 
+/// Two persons at one address: a call to one of them does not tell the other.
+#[test]
+fn a_call_to_one_person_books_nobody_else() {
+    let relay = relay();
+    let world = World::new(&relay);
+    world.open_breach(BREACH);
+    let list = b"email,first name,last name\nfam@refused.example,Anna,Weber\nfam@refused.example,Ben,Weber\n";
+    world.file("list.csv", list);
+    let create = ["campaign", "create", world.breach(), "--recipients", "list.csv"];
+    world.run(&create).exits(0);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+    assert_eq!(report(&world), [2, 0, 0, 2, 0]);
+    let record = |called: &str| {
+        let called = world.file("called.csv", called.as_bytes());
+        world.run(&["campaign", "record", "cmp_1", "--channel", "phone", "--file", &called])
+    };
+    record("email\nfam@refused.example\n").exits(2).says(&[
+        "1 rows give only an address that several persons share, and book nobody: 2",
+        "breachpost campaign find ADDRESS",
+    ]);
+    assert_eq!(report(&world), [2, 0, 0, 2, 0]);
+    record("email,first name,last name\nfam@refused.example,Anna,Weber\n").exits(0);
+    assert_eq!(report(&world), [2, 1, 0, 1, 0]);
+    let unreached = world.run(&["campaign", "unreached", "cmp_1"]).exits(0).stdout;
+    assert!(
+        unreached.contains("Ben Weber") && !unreached.contains("Anna"),
+        "{unreached}"
+    );
+}
+
 /// Makes one person's message impossible to write, past all of our code: what a list brings in can be written.
 fn spoil(world: &World, address: &str) {
     let key = fs::read_to_string(world.home().join("keys/store.key")).unwrap();
@@ -286,6 +317,49 @@ fn two_persons_agree_to_the_same_content() {
         (&true.into(), 2)
     );
     campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+}
+
+/// A token that was taken out of force may have been stolen before: what was agreed to with it counts no more.
+#[test]
+fn the_approval_of_a_disabled_user_does_not_count() {
+    let relay = relay();
+    let world = drafted(&relay);
+    world.settle("#campaign: one_person", "campaign: two_persons");
+    let user = |name: &str| {
+        let token = world.scratch().join(name).to_str().unwrap().to_owned();
+        world.run(&["user", "add", name, "--output", &token]).exits(0);
+        token
+    };
+    let (rogue, olga, emil) = (user("rogue"), user("olga"), user("emil"));
+    let agree = |token: &str| campaign(&world, &["approve", "cmp_1", "--yes", "--token-file", token]);
+    let disable = |name: &str, state: &str| {
+        let words = format!("{name} had agreed to cmp_1 ({state}), which counts no more");
+        world.run(&["user", "disable", name]).exits(0).says(&[&words]);
+    };
+    agree(&rogue).exits(2);
+    disable("rogue", "draft");
+    assert_eq!(agree(&olga).exits(2).json()["approved"], false, "olga is alone");
+    agree(&emil).exits(0);
+    disable("emil", "approved");
+    let start = || campaign(&world, &["start", "cmp_1", "--yes"]);
+    let needs = ["user:emil agreed to cmp_1", "breachpost campaign approve cmp_1"];
+    start().exits(2).says(&needs);
+    assert!(relay.mails().is_empty());
+
+    // One that waits for its time, or was stopped, goes on as soon as somebody else agrees.
+    let otto = user("otto");
+    agree(&otto).exits(0);
+    let later = (SystemClock.now() + TimeDelta::days(30)).to_rfc3339();
+    campaign(&world, &["start", "cmp_1", "--at", &later, "--yes"]).exits(0);
+    campaign(&world, &["pause", "cmp_1", "--reason", "otto is suspected"]).exits(0);
+    disable("otto", "paused");
+    campaign(&world, &["resume", "cmp_1"]).exits(2).says(&["user:otto"]);
+    let pia = user("pia");
+    agree(&pia).exits(0);
+    campaign(&world, &["resume", "cmp_1"]).exits(0);
+    assert_eq!(state(&world), "scheduled");
+    start().exits(0);
+    assert_eq!(relay.taken(2).len(), 2);
 }
 
 #[test]

@@ -190,6 +190,28 @@ fn after_the_retention_time_nothing_tells_of_a_person() {
     world.is_intact();
 }
 
+/// Whom an address stands for is said before they are gone.
+#[test]
+fn who_would_be_erased_is_named_first() {
+    let relay = Relay::sound();
+    let world = World::new(&relay);
+    world.open_breach(BREACH);
+    let list = b"email,name\nfam@home.example,Anna Weber\nfam@home.example,Ben Weber\nfam@home.example solo@home.example,Eva\n\
+                 olfam@home.example also@home.example,Dana\n";
+    world.file("list.csv", list);
+    let create = ["campaign", "create", world.breach(), "--recipients", "list.csv"];
+    world.run(&create).exits(2);
+    world.run(&["campaign", "cancel", "cmp_1", "--yes"]).exits(0);
+    let erase = ["campaign", "erase", "cmp_1", "--person", "fam@home.example"];
+    world.run(&erase).exits(2).says(&[
+        "stands for 3 of cmp_1: dlv_1, dlv_2, row_1",
+        "nothing was erased: it was not confirmed",
+    ]);
+    let erased = world.json(&[&erase[..], &["--yes"]].concat());
+    assert_eq!((&erased["persons"], &erased["bad_rows"]), (&2.into(), &1.into()));
+    holds(&world.home(), &["Dana", "olfam@"], true);
+}
+
 #[test]
 fn one_person_who_asks_is_erased_and_the_others_stay() {
     let (world, _relay) = told();

@@ -43,13 +43,27 @@ struct Done {
 /// `campaign erase`.
 pub async fn erase(args: EraseArgs, office: &Office, context: &Context) -> Result<Exit, Failure> {
     let EraseArgs { id, person, yes } = args;
-    let whose = match &person {
-        None => "the addresses, names and fields of everybody in",
-        Some(_) => "the address, name and fields of this person in",
-    };
-    let again = match person {
-        None => format!("breachpost campaign erase {id} --yes"),
-        Some(_) => format!("breachpost campaign erase {id} --person ADDRESS --yes"),
+    let (whose, again) = match &person {
+        None => (
+            "the addresses, names and fields of everybody in".to_owned(),
+            format!("breachpost campaign erase {id} --yes"),
+        ),
+        Some(address) => {
+            let found = retention::at_address(office, id, address).await.map_err(refused)?;
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            if found.len() > 1 {
+                context.out.note(&format!(
+                    "This address stands for {} of {id}: {}. All of them would be erased; breachpost campaign find ADDRESS \
+                     says what is known of each.",
+                    found.len(),
+                    found.join(", ")
+                ));
+            }
+            (
+                format!("address, name and fields of {} in", found.join(", ")),
+                format!("breachpost campaign erase {id} --person ADDRESS --yes"),
+            )
+        }
     };
     sure(
         context,

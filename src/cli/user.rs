@@ -9,7 +9,9 @@ use super::Context;
 use super::files;
 use super::output::{Exit, Failure, table};
 use crate::dispatch::desk::people;
+use crate::model::campaign::CampaignState;
 use crate::secret::Secret;
+use crate::store::StoredCampaign;
 
 /// Persons who act under their own name.
 #[derive(Debug, Subcommand)]
@@ -76,13 +78,32 @@ pub async fn run(command: UserCommand, context: &Context) -> Result<Exit, Failur
             })?;
         }
         UserCommand::Disable { name } => {
-            people::disable(&office, &name, &context.actor()).await?;
-            context.out.data(&json!({ "user": name, "disabled": true }), || {
-                format!("{name} is disabled: the token opens nothing any more\n")
+            let affected = people::disable(&office, &name, &context.actor()).await?;
+            let ids: Vec<_> = affected.iter().map(|campaign| campaign.id).collect();
+            let done = json!({ "user": name, "disabled": true, "campaigns": ids });
+            context.out.data(&done, || {
+                let mut text = format!("{name} is disabled: the token opens nothing any more\n");
+                for campaign in &affected {
+                    text.push_str(&no_longer_agreed(&name, campaign));
+                }
+                text
             })?;
         }
     }
     Ok(Exit::Done)
+}
+
+/// What becomes of a campaign that a disabled person had agreed to.
+fn no_longer_agreed(name: &str, campaign: &StoredCampaign) -> String {
+    let (id, state) = (campaign.id, campaign.state.name());
+    let stop = match campaign.state {
+        CampaignState::Running => format!("to stop it: breachpost campaign pause {id} --reason WHY; "),
+        _ => String::new(),
+    };
+    format!(
+        "{name} had agreed to {id} ({state}), which counts no more; {stop}for somebody else to agree: \
+         breachpost campaign approve {id}\n"
+    )
 }
 
 pub async fn run_token(command: TokenCommand, context: &Context) -> Result<Exit, Failure> {

@@ -63,6 +63,21 @@ pub fn fold_address(address: &str) -> String {
     }
 }
 
+/// Whether a cell of a list holds this address, folded, as a whole: `a@b.example` is not in `dana@b.example`.
+pub fn holds_address(cell: &str, folded: &str) -> bool {
+    if fold_address(cell.trim_matches(|c: char| c.is_whitespace() || c == '\'')) == folded {
+        return folded.contains('@');
+    }
+    // What cannot stand in an address without quotes (RFC 5321 §4.1.2) parts it from the next.
+    let parts = |c: char| c.is_whitespace() || c.is_control() || "()<>[]:;,\\\"".contains(c);
+    cell.split(parts).filter(|word| word.contains('@')).any(|word| {
+        let same = |word: &str| fold_address(word.trim_matches(['\'', '.'])) == folded;
+        // These may stand in one, and part several: then each has its own @.
+        let pieces = || word.split(['/', '|']);
+        same(word) || (pieces().all(|piece| piece.contains('@')) && pieces().any(same))
+    })
+}
+
 /// One person of a list who can be written to.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Recipient {

@@ -84,7 +84,8 @@ pub trait Campaigns: Send + Sync {
         now: Time,
     ) -> Result<(), StoreError>;
     /// Keeps that `by` agrees to the content with this digest (lower-case hex SHA-256). It is approved once `needed`
-    /// different persons have agreed to the same digest. Returns all who have.
+    /// different persons have agreed to the same digest and none of them was disabled since. One that was approved with
+    /// this digest before and is scheduled, runs or is paused stays as it is. Returns all who have agreed.
     async fn approve_campaign(
         &self,
         campaign: CampaignId,

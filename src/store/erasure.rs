@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::StoreError;
+use super::{StoreError, Whom};
 use crate::model::Time;
 use crate::model::id::{Actor, CampaignId, DeliveryId};
 
@@ -30,7 +30,10 @@ pub trait Erasure: Send + Sync {
     /// # Errors
     /// [`StoreError::Conflict`] when the campaign has not ended, or is erased already.
     async fn erase_campaign(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<Erased, StoreError>;
-    /// Erases those at one address, in whatever spelling.
+    /// Those at one address, in whatever spelling, and the rows that cannot be used and hold it as a whole: whom
+    /// [`Erasure::erase_person`] would erase.
+    async fn list_at_address(&self, campaign: CampaignId, address: &str) -> Result<Vec<Whom>, StoreError>;
+    /// Erases all of [`Erasure::list_at_address`], and nobody else.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when a message to them may still leave; [`StoreError::NotFound`] when nobody is there.

@@ -40,6 +40,9 @@ pub trait People: Send + Sync {
     /// Lets a notice go that waits for a second person. [`StoreError::Conflict`] when it does not wait for one, or `by`
     /// has filed it.
     async fn approve_notice(&self, reference: &Reference, by: &Actor, now: Time) -> Result<DeliveryId, StoreError>;
-    /// Oldest first.
+    /// Who agreed to this content, without those whose token was taken out of force: whoever held it may not have been
+    /// they. Once enabled again they count again.
+    async fn list_agreed(&self, subject: &str, content_sha256: &str) -> Result<Vec<Actor>, StoreError>;
+    /// All that were ever given, oldest first.
     async fn list_approvals(&self, subject: &str) -> Result<Vec<Approval>, StoreError>;
 }

@@ -64,7 +64,7 @@ impl OtherChannel {
 pub struct ToldOtherwise {
     pub unreached: u64,
     pub in_doubt: u64,
-    /// Their message waits still; it is sent all the same.
+    /// Their message is on the wire just now; it is not tried again.
     pub pending: u64,
     pub by_post: u64,
     pub by_phone: u64,
@@ -106,8 +106,8 @@ pub enum WhoTold {
     Whom(Whom),
     /// By the controller's number.
     Key(PersonKey),
-    /// Everybody at this address.
-    Address(String),
+    /// Whoever is at this address; several persons may be, and then the name tells which of them.
+    At { address: String, name: Option<String> },
 }
 
 /// A person who was not reached by mail.
@@ -157,8 +157,9 @@ pub trait Reach: Send + Sync {
         after: Option<Whom>,
         most: u32,
     ) -> Result<Vec<NotReached>, StoreError>;
-    /// Books persons told by another channel; one who is booked already keeps the first entry. For each of `persons` how
-    /// many of the campaign it named.
+    /// Books persons told by another channel; one who is booked already keeps the first entry, and a message that waits is
+    /// not sent any more. For each of `persons` how many of the campaign it names: several are not booked, for only one
+    /// was told.
     async fn tell_otherwise(
         &self,
         campaign: CampaignId,

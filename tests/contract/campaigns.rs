@@ -6,8 +6,8 @@ use breachpost::model::campaign::CampaignState;
 use breachpost::model::delivery::{Fault, FaultCause, Outcome, SmtpStep};
 use breachpost::model::id::Actor;
 use breachpost::store::{
-    Account, Campaigns, HeldChoice, LeaseLost, ListTarget, Lists, OtherChannel, Outbox, Reach, Reached, StoreError,
-    Tally, WhoTold, Whom,
+    Account, Campaigns, HeldChoice, LeaseLost, ListTarget, Lists, OtherChannel, Outbox, People, Reach, Reached,
+    StoreError, Tally, WhoTold, Whom,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -139,6 +139,44 @@ pub async fn two_different_persons_agree_to_the_same_content(bed: &impl Bed) {
     let edit = store.set_content(campaign, json!({}), &anna(), at(5)).await;
     assert!(matches!(edit, Err(StoreError::Conflict { .. })), "{edit:?}");
     assert_eq!(claim(&store, worker(1), 9, at(10)).await.len(), 1);
+    intact(&store).await;
+}
+
+/// A token that was taken out of force may have been stolen before.
+pub async fn whoever_is_disabled_has_not_agreed(bed: &impl Bed) {
+    let store = bed.open();
+    let breach = add_breach(&store).await;
+    let campaign = add_campaign(&store, breach, vec![person(1)]).await;
+    let (bob, eve) = (Actor::User("bob".into()), Actor::User("eve".into()));
+    for (user, token) in [("bob", '1'), ("eve", '2')] {
+        let token = token.to_string().repeat(64);
+        store.add_user(user, &token, &anna(), at(0)).await.unwrap();
+    }
+    let hash = "a".repeat(64);
+    let agree = |by: &Actor| {
+        let (store, hash, by) = (&store, &hash, by.clone());
+        async move { store.approve_campaign(campaign, hash, 2, &by, at(1)).await }
+    };
+    assert_eq!(agree(&eve).await.unwrap(), [eve.clone()]);
+    store.disable_user("eve", &anna(), at(2)).await.unwrap();
+    assert_eq!(agree(&bob).await.unwrap(), [bob.clone()], "eve's does not count");
+    let state = || async { store.find_campaign(campaign).await.unwrap().unwrap().state };
+    assert_eq!(state().await, CampaignState::Draft);
+    assert_eq!(agree(&anna()).await.unwrap(), [bob.clone(), anna()]);
+    assert_eq!(state().await.name(), "approved");
+    store.disable_user("bob", &anna(), at(3)).await.unwrap();
+    let agreed = async || store.list_agreed(&campaign.to_string(), &hash).await.unwrap();
+    assert_eq!(agreed().await, [anna()]);
+    // What runs with this content may be agreed to by another; other content may not.
+    store.start(campaign, &anna(), at(4)).await.unwrap();
+    store.renew_token("eve", &"3".repeat(64), &anna(), at(5)).await.unwrap();
+    assert_eq!(agreed().await, [eve.clone(), anna()], "enabled again");
+    assert_eq!(agree(&eve).await.unwrap(), [eve, anna()]);
+    assert_eq!(state().await, CampaignState::Running);
+    let other = store
+        .approve_campaign(campaign, &"b".repeat(64), 1, &anna(), at(6))
+        .await;
+    assert!(matches!(other, Err(StoreError::Conflict { .. })), "{other:?}");
     intact(&store).await;
 }
 
@@ -404,7 +442,7 @@ pub async fn the_sums_fit_whatever_happens(bed: &impl Bed) {
         let wanted = Reached {
             informed: tally.handed + otherwise.unreached + otherwise.in_doubt + otherwise.pending,
             in_doubt: tally.in_doubt - otherwise.in_doubt,
-            unreached: tally.failed + rows.invalid - otherwise.unreached,
+            unreached: tally.failed + tally.cancelled + rows.invalid - otherwise.unreached,
             pending: tally.ready - otherwise.pending,
         };
         let persons = wanted.informed + wanted.in_doubt + wanted.unreached + wanted.pending;

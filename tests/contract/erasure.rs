@@ -6,8 +6,8 @@ use breachpost::model::id::CampaignId;
 use breachpost::model::receipt::{ReceiptKind, ReportAction};
 use breachpost::model::recipient::Reason;
 use breachpost::store::{
-    Campaigns, Consequences, Conversation, Erased, Erasure, Intake, ListTarget, NewBadRow, NewReport, NewRow, Outbox,
-    RowContent, Store, StoreError, Understanding,
+    Campaigns, Consequences, Conversation, Erased, Erasure, Intake, ListTarget, Lists, NewBadRow, NewReport, NewRow,
+    Outbox, RowContent, Store, StoreError, Understanding, Whom,
 };
 
 use crate::bed::{
@@ -209,5 +209,62 @@ pub async fn one_person_is_erased_in_whatever_spelling(bed: &impl Bed) {
         .erase_person(campaign, "person2@example.org", &anna(), at(6))
         .await;
     assert!(matches!(nobody, Err(StoreError::NotFound { .. })), "{nobody:?}");
+    intact(&store).await;
+}
+
+/// `a@b.example` is in `dana@b.example` as letters, and is somebody else all the same.
+pub async fn no_neighbour_is_erased(bed: &impl Bed) {
+    let store = bed.open();
+    let breach = add_breach(&store).await;
+    let campaign = add_campaign(&store, breach, vec![person(0)]).await;
+    let cells: [&[&str]; 6] = [
+        &["dana@b.example dana2@b.example", "Rue 1", "Luxembourg"],
+        &["a@b.example.org", "xa@b.example"],
+        &["a@b.example-mail.org", "a@b"],
+        &["Anna <A@B.example>; anna@other.example"],
+        &["a@bücher.example", "by telephone"],
+        &["'a@b.example'"],
+    ];
+    let rows: Vec<NewRow> = (1..)
+        .zip(cells)
+        .map(|(number, cells)| NewRow {
+            corrects: None,
+            content: RowContent::Bad(Box::new(NewBadRow {
+                key: None,
+                row: number,
+                line: None,
+                column: Some("email".into()),
+                reason: Reason::SeveralAddresses,
+                cells: cells.iter().map(|cell| (*cell).to_owned()).collect(),
+                fields: Default::default(),
+            })),
+        })
+        .collect();
+    let more = list(ListTarget::Draft(campaign), 'b', rows.len() as u64);
+    let open = store.begin_list(more, &anna(), at(0)).await.unwrap();
+    store.add_rows(open.list, 0, rows, &anna(), at(0)).await.unwrap();
+    store.end_list(open.list, &anna(), at(0)).await.unwrap();
+    store.cancel(campaign, &anna(), at(1)).await.unwrap();
+    let ids: Vec<_> = store.list_bad_rows(campaign, None, 9).await.unwrap();
+    let left = async || {
+        let rows = store.list_bad_rows(campaign, None, 9).await.unwrap();
+        let whole = rows.iter().filter(|row| !row.cells.is_empty());
+        whole.map(|row| row.row).collect::<Vec<_>>()
+    };
+    for (address, rows) in [("a@b.example", &[4, 6][..]), ("A@xn--bcher-kva.example", &[5])] {
+        let wanted: Vec<_> = rows.iter().map(|row: &usize| Whom::BadRow(ids[row - 1].id)).collect();
+        assert_eq!(store.list_at_address(campaign, address).await.unwrap(), wanted);
+        let erased = store.erase_person(campaign, address, &anna(), at(2)).await.unwrap();
+        assert_eq!((erased.persons, erased.bad_rows), (0, rows.len() as u64), "{address}");
+    }
+    assert_eq!(left().await, [1, 2, 3], "others keep their letters");
+    for nobody in ["b.example", "Luxembourg", "a@b.example"] {
+        assert_eq!(store.list_at_address(campaign, nobody).await.unwrap(), []);
+        let erased = store.erase_person(campaign, nobody, &anna(), at(3)).await;
+        assert!(
+            matches!(erased, Err(StoreError::NotFound { .. })),
+            "{nobody}: {erased:?}"
+        );
+    }
     intact(&store).await;
 }

@@ -16,6 +16,7 @@ mod lists;
 mod machine;
 mod mailboxes;
 mod notices;
+mod otherwise;
 mod outbox;
 mod pace;
 mod people;
@@ -72,6 +73,7 @@ macro_rules! suite {
                 every_person_is_counted_once
                 who_was_put_off_is_known
                 two_different_persons_agree_to_the_same_content
+                whoever_is_disabled_has_not_agreed
                 a_pause_takes_back_what_was_claimed
                 a_pause_stops_what_was_claimed_before_it
                 a_cancellation_ends_what_waits
@@ -81,6 +83,10 @@ macro_rules! suite {
                 an_account_is_of_one_moment
                 who_cannot_be_written_to_is_held_until_a_person_decides
                 the_sums_fit_whatever_happens);
+            suite!(@ $bed, otherwise:
+                a_shared_address_names_nobody_alone
+                whoever_is_told_otherwise_gets_no_mail_afterwards
+                doubt_stays_when_the_person_is_told);
             suite!(@ $bed, lists:
                 the_same_person_counts_once
                 rows_of_one_person_are_united
@@ -98,7 +104,8 @@ macro_rules! suite {
             suite!(@ $bed, erasure:
                 nobody_is_erased_who_may_still_be_written_to
                 what_comes_later_is_not_kept
-                one_person_is_erased_in_whatever_spelling);
+                one_person_is_erased_in_whatever_spelling
+                no_neighbour_is_erased);
             suite!(@ $bed, people:
                 a_token_leads_to_its_user
                 only_a_second_person_lets_a_notice_go);

@@ -10,7 +10,7 @@ use super::create::new_file;
 use super::run::watch;
 use crate::cli::Context;
 use crate::cli::output::{Exit, Failure, table};
-use crate::dispatch::desk::campaign::{self, Found, RecordError, Report, Status, UNREACHED_COLUMNS};
+use crate::dispatch::desk::campaign::{self, Found, Named, RecordError, Report, Status, UNREACHED_COLUMNS};
 use crate::dispatch::office::Office;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::DeliveryState;
@@ -56,7 +56,8 @@ pub enum ReportCommand {
         in_doubt: bool,
     },
     /// Book persons who were told by post or telephone: a list with a column `person` (as in the export), `person_id` or
-    /// `email`. They count as informed from then on. Status 2 when rows name nobody of the campaign.
+    /// `email`, with `name` where several persons share an address. They count as informed from then on, and nothing more
+    /// is sent to them. Status 2 when rows name nobody of the campaign, or not one person alone.
     #[command(after_help = "Examples:\n  breachpost campaign record cmp_1 --channel post --file letters-sent.csv")]
     Record {
         id: CampaignId,
@@ -113,17 +114,35 @@ pub async fn run(command: ReportCommand, office: &Office, context: &Context) -> 
                 ChannelArg::Phone => OtherChannel::Phone,
             };
             let named = campaign::record(office, id, channel, &file, &context.actor()).await?;
-            context.out.data(&named, || {
-                let mut text = format!("{} of {} rows name persons of {id}\n", named.found, named.rows);
-                if named.not_found > 0 {
-                    let rows: Vec<String> = named.not_found_rows.iter().map(u64::to_string).collect();
-                    text.push_str(&format!("{} rows name nobody: {}\n", named.not_found, rows.join(", ")));
-                }
-                text
-            })?;
-            Ok(if named.not_found > 0 { Exit::Person } else { Exit::Done })
+            context.out.data(&named, || booked(id, &named))?;
+            let all = named.found == named.rows;
+            Ok(if all { Exit::Done } else { Exit::Person })
         }
     }
+}
+
+/// What came of a list of persons told by another channel.
+fn booked(id: CampaignId, named: &Named) -> String {
+    let mut text = format!("{} of {} rows name persons of {id}\n", named.found, named.rows);
+    let listed = |rows: &[u64], count: u64| {
+        let numbers: Vec<String> = rows.iter().map(u64::to_string).collect();
+        let more = if count > rows.len() as u64 { ", …" } else { "" };
+        numbers.join(", ") + more
+    };
+    if named.not_found > 0 {
+        let rows = listed(&named.not_found_rows, named.not_found);
+        text.push_str(&format!("{} rows name nobody: {rows}\n", named.not_found));
+    }
+    if named.ambiguous > 0 {
+        let rows = listed(&named.ambiguous_rows, named.ambiguous);
+        text.push_str(&format!(
+            "{} rows give only an address that several persons share, and book nobody: {rows}\n\
+             Say which of them was told: by a column `name`, by `person_id`, or by `person` with the number (dlv_…) that\n\
+             this shows: breachpost campaign find ADDRESS\n",
+            named.ambiguous
+        ));
+    }
+    text
 }
 
 /// Whether it does not go on by itself.

@@ -217,7 +217,9 @@ fn of_house(alarm: &Alarm, zone: Tz) -> Words {
         Condition::CampaignPaused => {
             let campaign = alarm.about.campaign.map(|id| id.to_string()).unwrap_or_default();
             say(
-                format!("{campaign} has paused: too many messages were refused, or somebody stopped it"),
+                format!(
+                    "{campaign} has paused: too many messages were refused, its time to start is long past, or somebody stopped it"
+                ),
                 "See why, and resume or cancel it.",
                 "breachpost status",
             )

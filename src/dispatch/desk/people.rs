@@ -5,9 +5,10 @@ use sha2::{Digest, Sha256};
 use super::DeskError;
 use crate::dispatch::office::Office;
 use crate::message::token::hex;
+use crate::model::campaign::CampaignState;
 use crate::model::id::Actor;
 use crate::secret::Secret;
-use crate::store::User;
+use crate::store::{StoredCampaign, User};
 
 /// What a token begins with, so that it is recognised where it should not be.
 const PREFIX: &str = "bpt_";
@@ -50,13 +51,29 @@ pub async fn renew(office: &Office, name: &str, by: &Actor) -> Result<Secret, De
     Ok(token)
 }
 
-/// From now on the person's token opens nothing. What they did stays on record.
+/// From now on the person's token opens nothing, and what they agreed to needs somebody else. What they did stays on
+/// record. Returns the campaigns that they agreed to and that are not over.
 ///
 /// # Errors
 /// No such user, or a named user asks.
-pub async fn disable(office: &Office, name: &str, by: &Actor) -> Result<(), DeskError> {
+pub async fn disable(office: &Office, name: &str, by: &Actor) -> Result<Vec<StoredCampaign>, DeskError> {
     only_the_account(by)?;
-    Ok(office.store.disable_user(name, by, office.now()).await?)
+    office.store.disable_user(name, by, office.now()).await?;
+    let mut affected = Vec::new();
+    for campaign in office.store.list_campaigns().await? {
+        use CampaignState as S;
+        if matches!(campaign.state, S::Settling { .. } | S::Finished | S::Cancelled) {
+            continue;
+        }
+        let given = office.store.list_approvals(&campaign.id.to_string()).await?;
+        if given
+            .iter()
+            .any(|given| matches!(&given.by, Actor::User(user) if user == name))
+        {
+            affected.push(campaign);
+        }
+    }
+    Ok(affected)
 }
 
 /// Everybody who has or had a token, by name.

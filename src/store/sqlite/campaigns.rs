@@ -411,7 +411,9 @@ fn save(conn: &Connection, was: &StoredCampaign, to: &CampaignState, by: &Actor,
         "UPDATE campaigns
          SET state = ?2, approved_hash = coalesce(?3, approved_hash), approved_by = coalesce(?4, approved_by),
              scheduled_at = coalesce(?5, scheduled_at), settle_until = ?6, paused_why = ?7,
-             started_at = coalesce(?8, started_at), started_by = coalesce(?9, started_by), ended_at = ?10
+             started_at = coalesce(?8, started_at), started_by = coalesce(?9, started_by), ended_at = ?10,
+             -- No outcome of others is looked through for its own.
+             budget_after = CASE WHEN ?9 IS NULL THEN budget_after ELSE (SELECT coalesce(max(id), 0) FROM attempts) END
          WHERE id = ?1",
         params![
             was.id.row(),
@@ -471,15 +473,20 @@ fn approve(
     now: Time,
 ) -> Result<Vec<Actor>, StoreError> {
     let found = get(tx.conn, campaign)?;
-    if !matches!(found.state, CampaignState::Draft | CampaignState::Approved { .. }) {
+    // Whoever agrees to what is approved already takes the place of one who may not agree any more.
+    let again = matches!(
+        found.state,
+        CampaignState::Scheduled { .. } | CampaignState::Running | CampaignState::Paused { .. }
+    ) && found.approved_hash.as_deref() == Some(hash);
+    if !again && !matches!(found.state, CampaignState::Draft | CampaignState::Approved { .. }) {
         return Err(conflict(campaign, found.state.name().to_owned(), "approving it"));
     }
     let subject = campaign.to_string();
     people::add_approval(tx, &subject, hash, by, now)?;
-    let sql = "SELECT by FROM approvals WHERE subject = ?1 AND content_sha256 = ?2 ORDER BY id";
-    let agreed: Vec<Actor> = all(tx.conn, "list the approvals", sql, params![subject, hash], |row| {
-        Ok(row.get::<_, Text<_>>(0)?.0)
-    })?;
+    let agreed = people::agreed(tx.conn, &subject, hash)?;
+    if again {
+        return Ok(agreed);
+    }
     if agreed.len() >= needed {
         let event = CampaignEvent::Approved {
             hash: hash.to_owned(),

@@ -8,14 +8,14 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::campaigns::{self, conflict};
-use super::rows::{Json, Micros, all, json as json_text, one, only, run};
+use super::rows::{Json, Micros, all, failed, json as json_text, one, only, run};
 use super::{Sqlite, Tx, journal, ledger, pace};
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::{DeliveryState, Fault, FaultCause, SmtpReply};
-use crate::model::id::{Actor, CampaignId, DeliveryId, MailId};
-use crate::model::recipient::fold_address;
-use crate::store::{Erased, Erasure, StoreError};
+use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId, MailId};
+use crate::model::recipient::{fold_address, holds_address};
+use crate::store::{Erased, Erasure, StoreError, Whom};
 
 /// Persons of one transaction: others wait less than a second.
 const CHUNK: u32 = 2_000;
@@ -61,6 +61,18 @@ impl Erasure for Sqlite {
             .await?;
         self.empty_log().await;
         Ok(erased)
+    }
+
+    async fn list_at_address(&self, campaign: CampaignId, address: &str) -> Result<Vec<Whom>, StoreError> {
+        let address = address.to_owned();
+        self.read(move |conn| {
+            campaigns::get(conn, campaign)?;
+            let there = look_for(conn, campaign, &address)?;
+            let persons = there.persons.iter().map(|(id, _)| Whom::Delivery(DeliveryId::new(*id)));
+            let rows = there.bad_rows.iter().map(|id| Whom::BadRow(BadRowId::new(*id)));
+            Ok(persons.chain(rows).collect())
+        })
+        .await
     }
 
     async fn find_erased(&self, address: &str) -> Result<Vec<(CampaignId, DeliveryId)>, StoreError> {
@@ -148,6 +160,37 @@ fn end_erasure(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) -> 
     Ok(erased)
 }
 
+/// Who is at one address: the persons with their addresses, and the rows that could not be used and hold it.
+struct There {
+    persons: Vec<(i64, String)>,
+    bad_rows: Vec<i64>,
+}
+
+fn look_for(conn: &Connection, campaign: CampaignId, address: &str) -> Result<There, StoreError> {
+    let folded = fold_address(address);
+    let domain = folded.rsplit_once('@').map_or("", |(_, domain)| domain);
+    let mut persons: Vec<(i64, String)> = all(
+        conn,
+        "look for the person",
+        "SELECT delivery, address FROM persons WHERE +campaign = ?1 AND domain = ?2",
+        params![campaign.row(), domain],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    persons.retain(|(_, found)| fold_address(found) == folded);
+    let step = failed("look for the rows of the person");
+    let sql = "SELECT id, cells FROM bad_rows WHERE campaign = ?1 AND cells <> '[]' ORDER BY id";
+    let mut statement = conn.prepare_cached(sql).map_err(&step)?;
+    let mut rows = statement.query([campaign.row()]).map_err(&step)?;
+    let mut bad_rows = Vec::new();
+    while let Some(row) = rows.next().map_err(&step)? {
+        let cells: Json<Vec<String>> = row.get(1).map_err(&step)?;
+        if cells.0.iter().any(|cell| holds_address(cell, &folded)) {
+            bad_rows.push(row.get(0).map_err(&step)?);
+        }
+    }
+    Ok(There { persons, bad_rows })
+}
+
 fn erase_person(
     tx: &mut Tx<'_>,
     campaign: CampaignId,
@@ -156,16 +199,13 @@ fn erase_person(
     now: Time,
 ) -> Result<Erased, StoreError> {
     let ended = has_ended(&campaigns::get(tx.conn, campaign)?.state);
-    let folded = fold_address(address);
-    let domain = folded.rsplit_once('@').map_or("", |(_, domain)| domain);
-    let mut persons: Vec<(i64, String)> = all(
-        tx.conn,
-        "look for the person",
-        "SELECT delivery, address FROM persons WHERE +campaign = ?1 AND domain = ?2",
-        params![campaign.row(), domain],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    persons.retain(|(_, found)| fold_address(found) == folded);
+    let There { persons, bad_rows } = look_for(tx.conn, campaign, address)?;
+    if persons.is_empty() && bad_rows.is_empty() {
+        return Err(StoreError::NotFound {
+            what: "person of this address in",
+            id: campaign.to_string(),
+        });
+    }
     for (delivery, _) in &persons {
         let current = ledger::get(tx.conn, DeliveryId::new(*delivery))?;
         if !ended && !is_final(&current.state) {
@@ -180,14 +220,10 @@ fn erase_person(
     erase(tx.conn, campaign, &persons)?;
     let mut erased = Erased {
         persons: persons.len() as u64,
-        bad_rows: erase_bad_rows(tx.conn, campaign, Some(address))?,
-        mails: 0,
+        ..Erased::default()
     };
-    if erased == Erased::default() {
-        return Err(StoreError::NotFound {
-            what: "person of this address in",
-            id: campaign.to_string(),
-        });
+    for row in bad_rows {
+        erased.bad_rows += erase_bad_rows(tx.conn, campaign, Some(row))?;
     }
     for (delivery, _) in &persons {
         erased.mails += erase_mails(tx.conn, campaign, Some(*delivery))?;
@@ -308,14 +344,14 @@ fn status(words: &str) -> &str {
     }
 }
 
-/// All rows that could not be used, or those that hold this address.
-fn erase_bad_rows(conn: &Connection, campaign: CampaignId, address: Option<&str>) -> Result<u64, StoreError> {
+/// All rows that could not be used, or one of them.
+fn erase_bad_rows(conn: &Connection, campaign: CampaignId, row: Option<i64>) -> Result<u64, StoreError> {
     let changed = run(
         conn,
         "erase the bad rows",
         "UPDATE bad_rows SET person = NULL, cells = '[]', fields = '{}'
-         WHERE campaign = ?1 AND cells <> '[]' AND (?2 IS NULL OR instr(lower(cells), lower(?2)) > 0)",
-        params![campaign.row(), address],
+         WHERE campaign = ?1 AND cells <> '[]' AND (?2 IS NULL OR id = ?2)",
+        params![campaign.row(), row],
     )?;
     Ok(changed as u64)
 }

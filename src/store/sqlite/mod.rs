@@ -17,6 +17,7 @@ mod lists;
 mod mailbox;
 mod mark;
 mod notices;
+mod otherwise;
 mod outbox;
 mod pace;
 mod people;

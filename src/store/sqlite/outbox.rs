@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::ledger::{self, Beside};
 use super::pace::{self, Allowance};
 use super::rows::{Json, Micros, Text, all, one, only, run};
-use super::{Sqlite, Tx, decisions, journal, steps};
+use super::{Sqlite, Tx, decisions, journal, otherwise, steps};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, HoldReason};
 use crate::model::id::{Actor, CampaignId, DeliveryId, WorkerId};
@@ -317,6 +317,7 @@ fn recover(tx: &mut Tx<'_>, dead: &[WorkerId], retry: &Retries, now: Time) -> Re
         let Ok(to) = current.state.clone().on(DeliveryEvent::Recover { now }, policy) else {
             continue;
         };
+        let to = otherwise::end_retries(tx.conn, id, current.possibly_twice, to, now)?;
         let doubtful = matches!(to, DeliveryState::InDoubt { .. });
         let beside = Beside {
             tried: doubtful,

@@ -426,9 +426,10 @@ fn slow_down(
     .map(drop)
 }
 
-/// The last outcomes of a campaign, newest first.
-const LAST_OUTCOMES: &str = "SELECT a.fault FROM attempts a JOIN deliveries d ON d.id = a.delivery
-     WHERE d.campaign = ?1 AND a.id > (SELECT budget_after FROM campaigns WHERE id = ?1)
+/// The last outcomes of a campaign, newest first. `+`: else the planner begins with all deliveries of the campaign, at each
+/// refusal and while all others wait to write (77 ms at 200,000; so 0.1 ms).
+pub(super) const LAST_OUTCOMES: &str = "SELECT a.fault FROM attempts a JOIN deliveries d ON d.id = a.delivery
+     WHERE +d.campaign = ?1 AND a.id > (SELECT budget_after FROM campaigns WHERE id = ?1)
      ORDER BY a.id DESC LIMIT ?2";
 
 /// Pauses a running campaign whose share of refusals of us has reached its budget, and says why.
@@ -439,6 +440,9 @@ pub(super) fn spend(
     by: &Actor,
     now: Time,
 ) -> Result<Option<String>, StoreError> {
+    if budget >= 1.0 {
+        return Ok(None);
+    }
     let running = "SELECT 1 FROM campaigns WHERE id = ?1 AND state = 'running'";
     if one(tx.conn, "look at the campaign", running, [campaign.row()], |_| Ok(()))?.is_none() {
         return Ok(None);
@@ -449,7 +453,7 @@ pub(super) fn spend(
     })?;
     let refusals: Vec<&Fault> = faults.iter().flatten().filter(|f| blame(f) == Blame::Us).collect();
     let outcomes = faults.len().max(BUDGET_LEAST as usize);
-    if budget >= 1.0 || (refusals.len() as f64) < (budget * outcomes as f64).max(1.0) {
+    if (refusals.len() as f64) < (budget * outcomes as f64).max(1.0) {
         return Ok(None);
     }
     let last = refusals.first().map_or_else(String::new, |fault| reason_of(fault));

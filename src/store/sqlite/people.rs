@@ -50,6 +50,11 @@ impl People for Sqlite {
         self.write(move |tx| approve_notice(tx, &reference, &by, now)).await
     }
 
+    async fn list_agreed(&self, subject: &str, content_sha256: &str) -> Result<Vec<Actor>, StoreError> {
+        let (subject, content) = (subject.to_owned(), content_sha256.to_owned());
+        self.read(move |conn| agreed(conn, &subject, &content)).await
+    }
+
     async fn list_approvals(&self, subject: &str) -> Result<Vec<Approval>, StoreError> {
         let subject = subject.to_owned();
         self.read(move |conn| {
@@ -147,6 +152,22 @@ pub(super) fn add_approval(
     )?;
     let facts = json!({ "subject": subject, "content_sha256": content_sha256 });
     journal::append(tx, "approval.given", &facts, by, now).map(drop)
+}
+
+/// Who agreed to this content and may still agree to things, in the order in which they did.
+pub(super) fn agreed(conn: &Connection, subject: &str, content_sha256: &str) -> Result<Vec<Actor>, StoreError> {
+    let sql = "SELECT by FROM approvals WHERE subject = ?1 AND content_sha256 = ?2 ORDER BY id";
+    let mut agreed: Vec<Actor> = all(
+        conn,
+        "list the approvals",
+        sql,
+        params![subject, content_sha256],
+        |row| Ok(row.get::<_, Text<_>>(0)?.0),
+    )?;
+    let sql = "SELECT name FROM users WHERE disabled_at IS NOT NULL";
+    let disabled: Vec<String> = all(conn, "list the disabled users", sql, [], |row| row.get(0))?;
+    agreed.retain(|by| !matches!(by, Actor::User(name) if disabled.contains(name)));
+    Ok(agreed)
 }
 
 fn approve_notice(tx: &mut Tx<'_>, reference: &Reference, by: &Actor, now: Time) -> Result<DeliveryId, StoreError> {

@@ -1,14 +1,13 @@
-//! Who of a campaign was reached: counts from one walk, pages by key, and what was booked by another channel.
+//! Who of a campaign was reached: counts from one walk, pages by key. What is booked by another channel: `otherwise`.
 
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
-use rusqlite::types::{Value, ValueRef};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
-use serde_json::json;
 
-use super::rows::{Json, Micros, Text, all, failed, json as json_text, one, only, run};
-use super::{Sqlite, Tx, campaigns, erasure, journal, lists, pace, register};
+use super::rows::{Json, all, failed, one, only};
+use super::{Sqlite, campaigns, erasure, lists, otherwise, pace};
 use crate::model::Time;
 use crate::model::delivery::{Fault, FaultCause, HoldReason};
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
@@ -60,7 +59,7 @@ impl Reach for Sqlite {
         now: Time,
     ) -> Result<Vec<u64>, StoreError> {
         let by = by.clone();
-        self.write(move |tx| tell_otherwise(tx, campaign, &persons, channel, &by, now))
+        self.write(move |tx| otherwise::tell(tx, campaign, &persons, channel, &by, now))
             .await
     }
 
@@ -77,7 +76,7 @@ impl Reach for Sqlite {
     async fn find_by_address(&self, address: &str) -> Result<Vec<FoundPerson>, StoreError> {
         let wanted = fold_address(address);
         self.read(move |conn| {
-            let mut found = by_address(conn, None, &wanted)?;
+            let mut found = otherwise::by_address(conn, None, &wanted)?;
             found.extend(erased(conn, &wanted)?);
             found.sort_by_key(|person| person.delivery);
             Ok(found)
@@ -152,10 +151,12 @@ pub(super) const TOLD_BEFORE: &str = "SELECT count(*) FROM persons p WHERE p.cam
            AND (d.state IN ('handed', 'confirmed', 'in_doubt', 'on_wire')
                 OR EXISTS (SELECT 1 FROM told_otherwise t WHERE t.delivery = d.id)))";
 
-/// Of the last attempts of all: enough to tell what is the matter, and never a walk over a million.
-const WAITS: &str = "SELECT a.fault FROM (SELECT id, delivery, fault FROM attempts ORDER BY id DESC LIMIT 500) a
+/// Of the last attempts of all: enough to tell what is the matter, and never a walk over a million (`+`: by its own choice the
+/// planner begins with the deliveries).
+pub(super) const WAITS: &str =
+    "SELECT a.fault FROM (SELECT id, delivery, fault FROM attempts ORDER BY id DESC LIMIT 500) a
          JOIN deliveries d ON d.id = a.delivery
-     WHERE d.campaign = ?1 AND a.fault IS NOT NULL AND d.state IN ('ready', 'leased', 'on_wire', 'in_doubt')
+     WHERE +d.campaign = ?1 AND a.fault IS NOT NULL AND +d.state IN ('ready', 'leased', 'on_wire', 'in_doubt')
      ORDER BY a.id DESC";
 
 /// Each query of `read` sees the same rows, whoever writes meanwhile.
@@ -369,27 +370,6 @@ fn unreached(
     Ok(found)
 }
 
-/// By domain first, whose form is known, then by the whole address in the form in which addresses are compared.
-fn by_address(conn: &Connection, campaign: Option<CampaignId>, wanted: &str) -> Result<Vec<FoundPerson>, StoreError> {
-    let domain = wanted.rsplit_once('@').map_or(wanted, |(_, domain)| domain);
-    let sql = "SELECT p.campaign, p.delivery, p.address, t.channel, t.at, t.by
-               FROM persons p LEFT JOIN told_otherwise t ON t.delivery = p.delivery
-               WHERE p.domain = ?1 AND (?2 IS NULL OR p.campaign = ?2) ORDER BY p.delivery";
-    let step = failed("find a person by address");
-    let mut statement = conn.prepare_cached(sql).map_err(&step)?;
-    let mut rows = statement
-        .query(params![domain, campaign.map(CampaignId::row)])
-        .map_err(&step)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next().map_err(&step)? {
-        let address: String = row.get(2).map_err(&step)?;
-        if fold_address(&address) == wanted {
-            found.push(read_found(row).map_err(&step)?);
-        }
-    }
-    Ok(found)
-}
-
 /// Those who were at this address until they were erased.
 fn erased(conn: &Connection, wanted: &str) -> Result<Vec<FoundPerson>, StoreError> {
     let sql = "SELECT d.campaign, d.id, NULL, t.channel, t.at, t.by
@@ -401,31 +381,10 @@ fn erased(conn: &Connection, wanted: &str) -> Result<Vec<FoundPerson>, StoreErro
             "find a person who was erased",
             sql,
             [delivery.row()],
-            read_found,
+            otherwise::read_found,
         )?);
     }
     Ok(found)
-}
-
-fn read_found(row: &Row<'_>) -> rusqlite::Result<FoundPerson> {
-    let channel: Option<String> = row.get(3)?;
-    let told_otherwise = match channel.as_deref() {
-        None => None,
-        Some(channel) => Some((
-            if channel == "post" {
-                OtherChannel::Post
-            } else {
-                OtherChannel::Phone
-            },
-            row.get::<_, Micros>(4)?.0,
-            row.get::<_, Text<_>>(5)?.0,
-        )),
-    };
-    Ok(FoundPerson {
-        campaign: CampaignId::new(row.get(0)?),
-        delivery: DeliveryId::new(row.get(1)?),
-        told_otherwise,
-    })
 }
 
 fn told(conn: &Connection, campaign: CampaignId) -> Result<ToldOtherwise, StoreError> {
@@ -452,80 +411,4 @@ fn told(conn: &Connection, campaign: CampaignId) -> Result<ToldOtherwise, StoreE
         }
     }
     Ok(found)
-}
-
-fn tell_otherwise(
-    tx: &mut Tx<'_>,
-    campaign: CampaignId,
-    persons: &[WhoTold],
-    channel: OtherChannel,
-    by: &Actor,
-    now: Time,
-) -> Result<Vec<u64>, StoreError> {
-    let found = campaigns::get(tx.conn, campaign)?;
-    if !found.state.has_begun() {
-        let state = found.state.name().to_owned();
-        return Err(campaigns::conflict(campaign, state, "booking persons told otherwise"));
-    }
-    let mut named = Vec::with_capacity(persons.len());
-    let mut booked = 0;
-    for who in persons {
-        let whom = resolve(tx.conn, campaign, who)?;
-        named.push(whom.len() as u64);
-        for whom in whom {
-            let (delivery, bad_row) = match whom {
-                Whom::Delivery(id) => (Value::Integer(id.row()), Value::Null),
-                Whom::BadRow(id) => (Value::Null, Value::Integer(id.row())),
-            };
-            let values = params![campaign.row(), delivery, bad_row, channel.name(), Text(by), Micros(now)];
-            booked += run(
-                tx.conn,
-                "book a person told otherwise",
-                "INSERT OR IGNORE INTO told_otherwise (campaign, delivery, bad_row, channel, by, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                values,
-            )?;
-            // Whose message could not be written waited for nothing but this.
-            let sql =
-                "UPDATE deliveries SET state = 'cancelled', since = ?2, detail = ?3 WHERE id = ?1 AND state = 'held'";
-            let values = params![delivery, Micros(now), json_text(by)];
-            run(tx.conn, "let go of a person told otherwise", sql, values)?;
-        }
-    }
-    if booked > 0 {
-        let text = format!("{campaign}: {booked} persons by {}", channel.name());
-        register::add_line(tx, found.breach, "persons_told_otherwise", &text, by, now)?;
-        let facts = json!({ "campaign": campaign, "channel": channel, "persons": booked });
-        journal::append(tx, "campaign.told_otherwise", &facts, by, now)?;
-    }
-    Ok(named)
-}
-
-/// The persons of this campaign that are meant.
-fn resolve(conn: &Connection, campaign: CampaignId, who: &WhoTold) -> Result<Vec<Whom>, StoreError> {
-    let step = "find a person";
-    let delivery = |row: &Row<'_>| row.get(0).map(|id| Whom::Delivery(DeliveryId::new(id)));
-    let bad_row = |row: &Row<'_>| row.get(0).map(|id| Whom::BadRow(BadRowId::new(id)));
-    match who {
-        WhoTold::Whom(Whom::Delivery(id)) => {
-            let sql = "SELECT id FROM deliveries WHERE id = ?2 AND campaign = ?1";
-            all(conn, step, sql, [campaign.row(), id.row()], delivery)
-        }
-        WhoTold::Whom(Whom::BadRow(id)) => {
-            let sql = "SELECT id FROM bad_rows WHERE id = ?2 AND campaign = ?1";
-            all(conn, step, sql, [campaign.row(), id.row()], bad_row)
-        }
-        WhoTold::Key(key) => {
-            let values = params![campaign.row(), key.0];
-            let sql = "SELECT delivery FROM persons WHERE campaign = ?1 AND person = ?2";
-            let mut found = all(conn, step, sql, values, delivery)?;
-            let sql = "SELECT id FROM bad_rows WHERE campaign = ?1 AND person = ?2";
-            found.extend(all(conn, step, sql, values, bad_row)?);
-            Ok(found)
-        }
-        WhoTold::Address(address) => {
-            let found = by_address(conn, Some(campaign), &fold_address(address))?;
-            Ok(found.into_iter().map(|found| Whom::Delivery(found.delivery)).collect())
-        }
-    }
 }

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::ledger::{self, Beside, Current};
 use super::rows::only;
-use super::{Tx, conversation, pace};
+use super::{Tx, conversation, otherwise, pace};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState, FaultCause, Outcome};
 use crate::model::id::{Actor, CampaignId};
@@ -46,6 +46,7 @@ pub(super) fn finish(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<L
         }
         return Ok(Some(LeaseLost(current.id)));
     };
+    let to = otherwise::end_retries(tx.conn, current.id, current.possibly_twice, to, now)?;
     let beside = Beside {
         tried: true,
         possibly_twice: matches!(done.outcome, Outcome::InDoubt { .. }),

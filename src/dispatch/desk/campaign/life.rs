@@ -34,10 +34,7 @@ pub async fn approve(office: &Office, id: CampaignId, by: &Actor) -> Result<Appr
     let (stored, content) = get(office, id).await?;
     up_to_date(office, &stored, &content).await?;
     let hash = Letter::of(office, id).await?.digest(office, id).await?;
-    let needed = match office.config.approval.campaign {
-        Persons::OnePerson => 1,
-        Persons::TwoPersons => 2,
-    };
+    let needed = needed(office);
     let agreed = office.store.approve_campaign(id, &hash, needed, by, office.now()).await;
     let by = agreed.map_err(refused)?;
     Ok(Approved {
@@ -47,6 +44,14 @@ pub async fn approve(office: &Office, id: CampaignId, by: &Actor) -> Result<Appr
         by,
         needed,
     })
+}
+
+/// How many persons must agree.
+fn needed(office: &Office) -> usize {
+    match office.config.approval.campaign {
+        Persons::OnePerson => 1,
+        Persons::TwoPersons => 2,
+    }
 }
 
 /// How a campaign was started.
@@ -101,8 +106,12 @@ pub async fn start(office: &Office, id: CampaignId, at: Option<Time>, by: &Actor
     }
 }
 
-/// Starts every scheduled campaign whose time has come; one that must not start any more is paused with the reason.
-/// Returns how many were started.
+/// A start that is later than this was not what somebody decided: a machine that was off for weeks, or a store brought back,
+/// must not write to everybody by itself.
+const LATEST_START: TimeDelta = TimeDelta::hours(24);
+
+/// Starts every scheduled campaign whose time has come; one that must not start any more, or whose time is long past, is
+/// paused with the reason, which raises an alarm. Returns how many were started.
 ///
 /// # Errors
 /// The store fails.
@@ -110,7 +119,17 @@ pub async fn start_due(office: &Office, by: &Actor) -> Result<u32, OfficeError> 
     let now = office.now();
     let mut started = 0;
     for stored in office.store.list_campaigns().await? {
-        if !matches!(stored.state, CampaignState::Scheduled { at } if at <= now) {
+        let at = match stored.state {
+            CampaignState::Scheduled { at } if at <= now => at,
+            _ => continue,
+        };
+        if now - at > LATEST_START {
+            let why = format!(
+                "its time, {}, passed more than {} hours ago and no daemon ran: resume it if it is still right",
+                at.format("%Y-%m-%d %H:%M UTC"),
+                LATEST_START.num_hours()
+            );
+            office.store.pause(stored.id, &why, by, now).await?;
             continue;
         }
         let content = CampaignContent::read(stored.content.clone())?;
@@ -246,7 +265,30 @@ async fn may_start(office: &Office, stored: &StoredCampaign, content: &CampaignC
 async fn may_send(office: &Office, stored: &StoredCampaign, content: &CampaignContent) -> Result<(), DeskError> {
     decided(office, stored).await?;
     up_to_date(office, stored, content).await?;
-    same_as_approved(office, stored, content).await
+    same_as_approved(office, stored, content).await?;
+    still_agreed(office, stored).await
+}
+
+/// Nobody whose approval is needed was disabled since: a token that was taken out of force may have been stolen before.
+async fn still_agreed(office: &Office, stored: &StoredCampaign) -> Result<(), DeskError> {
+    let (id, hash) = (stored.id, stored.approved_hash.as_deref().unwrap_or_default());
+    let subject = id.to_string();
+    let agree = office.store.list_agreed(&subject, hash).await?;
+    let given = office.store.list_approvals(&subject).await?;
+    let gone = given
+        .iter()
+        .filter(|given| given.content_sha256 == hash && !agree.contains(&given.by));
+    let gone: Vec<String> = gone.map(|given| given.by.to_string()).collect();
+    if gone.is_empty() || agree.len() >= needed(office) {
+        return Ok(());
+    }
+    Err(DeskError::First {
+        why: format!(
+            "{} agreed to {id} and was disabled since, which does not count: somebody else must agree",
+            gone.join(", ")
+        ),
+        command: format!("breachpost campaign approve {id}"),
+    })
 }
 
 /// Whether somebody has decided that the persons are told (GDPR Art. 34).

@@ -24,6 +24,8 @@ use crate::store::{
 const PAGE: u32 = 1_000;
 /// Persons booked in one transaction.
 const CHUNK: usize = 1_000;
+/// Rows of a file that are named when they book nobody.
+const ROWS_NAMED: usize = 20;
 
 /// How far a campaign has got. The sums fit, always: `informed + in_doubt + unreached + pending = total`.
 #[derive(Debug, Clone, Serialize)]
@@ -284,6 +286,27 @@ pub struct Named {
     /// Rows of the file that name nobody, at most twenty.
     pub not_found_rows: Vec<u64>,
     pub not_found: u64,
+    /// Rows whose address several persons share, at most twenty; nobody was booked by them.
+    pub ambiguous_rows: Vec<u64>,
+    pub ambiguous: u64,
+}
+impl Named {
+    /// Counts a row that names so many persons.
+    fn count(&mut self, row: u64, persons: u64) {
+        self.rows += 1;
+        let (counted, rows) = match persons {
+            1 => {
+                self.found += 1;
+                return;
+            }
+            0 => (&mut self.not_found, &mut self.not_found_rows),
+            _ => (&mut self.ambiguous, &mut self.ambiguous_rows),
+        };
+        *counted += 1;
+        if rows.len() < ROWS_NAMED {
+            rows.push(row);
+        }
+    }
 }
 /// Why persons were not booked.
 #[derive(Debug, thiserror::Error)]
@@ -296,8 +319,9 @@ pub enum RecordError {
     Desk(#[from] DeskError),
 }
 
-/// Books the persons whom a list names as told by post or telephone. Each counts as informed from now on; whose message
-/// was handed over counts already. Doing it twice changes nothing.
+/// Books the persons whom a list names as told by post or telephone. Each counts as informed from now on, and a message
+/// that waits for them is not sent any more; whose message was handed over counts already. A row whose address several
+/// persons share must say which of them: else it books nobody. Doing it twice changes nothing.
 ///
 /// # Errors
 /// The list cannot be used, or the campaign has not begun.
@@ -319,16 +343,8 @@ pub async fn record(
         let booked = office.store.tell_otherwise(id, asked, channel, by, office.now()).await;
         let mut booked = booked.map_err(refused)?.into_iter();
         for (number, who) in chunk {
-            named.rows += 1;
             let persons = if who.is_some() { booked.next().unwrap_or(0) } else { 0 };
-            if persons > 0 {
-                named.found += 1;
-                continue;
-            }
-            named.not_found += 1;
-            if named.not_found_rows.len() < 20 {
-                named.not_found_rows.push(*number);
-            }
+            named.count(*number, persons);
         }
     }
     Ok(named)
@@ -351,6 +367,8 @@ fn who(file: &Path) -> Result<Vec<(u64, Option<WhoTold>)>, RecordError> {
         .iter()
         .position(|name| name.trim().eq_ignore_ascii_case("person_id"));
     let (number, address) = (place(Meaning::PersonId).or(number), place(Meaning::Email));
+    let field = |name: &str| place(Meaning::Field(name.to_owned()));
+    let (name, first_name, last_name) = (field("name"), field("first_name"), field("last_name"));
     if ours.or(number).or(address).is_none() {
         return Err(RecordError::NoColumn);
     }
@@ -369,7 +387,16 @@ fn who(file: &Path) -> Result<Vec<(u64, Option<WhoTold>)>, RecordError> {
         });
         let who = ours.map(WhoTold::Whom);
         let who = who.or_else(|| cell(number).map(|id| WhoTold::Key(PersonKey::of_id(&id))));
-        found.push((row.number, who.or_else(|| cell(address).map(WhoTold::Address))));
+        let at = || {
+            let name = cell(name).or_else(|| {
+                let parts = [cell(first_name), cell(last_name)];
+                let joined = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+                (!joined.is_empty()).then_some(joined)
+            });
+            let address = cell(address)?;
+            Some(WhoTold::At { address, name })
+        };
+        found.push((row.number, who.or_else(at)));
     }
     Ok(found)
 }

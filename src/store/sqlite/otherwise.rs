@@ -1,0 +1,209 @@
+//! Persons who were told by another channel: whom a row of a list names, what is booked, and that nothing more is sent to
+//! them.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params};
+use serde_json::json;
+
+use super::rows::{Json, Micros, Text, all, failed, json as json_text, only, run};
+use super::{Tx, campaigns, journal, register};
+use crate::model::Time;
+use crate::model::delivery::DeliveryState;
+use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
+use crate::model::recipient::{Fields, fold_address, plain};
+use crate::store::{FoundPerson, OtherChannel, StoreError, WhoTold, Whom};
+
+/// Books whom each of `persons` names. Several are not booked: nobody knows which of them was told.
+pub(super) fn tell(
+    tx: &mut Tx<'_>,
+    campaign: CampaignId,
+    persons: &[WhoTold],
+    channel: OtherChannel,
+    by: &Actor,
+    now: Time,
+) -> Result<Vec<u64>, StoreError> {
+    let found = campaigns::get(tx.conn, campaign)?;
+    if !found.state.has_begun() {
+        let state = found.state.name().to_owned();
+        return Err(campaigns::conflict(campaign, state, "booking persons told otherwise"));
+    }
+    let mut named = Vec::with_capacity(persons.len());
+    let mut booked = 0;
+    for who in persons {
+        let whom = resolve(tx.conn, campaign, who)?;
+        named.push(whom.len() as u64);
+        if let [whom] = whom[..] {
+            booked += book(tx.conn, campaign, whom, channel, by, now)?;
+        }
+    }
+    if booked > 0 {
+        let text = format!("{campaign}: {booked} persons by {}", channel.name());
+        register::add_line(tx, found.breach, "persons_told_otherwise", &text, by, now)?;
+        let facts = json!({ "campaign": campaign, "channel": channel, "persons": booked });
+        journal::append(tx, "campaign.told_otherwise", &facts, by, now)?;
+    }
+    Ok(named)
+}
+
+/// Books one person, and ends what waits for them: a person told is not told again by mail. Returns how many were not
+/// booked before.
+fn book(
+    conn: &Connection,
+    campaign: CampaignId,
+    whom: Whom,
+    channel: OtherChannel,
+    by: &Actor,
+    now: Time,
+) -> Result<usize, StoreError> {
+    let (delivery, bad_row) = match whom {
+        Whom::Delivery(id) => (Value::Integer(id.row()), Value::Null),
+        Whom::BadRow(id) => (Value::Null, Value::Integer(id.row())),
+    };
+    let booked = run(
+        conn,
+        "book a person told otherwise",
+        "INSERT OR IGNORE INTO told_otherwise (campaign, delivery, bad_row, channel, by, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![campaign.row(), delivery, bad_row, channel.name(), Text(by), Micros(now)],
+    )?;
+    // What is on the wire ends by itself, and is not tried again (`end_retries`). What may have left stays in doubt.
+    run(
+        conn,
+        "let go of a person told otherwise",
+        "UPDATE deliveries
+         SET state = CASE possibly_twice WHEN 1 THEN 'in_doubt' ELSE 'cancelled' END,
+             detail = CASE possibly_twice WHEN 1 THEN NULL ELSE ?3 END,
+             due = NULL, lease_by = NULL, lease_until = NULL, since = ?2
+         WHERE id = ?1 AND state IN ('ready', 'leased', 'held')",
+        params![delivery, Micros(now), json_text(by)],
+    )?;
+    let sql = "UPDATE deliveries SET due = NULL WHERE id = ?1 AND state = 'in_doubt' AND due IS NOT NULL";
+    run(conn, "try no more", sql, params![delivery])?;
+    Ok(booked)
+}
+
+/// What becomes of a message that comes back from the wire, when its person was told by another channel meanwhile: it is
+/// not tried again.
+pub(super) fn end_retries(
+    conn: &Connection,
+    delivery: DeliveryId,
+    possibly_twice: bool,
+    to: DeliveryState,
+    now: Time,
+) -> Result<DeliveryState, StoreError> {
+    let waits = matches!(to, DeliveryState::Ready { .. } | DeliveryState::Held { .. })
+        || matches!(to, DeliveryState::InDoubt { next: Some(_), .. });
+    let sql = "SELECT by FROM told_otherwise WHERE delivery = ?1";
+    if !waits {
+        return Ok(to);
+    }
+    let told: Vec<Actor> = all(conn, "look who was told otherwise", sql, [delivery.row()], |row| {
+        Ok(row.get::<_, Text<_>>(0)?.0)
+    })?;
+    Ok(match (told.into_iter().next(), to) {
+        (None, to) => to,
+        (Some(_), DeliveryState::InDoubt { since, .. }) => DeliveryState::InDoubt { since, next: None },
+        (Some(_), _) if possibly_twice => DeliveryState::InDoubt { since: now, next: None },
+        (Some(by), _) => DeliveryState::Cancelled { by, at: now },
+    })
+}
+
+/// The persons of this campaign that are meant.
+fn resolve(conn: &Connection, campaign: CampaignId, who: &WhoTold) -> Result<Vec<Whom>, StoreError> {
+    let step = "find a person";
+    let delivery = |row: &Row<'_>| row.get(0).map(|id| Whom::Delivery(DeliveryId::new(id)));
+    let bad_row = |row: &Row<'_>| row.get(0).map(|id| Whom::BadRow(BadRowId::new(id)));
+    match who {
+        WhoTold::Whom(Whom::Delivery(id)) => {
+            let sql = "SELECT id FROM deliveries WHERE id = ?2 AND campaign = ?1";
+            all(conn, step, sql, [campaign.row(), id.row()], delivery)
+        }
+        WhoTold::Whom(Whom::BadRow(id)) => {
+            let sql = "SELECT id FROM bad_rows WHERE id = ?2 AND campaign = ?1";
+            all(conn, step, sql, [campaign.row(), id.row()], bad_row)
+        }
+        WhoTold::Key(key) => {
+            let values = params![campaign.row(), key.0];
+            let sql = "SELECT delivery FROM persons WHERE campaign = ?1 AND person = ?2";
+            let mut found = all(conn, step, sql, values, delivery)?;
+            let sql = "SELECT id FROM bad_rows WHERE campaign = ?1 AND person = ?2";
+            found.extend(all(conn, step, sql, values, bad_row)?);
+            Ok(found)
+        }
+        WhoTold::At { address, name } => {
+            let found = by_address(conn, Some(campaign), &fold_address(address))?;
+            let found: Vec<Whom> = found.into_iter().map(|found| Whom::Delivery(found.delivery)).collect();
+            match name {
+                Some(name) => of_name(conn, found, &plain(name)),
+                None => Ok(found),
+            }
+        }
+    }
+}
+
+/// Those of one address who have this name; where none has, whoever has no name there.
+fn of_name(conn: &Connection, found: Vec<Whom>, wanted: &str) -> Result<Vec<Whom>, StoreError> {
+    let (mut named, mut nameless) = (Vec::new(), Vec::new());
+    for whom in found {
+        let (sql, id) = match whom {
+            Whom::Delivery(id) => ("SELECT fields FROM persons WHERE delivery = ?1", id.row()),
+            Whom::BadRow(id) => ("SELECT fields FROM bad_rows WHERE id = ?1", id.row()),
+        };
+        let fields: Fields = only(conn, "read a person's name", sql, [id], |row| {
+            Ok(row.get::<_, Json<_>>(0)?.0)
+        })?;
+        let names = fields.all("name");
+        if names.iter().any(|name| plain(name) == wanted) {
+            named.push(whom);
+        } else if names.is_empty() {
+            nameless.push(whom);
+        }
+    }
+    Ok(if named.is_empty() { nameless } else { named })
+}
+
+/// By domain first, whose form is known, then by the whole address in the form in which addresses are compared.
+pub(super) fn by_address(
+    conn: &Connection,
+    campaign: Option<CampaignId>,
+    wanted: &str,
+) -> Result<Vec<FoundPerson>, StoreError> {
+    let domain = wanted.rsplit_once('@').map_or(wanted, |(_, domain)| domain);
+    let sql = "SELECT p.campaign, p.delivery, p.address, t.channel, t.at, t.by
+               FROM persons p LEFT JOIN told_otherwise t ON t.delivery = p.delivery
+               WHERE p.domain = ?1 AND (?2 IS NULL OR p.campaign = ?2) ORDER BY p.delivery";
+    let step = failed("find a person by address");
+    let mut statement = conn.prepare_cached(sql).map_err(&step)?;
+    let mut rows = statement
+        .query(params![domain, campaign.map(CampaignId::row)])
+        .map_err(&step)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(&step)? {
+        let address: String = row.get(2).map_err(&step)?;
+        if fold_address(&address) == wanted {
+            found.push(read_found(row).map_err(&step)?);
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn read_found(row: &Row<'_>) -> rusqlite::Result<FoundPerson> {
+    let channel: Option<String> = row.get(3)?;
+    let told_otherwise = match channel.as_deref() {
+        None => None,
+        Some(channel) => Some((
+            if channel == "post" {
+                OtherChannel::Post
+            } else {
+                OtherChannel::Phone
+            },
+            row.get::<_, Micros>(4)?.0,
+            row.get::<_, Text<_>>(5)?.0,
+        )),
+    };
+    Ok(FoundPerson {
+        campaign: CampaignId::new(row.get(0)?),
+        delivery: DeliveryId::new(row.get(1)?),
+        told_otherwise,
+    })
+}
