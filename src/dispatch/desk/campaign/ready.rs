@@ -104,12 +104,7 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
     let (stored, content) = get(office, id).await?;
     let record = breach::find(office, stored.breach).await?.record;
     let letter = Letter::with(office, id, content.clone()).await?;
-    let mut findings = Vec::new();
-    for language in languages(office, id, &letter).await? {
-        let found = letter.findings(&language);
-        findings.extend(found.map_err(|error| DeskError::Refused(error.to_string()))?);
-    }
-    let findings = once_each(findings);
+    let findings = findings(office, id, &letter).await?;
     let done = office.store.checklist(id).await?;
     let points = POINTS.iter().map(|(name, text)| Point {
         name,
@@ -126,6 +121,30 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
         checklist: points.collect(),
         estimate: estimate(office, id).await?,
     })
+}
+
+/// What the linter says of each message that somebody of the list gets.
+async fn findings(office: &Office, id: CampaignId, letter: &Letter) -> Result<Vec<Finding>, DeskError> {
+    let mut found = Vec::new();
+    for language in languages(office, id, letter).await? {
+        let judged = letter.findings(&language);
+        found.extend(judged.map_err(|error| DeskError::Refused(error.to_string()))?);
+    }
+    Ok(once_each(found))
+}
+
+/// The codes of what must not be sent, each once.
+///
+/// # Errors
+/// Messages that cannot be rendered, or the store fails.
+pub(super) async fn errors_in(
+    office: &Office,
+    id: CampaignId,
+    letter: &Letter,
+) -> Result<BTreeSet<&'static str>, DeskError> {
+    let found = findings(office, id, letter).await?;
+    let errors = found.iter().filter(|finding| finding.severity == Severity::Error);
+    Ok(errors.map(|finding| finding.code).collect())
 }
 
 /// Worst first. What is found in a message of one language is not told again of the same part of one in several.
