@@ -100,3 +100,42 @@ fn what_must_not_be_sent_is_not_started_either() {
         .says(&["must not be sent", "breachpost campaign check cmp_1"]);
     assert!(relay.mails().is_empty());
 }
+
+#[test]
+fn the_unreached_can_be_written_to_and_called() {
+    let relay = Relay::sound();
+    let world = world(&relay);
+    let phones = [
+        "Telefon",
+        "Téléphone",
+        "Tel.",
+        "Telefonnummer",
+        "Mobile",
+        "Handy",
+        "Telefone",
+        "Telefoon",
+        "Phone number",
+        "phone",
+    ];
+    for (place, called) in phones.iter().enumerate() {
+        let list = format!("Kundennummer,email,name,{called},language,country\nP7,nowhere,Zoe,+352 621 1,fr,LU\n");
+        create(&world, &format!("{place}.csv"), &list, &[]).exits(2);
+        let id = format!("cmp_{}", place + 1);
+        let csv = campaign(&world, &["unreached", &id]).exits(0).stdout;
+        let row = &table(&csv)[0];
+        assert_eq!(
+            (&row["person_id"], &row["phone"], &row["language"]),
+            (&json!("P7"), &json!("'+352 621 1"), &json!("fr")),
+            "{called}: {row}"
+        );
+    }
+    // Who is told by telephone is booked by the controller's own number.
+    create(&world, "two.csv", "email,person_id,phone\nanna@example.lu,P1,1\nnowhere,P2,2\n", &[]).exits(2);
+    campaign(&world, &["approve", "cmp_11", "--yes"]).exits(0);
+    campaign(&world, &["cancel", "cmp_11", "--yes"]).exits(0);
+    let rows = as_json(&world, &["unreached", "cmp_11"]);
+    assert_eq!((&rows[0]["person_id"], &rows[1]["person_id"]), (&json!("P1"), &json!("P2")));
+    let told = world.file("told.csv", b"person_id\nP1\nP2\n");
+    campaign(&world, &["record", "cmp_11", "--channel", "phone", "--file", &told]).exits(0);
+    assert_eq!(coverage(&as_json(&world, &["report", "cmp_11"])), [2, 2, 0, 0, 0]);
+}

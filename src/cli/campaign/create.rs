@@ -27,8 +27,8 @@ use crate::store::StoreError;
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// The list, with the names of its columns in the first row. Columns are found by their names in many languages:
-    /// email, name (or first_name, last_name), language, country, data, person_id, street, postcode, city; others become
-    /// merge fields.
+    /// email, name (or first_name, last_name), language, country, data, person_id, phone, street, postcode, city;
+    /// others become merge fields.
     #[arg(long, value_name = "FILE")]
     recipients: PathBuf,
     /// What a column means, where its name does not tell: email=Kontakt. May be repeated.

@@ -168,7 +168,9 @@ impl Columns {
             .collect();
         for (second, meaning) in meanings.iter().enumerate() {
             let first = meanings[..second].iter().position(|other| other == meaning);
-            if let Some(first) = first.filter(|_| *meaning != Meaning::Ignored) {
+            // Whoever has a telephone and a mobile can be called on both.
+            let may_repeat = *meaning == Meaning::Ignored || meaning.name() == "phone";
+            if let Some(first) = first.filter(|_| !may_repeat) {
                 return Err(ColumnsError::Twice {
                     name: meaning.name().to_owned(),
                     first: first + 1,
@@ -284,6 +286,7 @@ mod tests {
                 "first_name last_name email n_de_contrat",
             ),
             ("Customer ID,Mail,Straße", &[], "person_id email street"),
+            ("email,Tél.,Téléphone portable", &[], "email phone phone"),
             ("email,e-mail address", &[], "email e_mail_address"),
             ("Kontakt,Name", &["email=Kontakt"], "email name"),
             ("E-Mail,Mail 2", &["email=mail 2"], "e_mail email"),
