@@ -57,9 +57,17 @@ fn what_must_not_be_sent_is_not_approved_without_a_reason() {
     let texts = world.file("texts.yaml", BLANK.as_bytes());
     create(&world, "list.csv", ENGLISH, &["--texts", &texts]).exits(0);
     let refused = campaign(&world, &["approve", "cmp_1", "--yes"]).exits(2);
-    refused.says(&["must not be sent", "hint: breachpost campaign check cmp_1", "--despite-errors"]);
+    refused.says(&[
+        "must not be sent",
+        "hint: breachpost campaign check cmp_1",
+        "--despite-errors",
+    ]);
     campaign(&world, &["approve", "cmp_1", "--yes", "--despite-errors"]).exits(64);
-    campaign(&world, &["approve", "cmp_1", "--yes", "--despite-errors", "--reason", " "]).exits(2);
+    campaign(
+        &world,
+        &["approve", "cmp_1", "--yes", "--despite-errors", "--reason", " "],
+    )
+    .exits(2);
     assert_eq!(as_json(&world, &["status", "cmp_1"])["state"], "draft");
 
     let reason = "the account number is the one that was published";
@@ -89,7 +97,12 @@ fn what_must_not_be_sent_is_not_started_either() {
     let office = Office::open(Home::at(&world.home()).unwrap(), Arc::new(SystemClock)).unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let id: CampaignId = "cmp_1".parse().unwrap();
-        let hash = Letter::of(&office, id).await.unwrap().digest(&office, id).await.unwrap();
+        let hash = Letter::of(&office, id)
+            .await
+            .unwrap()
+            .digest(&office, id)
+            .await
+            .unwrap();
         let by = Actor::Os("tester".to_owned());
         let agreed = office.store.approve_campaign(id, &hash, 1, &by, office.now()).await;
         agreed.unwrap();
@@ -130,12 +143,60 @@ fn the_unreached_can_be_written_to_and_called() {
         );
     }
     // Who is told by telephone is booked by the controller's own number.
-    create(&world, "two.csv", "email,person_id,phone\nanna@example.lu,P1,1\nnowhere,P2,2\n", &[]).exits(2);
+    create(
+        &world,
+        "two.csv",
+        "email,person_id,phone\nanna@example.lu,P1,1\nnowhere,P2,2\n",
+        &[],
+    )
+    .exits(2);
     campaign(&world, &["approve", "cmp_11", "--yes"]).exits(0);
     campaign(&world, &["cancel", "cmp_11", "--yes"]).exits(0);
     let rows = as_json(&world, &["unreached", "cmp_11"]);
-    assert_eq!((&rows[0]["person_id"], &rows[1]["person_id"]), (&json!("P1"), &json!("P2")));
+    assert_eq!(
+        (&rows[0]["person_id"], &rows[1]["person_id"]),
+        (&json!("P1"), &json!("P2"))
+    );
     let told = world.file("told.csv", b"person_id\nP1\nP2\n");
     campaign(&world, &["record", "cmp_11", "--channel", "phone", "--file", &told]).exits(0);
     assert_eq!(coverage(&as_json(&world, &["report", "cmp_11"])), [2, 2, 0, 0, 0]);
+}
+
+#[test]
+fn a_row_that_was_corrected_is_not_added_as_another_person() {
+    let relay = Relay::sound();
+    let world = world(&relay);
+    let list = "email,name\nanna@example.lu,Anna\nben,Ben\nzoe,Zoe\n";
+    create(&world, "list.csv", list, &["--bad-rows", "bad.csv"]).exits(2);
+    let bad = fs::read_to_string(world.scratch().join("bad.csv")).unwrap();
+    let add = |name: &str, rows: &str| {
+        let file = world.file(name, rows.as_bytes());
+        campaign(&world, &["add", "cmp_1", "--recipients", &file])
+    };
+    let once = bad.replace(",ben,", ",wrong@example.lu,");
+    add("once.csv", &once)
+        .exits(2)
+        .says(&["3 rows: 2 persons", "1 cannot be used"]);
+    // The same file, one row further: Ben is in, and Zoe's row is still the same one.
+    let twice = once.replace(",zoe,", ",zoe@example.lu,");
+    let done = add("twice.csv", &twice).exits(0);
+    done.says(&["4 rows: 3 persons can be written to, 1 duplicates, 0 cannot be used"]);
+    // Another address for Ben: the first is not forgotten silently.
+    let thrice = twice.replace("wrong@example.lu", "ben@example.lu");
+    add("thrice.csv", &thrice).exits(2).says(&[
+        "corrects row_1",
+        "corrected already",
+        "breachpost campaign cancel cmp_1",
+    ]);
+    let check = as_json(&world, &["check", "cmp_1"]);
+    assert_eq!((&check["state"], &check["valid"]), (&json!("draft"), &json!(3)));
+
+    // A row of another campaign's file is nobody here.
+    create(&world, "other.csv", "email\nx@example.lu\n", &[]).exits(0);
+    let file = world.file("astray.csv", bad.replace(",ben,", ",ben@example.lu,").as_bytes());
+    campaign(&world, &["add", "cmp_2", "--recipients", &file])
+        .exits(2)
+        .says(&["corrects row_1, row_2, which cmp_2 does not have"]);
+    assert_eq!(as_json(&world, &["check", "cmp_2"])["valid"], 1);
+    world.is_intact();
 }

@@ -133,7 +133,8 @@ pub fn understand(columns: &Columns, row: &Row) -> Understood {
     }
     read.finish_fields();
     // Kept beside its hash: letters and calls need the controller's own number.
-    read.fields.add("person_id", read.person_id.unwrap_or_default().to_owned());
+    read.fields
+        .add("person_id", read.person_id.unwrap_or_default().to_owned());
     let id = read.person_id.filter(|id| !id.is_empty()).map(PersonKey::of_id);
     match mailable(read.address) {
         Ok(found) => {

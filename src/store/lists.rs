@@ -183,6 +183,13 @@ pub trait Lists: Send + Sync {
     async fn any_flagged(&self, campaign: CampaignId, flag: Flags) -> Result<bool, StoreError>;
     /// How often each reason occurs.
     async fn bad_row_reasons(&self, campaign: CampaignId) -> Result<BTreeMap<String, u64>, StoreError>;
+    /// Of rows that say which bad row they correct, with the key of their person, the places of those that correct nothing
+    /// and would add somebody: the campaign has neither that bad row (any more) nor that person.
+    async fn find_astray(
+        &self,
+        campaign: CampaignId,
+        rows: Vec<(BadRowId, Option<PersonKey>)>,
+    ) -> Result<Vec<usize>, StoreError>;
     /// In the order of the lists, after `after`, at most `most`.
     async fn list_bad_rows(
         &self,

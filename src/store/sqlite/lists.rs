@@ -104,6 +104,28 @@ impl Lists for Sqlite {
         .await
     }
 
+    async fn find_astray(
+        &self,
+        campaign: CampaignId,
+        rows: Vec<(BadRowId, Option<PersonKey>)>,
+    ) -> Result<Vec<usize>, StoreError> {
+        self.read(move |conn| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM bad_rows WHERE id = ?2 AND campaign = ?1)
+                           OR EXISTS (SELECT 1 FROM persons WHERE campaign = ?1 AND person = ?3)
+                           OR EXISTS (SELECT 1 FROM bad_rows WHERE campaign = ?1 AND person = ?3)";
+            let mut astray = Vec::new();
+            for (place, (bad, key)) in rows.iter().enumerate() {
+                let values = params![campaign.row(), bad.row(), key.map(|key| key.0)];
+                let known: bool = only(conn, "look for the corrected rows", sql, values, |row| row.get(0))?;
+                if !known {
+                    astray.push(place);
+                }
+            }
+            Ok(astray)
+        })
+        .await
+    }
+
     async fn list_bad_rows(
         &self,
         campaign: CampaignId,
@@ -373,6 +395,11 @@ impl<'c> Adding<'c> {
     }
 
     fn add(&mut self, ready: &ReadyRow) -> Result<(), StoreError> {
+        if let (Some(corrected), RowContent::Bad(bad)) = (ready.row.corrects, &ready.row.content)
+            && self.rewrite_bad_row(corrected, bad, &ready.fields)?
+        {
+            return Ok(());
+        }
         if let Some(corrected) = ready.row.corrects
             && self.drop_bad_row(corrected)?
         {
@@ -449,6 +476,37 @@ impl<'c> Adding<'c> {
             ],
         )
         .map(drop)
+    }
+
+    /// What was corrected and still cannot be used keeps its id, so that the same file, corrected further, names it. False
+    /// where there is no such row, or its person stands elsewhere.
+    fn rewrite_bad_row(&mut self, id: BadRowId, bad: &NewBadRow, fields: &str) -> Result<bool, StoreError> {
+        if let Some(key) = bad.key {
+            let elsewhere = self.bad_row_of(key)?.is_some_and(|(other, _)| other != id);
+            if elsewhere || self.delivery_of(key)?.is_some() {
+                return Ok(false);
+            }
+        }
+        let rewritten = run(
+            self.conn,
+            "rewrite the bad row",
+            "UPDATE bad_rows SET list = ?3, row = ?4, line = ?5, \"column\" = ?6, reason = ?7, person = ?8, cells = ?9, fields = ?10
+             WHERE id = ?1 AND campaign = ?2",
+            params![
+                id.row(),
+                self.campaign.row(),
+                self.list.row(),
+                bad.row.cast_signed(),
+                bad.line.map(u64::cast_signed),
+                bad.column,
+                bad.reason.word(),
+                bad.key.map(|key| key.0),
+                json_text(&bad.cells),
+                fields
+            ],
+        )?;
+        self.bad_rows_name_persons |= rewritten == 1 && bad.key.is_some();
+        Ok(rewritten == 1)
     }
 
     fn delivery_of(&mut self, key: PersonKey) -> Result<Option<i64>, StoreError> {
