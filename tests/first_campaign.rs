@@ -200,3 +200,43 @@ fn a_row_that_was_corrected_is_not_added_as_another_person() {
     assert_eq!(as_json(&world, &["check", "cmp_2"])["valid"], 1);
     world.is_intact();
 }
+
+#[test]
+fn a_decision_not_to_tell_stops_what_runs() {
+    let later = Act::reply("451 4.3.0 come back later");
+    let relay = Relay::start(Plan::clear().with(Trouble::at(Step::Rcpt, later)));
+    let world = world(&relay);
+    for name in ["one.csv", "two.csv", "three.csv"] {
+        create(&world, name, &format!("email,name\n{name}@example.lu,A\n"), &[]).exits(0);
+    }
+    for id in ["cmp_1", "cmp_2"] {
+        campaign(&world, &["approve", id, "--yes"]).exits(0);
+    }
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(2);
+    campaign(&world, &["start", "cmp_2", "--at", "2090-01-01 09:00", "--yes"]).exits(0);
+    let line = [
+        "breach",
+        "decide",
+        world.breach(),
+        "not-inform",
+        "--exemption",
+        "a_protected",
+    ];
+    let decided = world
+        .run(&[&line[..], &["--rationale", "encrypted", "--json"]].concat())
+        .exits(2);
+    assert_eq!(decided.json()["paused"], json!(["cmp_1", "cmp_2"]));
+    decided.says(&["cmp_1"]);
+    for id in ["cmp_1", "cmp_2"] {
+        let status = as_json(&world, &["status", id]);
+        assert_eq!(status["state"], "paused", "{status}");
+        assert!(text(&status["why"]).contains("decided not to tell"), "{status}");
+    }
+    assert_eq!(as_json(&world, &["status", "cmp_3"])["state"], "draft");
+    campaign(&world, &["resume", "cmp_1"])
+        .exits(2)
+        .says(&["decided not to tell"]);
+    // Nothing ran: nothing to stop.
+    world.run(&[&line[..], &["--rationale", "still"]].concat()).exits(0);
+    world.is_intact();
+}
