@@ -240,3 +240,19 @@ fn a_decision_not_to_tell_stops_what_runs() {
     world.run(&[&line[..], &["--rationale", "still"]].concat()).exits(0);
     world.is_intact();
 }
+
+#[test]
+fn a_list_without_a_header_loses_nobody() {
+    let relay = Relay::sound();
+    let world = world(&relay);
+    let list = "a@x.example,Anna\nb@x.example,Ben\n";
+    for more in [&[][..], &["--map", "email=a@x.example"]] {
+        let refused = create(&world, "list.csv", list, more).exits(2);
+        assert!(!refused.stderr.contains("--map"), "{refused:?}");
+        refused.says(&["the first row is a person", "email,name"]);
+    }
+    assert_eq!(as_json(&world, &["list"]), json!([]));
+    create(&world, "named.csv", &format!("email,name\n{list}"), &[])
+        .exits(0)
+        .says(&["2 persons"]);
+}
