@@ -184,7 +184,7 @@ fn a_row_that_was_corrected_is_not_added_as_another_person() {
     // Another address for Ben: the first is not forgotten silently.
     let thrice = twice.replace("wrong@example.lu", "ben@example.lu");
     add("thrice.csv", &thrice).exits(2).says(&[
-        "corrects row_1",
+        "corrects bad_1",
         "corrected already",
         "breachpost campaign cancel cmp_1",
     ]);
@@ -196,7 +196,7 @@ fn a_row_that_was_corrected_is_not_added_as_another_person() {
     let file = world.file("astray.csv", bad.replace(",ben,", ",ben@example.lu,").as_bytes());
     campaign(&world, &["add", "cmp_2", "--recipients", &file])
         .exits(2)
-        .says(&["corrects row_1, row_2, which cmp_2 does not have"]);
+        .says(&["corrects bad_1, bad_2, which cmp_2 does not have"]);
     assert_eq!(as_json(&world, &["check", "cmp_2"])["valid"], 1);
     world.is_intact();
 }
@@ -255,4 +255,20 @@ fn a_list_without_a_header_loses_nobody() {
     create(&world, "named.csv", &format!("email,name\n{list}"), &[])
         .exits(0)
         .says(&["2 persons"]);
+}
+
+#[test]
+fn a_bad_rows_id_is_not_taken_for_its_row() {
+    let relay = Relay::sound();
+    let world = world(&relay);
+    create(&world, "first.csv", "email\nnowhere\nnobody\n", &[]).exits(2);
+    let list = "email,name\nanna@example.lu,Anna\nx,Xaver\n";
+    create(&world, "second.csv", list, &["--bad-rows", "bad.csv"]).exits(2);
+    let row = table(&campaign(&world, &["unreached", "cmp_2"]).exits(0).stdout)[0].clone();
+    assert_eq!(
+        (&row["person"], &row["list"], &row["row"]),
+        (&json!("bad_3"), &json!("second.csv"), &json!("3"))
+    );
+    let bad = fs::read_to_string(world.scratch().join("bad.csv")).unwrap();
+    assert!(bad.contains("\nbad_3,3,"), "{bad}");
 }

@@ -83,7 +83,7 @@ impl Scene {
             ),
             ("corrected.csv", b"email,name\nbob@example.lu,Bob\n"),
             ("letters-sent.csv", b"person\ndlv_2\n"),
-            ("unreached.csv", b"person,email,name\nrow_1,lea@example.lu,Lea\n"),
+            ("unreached.csv", b"person,email,name\nbad_1,lea@example.lu,Lea\n"),
             ("report.pdf", b"%PDF-1.7"),
             ("confirmation.pdf", b"%PDF-1.7"),
             ("letter.pdf", b"%PDF-1.7"),

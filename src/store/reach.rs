@@ -114,6 +114,8 @@ pub enum WhoTold {
 #[derive(Clone, PartialEq, Eq)]
 pub struct NotReached {
     pub whom: Whom,
+    /// Of a row that cannot be used: its list's file, and its number there.
+    pub place: Option<(String, u64)>,
     /// Of a row that cannot be used: none.
     pub address: Option<String>,
     pub language: String,

@@ -17,7 +17,7 @@ pub enum Meaning {
     Data,
     /// A merge field of this name.
     Field(String),
-    /// Which bad row this row corrects: `cmp_1:17`, as our own export of bad rows has it.
+    /// Which bad row this row corrects: `bad_17`, as our own export of bad rows has it.
     BadRow,
     /// What our export of bad rows says about them; not the person's.
     Ignored,

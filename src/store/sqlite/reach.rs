@@ -328,6 +328,7 @@ fn unreached(
             };
             Ok(NotReached {
                 whom: Whom::Delivery(DeliveryId::new(row.get(0)?)),
+                place: None,
                 address: row.get(3)?,
                 language: row.get(4)?,
                 country: row.get(5)?,
@@ -344,7 +345,8 @@ fn unreached(
             Some(Whom::BadRow(id)) => id.row(),
             _ => 0,
         };
-        let sql = "SELECT b.id, b.reason, b.fields FROM bad_rows b WHERE b.id > ?2 AND +b.campaign = ?1
+        let sql = "SELECT b.id, b.reason, b.fields, l.file, b.row FROM bad_rows b JOIN lists l ON l.id = b.list
+             WHERE b.id > ?2 AND +b.campaign = ?1
                AND NOT EXISTS (SELECT 1 FROM told_otherwise t WHERE t.bad_row = b.id)
              ORDER BY b.id LIMIT ?3";
         found.extend(all(
@@ -355,6 +357,7 @@ fn unreached(
             |row| {
                 Ok(NotReached {
                     whom: Whom::BadRow(BadRowId::new(row.get(0)?)),
+                    place: Some((row.get(3)?, row.get::<_, i64>(4)?.cast_unsigned())),
                     address: None,
                     language: String::new(),
                     country: None,

@@ -214,9 +214,12 @@ pub async fn find(office: &Office, address: &str) -> Result<Vec<Found>, DeskErro
     Ok(all)
 }
 
-/// The columns of an export of persons who were not reached; `person` names them when they are booked later.
+/// The columns of an export of persons who were not reached; `person` names them when they are booked later, `list` and
+/// `row` say where a row stands that cannot be used.
 pub const UNREACHED_COLUMNS: &[&str] = &[
     "person",
+    "list",
+    "row",
     "person_id",
     "name",
     "email",
@@ -234,8 +237,11 @@ pub const UNREACHED_COLUMNS: &[&str] = &[
 /// One person's cells, each harmless in a spreadsheet program.
 pub fn unreached_cells(person: &NotReached) -> Vec<String> {
     let field = |name: &str| person.fields.all(name).join("\n");
+    let (list, row) = person.place.clone().unzip();
     let cells = [
         person.whom.to_string(),
+        list.unwrap_or_default(),
+        row.map_or_else(String::new, |row| row.to_string()),
         field("person_id"),
         field("name"),
         person.address.clone().unwrap_or_default(),
