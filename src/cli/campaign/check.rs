@@ -1,10 +1,10 @@
 //! `campaign check` and `list`: what is known about a campaign's persons, and what its messages say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::create::{new_file, write_bad_rows};
+use super::create::{new_file, quoted, write_bad_rows};
 use super::look;
 use crate::cli::Context;
 use crate::cli::output::{Exit, Failure, table};
@@ -40,9 +40,9 @@ pub(super) async fn run(
         check: &found,
         ready: &ready,
     };
-    context
-        .out
-        .data(&checked, || told(&found) + &look::readiness(id, &ready))?;
+    context.out.data(&checked, || {
+        told(&found, bad_rows.as_deref()) + &look::readiness(id, &ready)
+    })?;
     Ok(if ready.needs_person() {
         Exit::Person
     } else {
@@ -99,8 +99,9 @@ pub(super) async fn show_list(office: &Office, context: &Context) -> Result<Exit
     Ok(Exit::Done)
 }
 
-/// For a person, in the order in which it must be dealt with: bad rows, duplicates, what is worth a look.
-pub(super) fn told(check: &CampaignCheck) -> String {
+/// For a person, in the order in which it must be dealt with: bad rows, which may stand in a file by now, duplicates, what
+/// is worth a look.
+pub(super) fn told(check: &CampaignCheck, bad_rows: Option<&Path>) -> String {
     let line = &check.line;
     let counts = &line.counts;
     let mut text = format!(
@@ -132,9 +133,16 @@ pub(super) fn told(check: &CampaignCheck) -> String {
                 text.push_str(&format!("  {} rows in all: {}\n", reason.rows, reason.text));
             }
         }
+        let (first, file) = match bad_rows {
+            Some(file) => (format!("in {}", file.display()), quoted(file)),
+            None => {
+                let file = "to-correct.csv".to_owned();
+                (format!("breachpost campaign check {} --bad-rows {file}", line.id), file)
+            }
+        };
         text.push_str(&format!(
-            "  To correct them: breachpost campaign check {id} --bad-rows to-correct.csv\n  Then: breachpost campaign add {id} --recipients to-correct.csv\n",
-            id = line.id
+            "  To correct them: {first}\n  Then: breachpost campaign add {} --recipients {file}\n",
+            line.id
         ));
     }
     let remarks = check.remarks();

@@ -126,7 +126,7 @@ pub(super) async fn bring_in(
             0 => String::new(),
             rows => format!("An earlier run had brought in {rows} rows; this one went on from there.\n"),
         };
-        resumed + &told(&found)
+        resumed + &told(&found, list.bad_rows.as_deref())
     })?;
     Ok(exit_of(&found))
 }
@@ -166,7 +166,7 @@ async fn import_shown(
 }
 
 /// A path as a shell takes it.
-fn quoted(file: &Path) -> String {
+pub(super) fn quoted(file: &Path) -> String {
     format!("'{}'", file.display().to_string().replace('\'', r"'\''"))
 }
 
@@ -216,7 +216,7 @@ pub(super) async fn write_bad_rows(
         context.out.note(&format!(
             "{} has {written} rows to correct; then: breachpost campaign add {id} --recipients {}",
             path.display(),
-            path.display()
+            quoted(path)
         ));
     }
     Ok(())

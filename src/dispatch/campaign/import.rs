@@ -14,9 +14,11 @@ use crate::message::template::Audience;
 use crate::message::token::{hex, sha256_hex};
 use crate::model::Time;
 use crate::model::id::{Actor, BadRowId, BreachId, CampaignId};
-use crate::model::recipient::{self, Columns, ColumnsError, Fields, Mapping, Meaning, Understood};
+use crate::model::recipient::{self, BAD_ROW, Columns, ColumnsError, Fields, Mapping, Meaning, Understood};
 use crate::reading::table::{Options, Row, Table, TableError};
-use crate::store::{ListTarget, NewBadRow, NewList, NewPerson, NewRow, OpenList, RowContent, RowCounts, StoreError};
+use crate::store::{
+    ListTarget, NewBadRow, NewList, NewPerson, NewRow, OpenList, RowContent, RowCounts, StoreError, StoredList,
+};
 
 use super::{CampaignContent, Wording, keys};
 
@@ -193,7 +195,13 @@ pub async fn import(
     let table = tokio::task::spawn_blocking(move || Table::open(&path, &options))
         .await
         .expect("looking through a list does not panic")?;
-    let columns = Columns::of(table.columns(), &request.mappings)?;
+    let mut mappings = request.mappings.clone();
+    if let Target::Draft(campaign) = &request.target
+        && table.columns().iter().any(|name| name == BAD_ROW)
+    {
+        as_first_read(&mut mappings, table.columns(), &office.store.lists(*campaign).await?);
+    }
+    let columns = Columns::of(table.columns(), &mappings)?;
     match table.row_count() {
         0 => return Err(ImportError::NoRows { file }),
         rows if rows > MAX_ROWS => return Err(ImportError::TooManyRows { file, rows }),
@@ -231,6 +239,28 @@ pub async fn import(
         resumed_after: open.done,
         counts,
     })
+}
+
+/// Corrected rows come back with the columns of the lists they are from: what was said about those with `--map` is still
+/// true. What is said now comes first, then the older list.
+fn as_first_read(mappings: &mut Vec<Mapping>, names: &[String], lists: &[StoredList]) {
+    for list in lists {
+        for column in list.facts["columns"].as_array().into_iter().flatten() {
+            let (Some(name), Some(meaning)) = (column["name"].as_str(), column["meaning"].as_str()) else {
+                continue;
+            };
+            let is_ours = meaning.is_empty() || meaning == BAD_ROW || !names.iter().any(|known| known == name);
+            let is_said = mappings
+                .iter()
+                .any(|said| said.meaning == meaning || said.column == name);
+            if !is_ours && !is_said {
+                mappings.push(Mapping {
+                    meaning: meaning.to_owned(),
+                    column: name.to_owned(),
+                });
+            }
+        }
+    }
 }
 
 /// Rows that correct what was corrected before would come in as further persons: then nothing comes in. Going on where an
