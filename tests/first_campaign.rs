@@ -57,9 +57,17 @@ fn what_must_not_be_sent_is_not_approved_without_a_reason() {
     let texts = world.file("texts.yaml", BLANK.as_bytes());
     create(&world, "list.csv", ENGLISH, &["--texts", &texts]).exits(0);
     let refused = campaign(&world, &["approve", "cmp_1", "--yes"]).exits(2);
-    refused.says(&["must not be sent", "hint: breachpost campaign check cmp_1", "--despite-errors"]);
+    refused.says(&[
+        "must not be sent",
+        "hint: breachpost campaign check cmp_1",
+        "--despite-errors",
+    ]);
     campaign(&world, &["approve", "cmp_1", "--yes", "--despite-errors"]).exits(64);
-    campaign(&world, &["approve", "cmp_1", "--yes", "--despite-errors", "--reason", " "]).exits(2);
+    campaign(
+        &world,
+        &["approve", "cmp_1", "--yes", "--despite-errors", "--reason", " "],
+    )
+    .exits(2);
     assert_eq!(as_json(&world, &["status", "cmp_1"])["state"], "draft");
 
     let reason = "the account number is the one that was published";
@@ -89,7 +97,12 @@ fn what_must_not_be_sent_is_not_started_either() {
     let office = Office::open(Home::at(&world.home()).unwrap(), Arc::new(SystemClock)).unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let id: CampaignId = "cmp_1".parse().unwrap();
-        let hash = Letter::of(&office, id).await.unwrap().digest(&office, id).await.unwrap();
+        let hash = Letter::of(&office, id)
+            .await
+            .unwrap()
+            .digest(&office, id)
+            .await
+            .unwrap();
         let by = Actor::Os("tester".to_owned());
         let agreed = office.store.approve_campaign(id, &hash, 1, &by, office.now()).await;
         agreed.unwrap();
@@ -130,11 +143,20 @@ fn the_unreached_can_be_written_to_and_called() {
         );
     }
     // Who is told by telephone is booked by the controller's own number.
-    create(&world, "two.csv", "email,person_id,phone\nanna@example.lu,P1,1\nnowhere,P2,2\n", &[]).exits(2);
+    create(
+        &world,
+        "two.csv",
+        "email,person_id,phone\nanna@example.lu,P1,1\nnowhere,P2,2\n",
+        &[],
+    )
+    .exits(2);
     campaign(&world, &["approve", "cmp_11", "--yes"]).exits(0);
     campaign(&world, &["cancel", "cmp_11", "--yes"]).exits(0);
     let rows = as_json(&world, &["unreached", "cmp_11"]);
-    assert_eq!((&rows[0]["person_id"], &rows[1]["person_id"]), (&json!("P1"), &json!("P2")));
+    assert_eq!(
+        (&rows[0]["person_id"], &rows[1]["person_id"]),
+        (&json!("P1"), &json!("P2"))
+    );
     let told = world.file("told.csv", b"person_id\nP1\nP2\n");
     campaign(&world, &["record", "cmp_11", "--channel", "phone", "--file", &told]).exits(0);
     assert_eq!(coverage(&as_json(&world, &["report", "cmp_11"])), [2, 2, 0, 0, 0]);
@@ -152,16 +174,20 @@ fn a_row_that_was_corrected_is_not_added_as_another_person() {
         campaign(&world, &["add", "cmp_1", "--recipients", &file])
     };
     let once = bad.replace(",ben,", ",wrong@example.lu,");
-    add("once.csv", &once).exits(2).says(&["3 rows: 2 persons", "1 cannot be used"]);
+    add("once.csv", &once)
+        .exits(2)
+        .says(&["3 rows: 2 persons", "1 cannot be used"]);
     // The same file, one row further: Ben is in, and Zoe's row is still the same one.
     let twice = once.replace(",zoe,", ",zoe@example.lu,");
     let done = add("twice.csv", &twice).exits(0);
     done.says(&["4 rows: 3 persons can be written to, 1 duplicates, 0 cannot be used"]);
     // Another address for Ben: the first is not forgotten silently.
     let thrice = twice.replace("wrong@example.lu", "ben@example.lu");
-    add("thrice.csv", &thrice)
-        .exits(2)
-        .says(&["corrects bad_1", "corrected already", "breachpost campaign cancel cmp_1"]);
+    add("thrice.csv", &thrice).exits(2).says(&[
+        "corrects bad_1",
+        "corrected already",
+        "breachpost campaign cancel cmp_1",
+    ]);
     let check = as_json(&world, &["check", "cmp_1"]);
     assert_eq!((&check["state"], &check["valid"]), (&json!("draft"), &json!(3)));
 
@@ -188,8 +214,17 @@ fn a_decision_not_to_tell_stops_what_runs() {
     }
     campaign(&world, &["start", "cmp_1", "--yes"]).exits(2);
     campaign(&world, &["start", "cmp_2", "--at", "2090-01-01 09:00", "--yes"]).exits(0);
-    let line = ["breach", "decide", world.breach(), "not-inform", "--exemption", "a_protected"];
-    let decided = world.run(&[&line[..], &["--rationale", "encrypted", "--json"]].concat()).exits(2);
+    let line = [
+        "breach",
+        "decide",
+        world.breach(),
+        "not-inform",
+        "--exemption",
+        "a_protected",
+    ];
+    let decided = world
+        .run(&[&line[..], &["--rationale", "encrypted", "--json"]].concat())
+        .exits(2);
     assert_eq!(decided.json()["paused"], json!(["cmp_1", "cmp_2"]));
     decided.says(&["cmp_1"]);
     for id in ["cmp_1", "cmp_2"] {
@@ -198,7 +233,9 @@ fn a_decision_not_to_tell_stops_what_runs() {
         assert!(text(&status["why"]).contains("decided not to tell"), "{status}");
     }
     assert_eq!(as_json(&world, &["status", "cmp_3"])["state"], "draft");
-    campaign(&world, &["resume", "cmp_1"]).exits(2).says(&["decided not to tell"]);
+    campaign(&world, &["resume", "cmp_1"])
+        .exits(2)
+        .says(&["decided not to tell"]);
     // Nothing ran: nothing to stop.
     world.run(&[&line[..], &["--rationale", "still"]].concat()).exits(0);
     world.is_intact();
@@ -252,4 +289,19 @@ fn corrected_rows_are_read_as_their_list_was() {
         .says(&["2 persons can be written to, 0 duplicates, 0 cannot be used"]);
     let preview = campaign(&world, &["preview", "cmp_1", "--person", "ben@example.lu"]).exits(0);
     assert!(preview.stdout.contains("Ben"), "{preview:?}");
+}
+
+#[test]
+fn a_bad_row_counts_with_its_language_and_country() {
+    let relay = Relay::sound();
+    let world = world(&relay);
+    let list = "email,name,language,country\nnowhere,Zoe,fr,LU\nnobody,Max,,Narnia\n";
+    create(&world, "list.csv", list, &[]).exits(2);
+    let report = as_json(&world, &["report", "cmp_1"]);
+    coverage(&report);
+    assert_eq!(report["languages"]["fr"]["unreached"], 1, "{report}");
+    assert_eq!(report["countries"]["LU"]["unreached"], 1, "{report}");
+    assert_eq!(report["countries"][""]["unreached"], 1, "no such country: {report}");
+    let rows = as_json(&world, &["unreached", "cmp_1"]);
+    assert_eq!(rows[0]["language"], "fr");
 }

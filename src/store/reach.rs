@@ -20,8 +20,8 @@ pub struct Reached {
     pub unreached: u64,
     pub pending: u64,
 }
-/// A campaign's persons by group. Each grouping covers every person; those of whom it is not known, and of rows that
-/// cannot be used, are in the one without a name.
+/// A campaign's persons by group. Each grouping covers every person; those of whom it is not known are in the one without a
+/// name. Rows that cannot be used count with the language and country that they give, and in no domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Breakdown {
     pub languages: BTreeMap<String, Reached>,

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::rows::{Json, Micros, Text, all, failed, json as json_text, one, only, run};
 use super::{Sqlite, Tx, campaigns, erasure, journal, lists, pace, register};
 use crate::model::Time;
+use crate::model::breach::is_country;
 use crate::model::delivery::{Fault, FaultCause, HoldReason};
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
 use crate::model::recipient::fold_address;
@@ -229,19 +230,28 @@ fn breakdown(conn: &Connection, campaign: CampaignId) -> Result<Breakdown, Store
             *found.held_reasons.entry(why.words().to_owned()).or_default() += 1;
         }
     }
-    let sql =
-        "SELECT b.reason, t.id IS NOT NULL, count(*) FROM bad_rows b LEFT JOIN told_otherwise t ON t.bad_row = b.id
-               WHERE b.campaign = ?1 GROUP BY 1, 2";
+    let sql = "SELECT b.reason, t.id IS NOT NULL, count(*),
+                      coalesce(b.fields ->> '$.language[0]', ''), coalesce(b.fields ->> '$.country[0]', '')
+               FROM bad_rows b LEFT JOIN told_otherwise t ON t.bad_row = b.id
+               WHERE b.campaign = ?1 GROUP BY 1, 2, 4, 5";
     let invalid = all(conn, "count the bad rows", sql, [campaign.row()], |row| {
         Ok((
             row.get::<_, String>(0)?,
             row.get::<_, bool>(1)?,
             row.get::<_, i64>(2)?.cast_unsigned(),
+            row.get::<_, String>(3)?,
+            // A country that is not known is kept in the words of the list.
+            Some(row.get::<_, String>(4)?).filter(|country| is_country(country)),
         ))
     })?;
-    for (reason, told, rows) in invalid {
-        for groups in [&mut languages, &mut countries, &mut domains] {
-            *place_of(groups.entry(String::new()).or_default(), "invalid", told) += rows;
+    for (reason, told, rows, language, country) in invalid {
+        let country = country.unwrap_or_default();
+        for (groups, name) in [
+            (&mut languages, language),
+            (&mut countries, country),
+            (&mut domains, String::new()),
+        ] {
+            *place_of(groups.entry(name).or_default(), "invalid", told) += rows;
         }
         if !told {
             *found.reasons.entry(reason).or_default() += rows;

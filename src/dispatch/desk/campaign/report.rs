@@ -237,6 +237,10 @@ pub const UNREACHED_COLUMNS: &[&str] = &[
 /// One person's cells, each harmless in a spreadsheet program.
 pub fn unreached_cells(person: &NotReached) -> Vec<String> {
     let field = |name: &str| person.fields.all(name).join("\n");
+    let in_row = || person.fields.first("language").unwrap_or_default();
+    let language = Some(person.language.as_str())
+        .filter(|known| !known.is_empty())
+        .unwrap_or_else(in_row);
     let (list, row) = person.place.clone().unzip();
     let cells = [
         person.whom.to_string(),
@@ -250,7 +254,7 @@ pub fn unreached_cells(person: &NotReached) -> Vec<String> {
         field("postcode"),
         field("city"),
         person.country.clone().unwrap_or_else(|| field("country")),
-        person.language.clone(),
+        language.to_owned(),
         person.state.clone(),
         person.reason.clone(),
         person.detail.clone().unwrap_or_default(),
