@@ -258,6 +258,29 @@ fn a_list_without_a_header_loses_nobody() {
 }
 
 #[test]
+fn a_discreet_message_is_not_sent_from_a_telling_domain_unnoticed() {
+    let relay = Relay::sound();
+    let world = world(&relay);
+    let texts = "discreet: { sender: 'Info Service', contact: { name: 'The office', phone: '+352 621 999' } }\n";
+    let texts = world.file("texts.yaml", texts.as_bytes());
+    create(&world, "list.csv", ENGLISH, &["--discreet", "--texts", &texts]).exits(0);
+    create(&world, "plain.csv", ENGLISH, &[]).exits(0);
+    let warned = |id: &str| {
+        let check = as_json(&world, &["check", id]);
+        let findings = check["findings"].as_array().unwrap().clone();
+        findings.iter().any(|finding| finding["code"] == "discreet.sender")
+    };
+    assert!(warned("cmp_1") && !warned("cmp_2"));
+    campaign(&world, &["check", "cmp_1"]).says(&[
+        "From: Info Service <breach@brasserie-kirchberg.example>",
+        "brasserie-kirchberg.example",
+        "individuals.sender",
+    ]);
+    world.settle_individuals("sender: { address: info@notices.example }");
+    assert!(!warned("cmp_1"));
+}
+
+#[test]
 fn a_bad_rows_id_is_not_taken_for_its_row() {
     let relay = Relay::sound();
     let world = world(&relay);

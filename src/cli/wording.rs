@@ -16,7 +16,7 @@ const MOST_BYTES: u64 = 1 << 20;
 #[derive(Debug, Args)]
 pub struct WordingArgs {
     /// Do not name the organisation: for a sender whose name alone would tell something about the person. Needs a neutral
-    /// sender and a telephone number, from the file of --texts.
+    /// sender and a telephone number, from the file of --texts; and an address that does not tell it: individuals.sender.
     #[arg(long, requires = "texts")]
     discreet: bool,
     /// Send each message as HTML too, beside the text. It loads nothing and links nowhere.

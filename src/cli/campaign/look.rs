@@ -199,6 +199,7 @@ pub fn readiness(id: CampaignId, ready: &Ready) -> String {
             ready.told_before, ready.breach
         ));
     }
+    text.push_str(&format!("\nFrom: {}\n", ready.from));
     text.push_str(&protection(id, &ready.protection));
     let worth: Vec<_> = ready
         .findings
