@@ -328,3 +328,35 @@ fn a_bad_row_counts_with_its_language_and_country() {
     let rows = as_json(&world, &["unreached", "cmp_1"]);
     assert_eq!(rows[0]["language"], "fr");
 }
+
+#[test]
+fn who_is_worth_a_look_is_named() {
+    let relay = Relay::sound();
+    let world = world(&relay);
+    let list = "email,name,phone,certificate\n\
+                anna@example.lu,Anna,+352 621 123 456,\n\
+                ben@example.lu,=Ben,(+352) 621-1,nonsense\n\
+                anna@example.lu,Another,+352/621.1 ext. 5,\n";
+    create(&world, "list.csv", list, &[]).exits(0);
+    let check = as_json(&world, &["check", "cmp_1"]);
+    assert_eq!(check["flags"]["formula"], 1, "telephone numbers are none: {check}");
+    assert_eq!(check["flagged"]["certificate_unreadable"], json!(["dlv_2"]));
+    assert_eq!(check["flagged"]["shared_address"], json!(["dlv_1", "dlv_3"]));
+    let told = campaign(&world, &["check", "cmp_1", "--flagged", "flagged.csv"]).exits(0);
+    told.says(&["dlv_2", "flagged.csv"]);
+    let rows = table(&fs::read_to_string(world.scratch().join("flagged.csv")).unwrap());
+    let ben = rows.iter().find(|row| row["person"] == "dlv_2").unwrap();
+    assert_eq!(ben["email"], "ben@example.lu");
+    assert!(text(&ben["flags"]).contains("certificate_unreadable"), "{ben}");
+    campaign(&world, &["check", "cmp_1", "--flagged", "flagged.csv"])
+        .exits(64)
+        .says(&["exists already"]);
+
+    world.settle("#encrypt: when_known", "encrypt: required");
+    campaign(&world, &["update", "cmp_1"]).exits(0);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+    let report = as_json(&world, &["report", "cmp_1"]);
+    assert_eq!(report["reasons"], json!({ "no_certificate": 3 }));
+    campaign(&world, &["report", "cmp_1"]).says(&["no certificate that can be used"]);
+}

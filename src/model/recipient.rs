@@ -302,7 +302,13 @@ fn trim(cell: &str) -> &str {
 pub fn looks_like_formula(cell: &str) -> bool {
     match cell.as_bytes() {
         [b'=' | b'@', ..] => true,
-        // A sign before a number or a telephone number is none.
+        // A sign before a number is none, nor is a telephone number, whatever is said after it.
+        [b'+' | b'-', rest @ [b'0'..=b'9' | b'(' | b' ', ..]] => {
+            let calls = rest
+                .windows(2)
+                .any(|pair| pair[0].is_ascii_alphabetic() && pair[1] == b'(');
+            calls || rest.iter().any(|byte| matches!(byte, b'!' | b'=' | b'|'))
+        }
         [b'+' | b'-', rest @ ..] => rest.iter().any(u8::is_ascii_alphabetic),
         _ => false,
     }

@@ -324,5 +324,17 @@ pub async fn persons_are_counted_by_what_reports_need(bed: &impl Bed) {
     assert_eq!(counted.domains.len(), 10);
     assert_eq!(counted.domains[0], ("d0.example".to_owned(), 3));
     assert_eq!((counted.flags.iter().sum::<u64>(), counted.shared_addresses), (1, 1));
+
+    // Who they are.
+    let looked_at = store.list_flagged(campaign, Flags::ROLE, None, 9).await.unwrap();
+    let [role] = looked_at.as_slice() else {
+        panic!("one person has the flag");
+    };
+    assert_eq!(role.address, person(7).address);
+    let after = store.list_flagged(campaign, Flags::ROLE, Some(role.delivery), 9).await;
+    assert!(after.unwrap().is_empty());
+    let (at_shared, by_flag) = counted.flagged.split_last().unwrap();
+    assert_eq!(by_flag.concat(), [role.delivery]);
+    assert_eq!(at_shared.len(), 3);
     intact(&store).await;
 }

@@ -133,6 +133,7 @@ pub fn why_unreached(reason: &str) -> &str {
         "refused" => "their server refused it, for a reason that is not known",
         "no_answer" => "their server gave no answer until the end",
         "not_prepared" => "their message could not be made",
+        "no_certificate" => "they have no certificate that can be used, and the campaign is encrypted for everybody",
         "cancelled" => "the campaign was called off before their turn",
         other => other,
     }
