@@ -360,3 +360,26 @@ fn who_is_worth_a_look_is_named() {
     assert_eq!(report["reasons"], json!({ "no_certificate": 3 }));
     campaign(&world, &["report", "cmp_1"]).says(&["no certificate that can be used"]);
 }
+
+#[test]
+fn the_public_notice_says_what_is_in_another_language() {
+    let relay = Relay::sound();
+    let world = world(&relay);
+    let line = ["public-notice", world.breach(), "--lang", "fr"];
+    let warned = campaign(&world, &line).exits(0);
+    assert!(
+        warned.stderr.contains("warning: ") && warned.stderr.contains("--texts"),
+        "{warned:?}"
+    );
+    campaign(&world, &["public-notice", world.breach(), "--lang", "es"])
+        .exits(64)
+        .says(&["there is: "]);
+
+    let example = campaign(&world, &["texts"]).exits(0).stdout;
+    let texts = world.file("texts.yaml", example.as_bytes());
+    let own = campaign(&world, &[&line[..], &["--texts", &texts]].concat()).exits(0);
+    assert!(!own.stderr.contains("reads like"), "{own:?}");
+    assert!(!own.stdout.contains("payroll export"), "{own:?}");
+    // The example is one that `create` takes.
+    create(&world, "list.csv", ENGLISH, &["--discreet", "--texts", &texts]).exits(0);
+}

@@ -346,6 +346,7 @@ fn json_is_one_document_for_every_command() {
         "campaign test cmp_1 --to team@example.lu",
         "campaign checklist cmp_1",
         "campaign public-notice B-2026-001",
+        "campaign texts",
         "campaign update cmp_1",
         "campaign approve cmp_1 --yes",
         "campaign start cmp_1 --yes",

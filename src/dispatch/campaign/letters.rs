@@ -268,6 +268,18 @@ impl Letter {
         Ok(self.templates.fill_public(&self.facts(language, None)?)?)
     }
 
+    /// What the linter says about that notice, as far as it speaks to nobody alone: another language, a blank, what leaked.
+    ///
+    /// # Errors
+    /// As [`Letter::public`].
+    pub fn public_findings(&self, language: &str) -> Result<Vec<Finding>, LetterError> {
+        let facts = self.facts(language, None)?;
+        let said = self.templates.fill_public(&facts)?.rendered();
+        let mut found = self.judged(&said, &facts, &format!("public/{language}"));
+        found.retain(|finding| matches!(finding.code, "text.foreign" | "placeholder" | "leak"));
+        Ok(found)
+    }
+
     /// The language in which somebody of this one is written to.
     pub fn language_for<'a>(&'a self, language: &'a str) -> &'a str {
         let known = self
