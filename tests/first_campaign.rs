@@ -383,3 +383,39 @@ fn the_public_notice_says_what_is_in_another_language() {
     // The example is one that `create` takes.
     create(&world, "list.csv", ENGLISH, &["--discreet", "--texts", &texts]).exits(0);
 }
+
+#[test]
+fn who_waits_is_counted_and_the_next_try_is_told() {
+    let later = Act::reply("451 4.3.0 come back later");
+    let relay = Relay::start(Plan::clear().with(Trouble::at(Step::Rcpt, later)));
+    let world = world(&relay);
+    world.settle(
+        "retry: { first_seconds: 1, max_seconds: 2 }",
+        "retry: { first_seconds: 3600, max_seconds: 3600 }",
+    );
+    create(
+        &world,
+        "list.csv",
+        "email,name\nanna@example.lu,Anna\nben@example.lu,Ben\n",
+        &[],
+    )
+    .exits(0);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["The next try is at"]);
+    let status = as_json(&world, &["status", "cmp_1"]);
+    assert_eq!(
+        (&status["deferred"], &status["pending"]),
+        (&json!(2), &json!(2)),
+        "{status}"
+    );
+    assert!(status["next_try"].is_string(), "{status}");
+    let waits: u64 = status["waits"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|n| n.as_u64().unwrap())
+        .sum();
+    assert_eq!(waits, 2, "one answer for each person: {status}");
+}

@@ -177,7 +177,7 @@ pub trait Reach: Send + Sync {
     /// How many persons of this campaign were told by another one about the same breach, or may have been: by their number
     /// where the lists have one, else by address and name.
     async fn told_before(&self, campaign: CampaignId) -> Result<u64, StoreError>;
-    /// What the last answers were to messages that wait for another try, and how often: step and code, without a text that
+    /// What the last answers were to messages that wait for another try, and to how many: step and code, without a text that
     /// may name a person.
     async fn waits(&self, campaign: CampaignId) -> Result<BTreeMap<String, u64>, StoreError>;
     /// The person at this place of the list of those who can be written to, from 1.

@@ -279,7 +279,8 @@ async fn start(
     if waits && !status.daemon && status.state == CampaignState::Running {
         let why = match interrupted {
             true => format!("Stopped; {} have not been written to.", status.coverage.pending),
-            false => "Some wait for another try.".to_owned(),
+            false if status.next_try.is_some() => "Some wait for another try.".to_owned(),
+            false => format!("{} have not been tried yet.", status.coverage.pending),
         };
         context.out.note(&format!(
             "{why} It goes on with: breachpost serve, or: breachpost campaign start {id}"

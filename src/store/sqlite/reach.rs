@@ -1,6 +1,6 @@
 //! Who of a campaign was reached: counts from one walk, pages by key, and what was booked by another channel.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_trait::async_trait;
 use rusqlite::types::{Value, ValueRef};
@@ -103,9 +103,11 @@ impl Reach for Sqlite {
         self.read(move |conn| {
             let mut found = BTreeMap::new();
             let faults = all(conn, "look why messages wait", WAITS, [campaign.row()], |row| {
-                Ok(row.get::<_, Json<Fault>>(0)?.0)
+                Ok((row.get::<_, Json<Fault>>(0)?.0, row.get::<_, i64>(1)?))
             })?;
-            for fault in faults {
+            // The last answer of each: the later attempt comes first.
+            let mut seen = HashSet::new();
+            for (fault, _) in faults.into_iter().filter(|(_, delivery)| seen.insert(*delivery)) {
                 let why = match &fault.cause {
                     FaultCause::Reply(_) => pace::reason_of(&fault),
                     _ => fault.to_string(),
@@ -154,7 +156,8 @@ pub(super) const TOLD_BEFORE: &str = "SELECT count(*) FROM persons p WHERE p.cam
                 OR EXISTS (SELECT 1 FROM told_otherwise t WHERE t.delivery = d.id)))";
 
 /// Of the last attempts of all: enough to tell what is the matter, and never a walk over a million.
-const WAITS: &str = "SELECT a.fault FROM (SELECT id, delivery, fault FROM attempts ORDER BY id DESC LIMIT 500) a
+const WAITS: &str =
+    "SELECT a.fault, a.delivery FROM (SELECT id, delivery, fault FROM attempts ORDER BY id DESC LIMIT 500) a
          JOIN deliveries d ON d.id = a.delivery
      WHERE d.campaign = ?1 AND a.fault IS NOT NULL AND d.state IN ('ready', 'leased', 'on_wire', 'in_doubt')
      ORDER BY a.id DESC";

@@ -17,7 +17,7 @@ use crate::model::receipt::ReceiptKind;
 use crate::model::recipient::{Columns, ColumnsError, Meaning, PersonKey, Reason, formula_safe};
 use crate::reading::table::{Options, Table, TableError};
 use crate::store::{
-    Attempt, Breakdown, CameBack, DeliveryReport, NotReached, OtherChannel, StoredCampaign, WhoTold, Whom,
+    Attempt, Breakdown, CameBack, Deferred, DeliveryReport, NotReached, OtherChannel, StoredCampaign, WhoTold, Whom,
 };
 
 /// Persons read from the store at a time.
@@ -35,14 +35,16 @@ pub struct Status {
     pub state: CampaignState,
     #[serde(flatten)]
     pub coverage: Coverage,
-    /// Of those pending: put off by a server or the relay, and tried again later.
+    /// Of those pending: put off by a server or the relay, and tried again.
     pub deferred: u64,
+    /// Of one that runs: when the first of those is tried again; it may have passed, where nobody sends.
+    pub next_try: Option<Time>,
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub follows: Option<CampaignId>,
     /// The campaigns that follow this one up.
     pub followed_by: Vec<CampaignId>,
-    /// Of one that runs: the last answers to messages that wait for another try, and how often each came.
+    /// Of one that runs: the last answers to messages that wait for another try, and to how many persons.
     pub waits: BTreeMap<String, u64>,
     /// Whether a daemon carries what waits.
     pub daemon: bool,
@@ -66,7 +68,7 @@ pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError
     office.settle_identity().await?;
     let (stored, _) = get(office, id).await?;
     let (rows, tally, told) = office.store.counted(id).await?;
-    let deferred = office.store.deferred(id, office.now()).await?;
+    let deferred = office.store.deferred(id).await?;
     status_of(office, stored, Coverage::of(&rows, &tally, &told), deferred).await
 }
 
@@ -78,7 +80,7 @@ pub async fn report(office: &Office, id: CampaignId) -> Result<Report, DeskError
     let (stored, _) = get(office, id).await?;
     let account = office.store.account(id).await?;
     let coverage = Coverage::of(&account.rows, &account.tally, &account.told);
-    let deferred = office.store.deferred(id, office.now()).await?;
+    let deferred = office.store.deferred(id).await?;
     Ok(Report {
         status: status_of(office, stored, coverage, deferred).await?,
         groups: account.groups,
@@ -90,7 +92,7 @@ async fn status_of(
     office: &Office,
     stored: StoredCampaign,
     coverage: Coverage,
-    deferred: u64,
+    deferred: Deferred,
 ) -> Result<Status, DeskError> {
     let id = stored.id;
     let all = office.store.list_campaigns().await?;
@@ -101,9 +103,10 @@ async fn status_of(
     Ok(Status {
         id,
         breach: stored.breach,
+        next_try: deferred.next.filter(|_| stored.state == CampaignState::Running),
         state: stored.state,
         coverage,
-        deferred,
+        deferred: deferred.persons,
         started_at: stored.started_at,
         ended_at: stored.ended_at,
         follows: stored.follows,
