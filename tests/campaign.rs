@@ -124,7 +124,7 @@ fn from_a_draft_to_letters() {
         .says(&["exists already"]);
 
     // Booked by our own ids, and again, and with somebody who is not there.
-    let told = world.file("told.csv", format!("{csv}dlv_999,,,,,,,,,,,,\n").as_bytes());
+    let told = world.file("told.csv", format!("{csv}dlv_999,,,,,,,,,,,,,,\n").as_bytes());
     let line = ["record", "cmp_1", "--channel", "post", "--file", &told];
     for _ in 0..2 {
         let named = campaign(&world, &line).exits(2).json();

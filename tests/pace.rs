@@ -128,7 +128,7 @@ fn a_relay_that_is_gone_is_not_tried_for_each_person() {
     world
         .run(&["campaign", "start", "cmp_1", "--yes"])
         .exits(2)
-        .says(&["The last answers to those who wait", "times at connecting"]);
+        .says(&["The last answers to those who wait", "persons: at connecting"]);
     let tried = campaign
         .deliveries()
         .iter()

@@ -57,7 +57,8 @@ pub enum BreachCommand {
         #[arg(long)]
         text: String,
     },
-    /// Write down whether the persons are told (GDPR Art. 34), with the reason; who and when are kept.
+    /// Write down whether the persons are told (GDPR Art. 34), with the reason; who and when are kept. Decided not to tell them,
+    /// campaigns that run or are scheduled are paused, with status 2.
     #[command(
         after_help = "Examples:\n  breachpost breach decide B-2026-001 inform \\\n      --rationale 'High risk: salaries and bank accounts were copied.'\n  breachpost breach decide B-2026-001 not-inform --exemption a_protected \\\n      --rationale 'The stolen disk was encrypted and its key is safe.'"
     )]
@@ -177,6 +178,7 @@ pub async fn run(command: BreachCommand, context: &Context) -> Result<Exit, Fail
                 clock: &view.clock,
             };
             context.out.data(&opened, || told(&view, "was updated"))?;
+            return Ok(stopped(context, &view));
         }
         BreachCommand::Log { id, kind, text } => {
             breach::log(&office, id, kind.name(), &text, &by).await?;
@@ -202,6 +204,7 @@ pub async fn run(command: BreachCommand, context: &Context) -> Result<Exit, Fail
             context
                 .out
                 .data(&view, || told(&view, "has a decision about the persons"))?;
+            return Ok(stopped(context, &view));
         }
         BreachCommand::List => {
             let views = breach::list(&office).await?;
@@ -261,6 +264,20 @@ fn ask_record(office: &Office, context: &Context) -> Result<Record, Failure> {
             .hint("breachpost breach template > breach.yaml"));
     };
     breach_questions::ask(&mut terminal, &office.config)
+}
+
+/// Names the campaigns that were paused by a decision: somebody must end them or decide otherwise.
+fn stopped(context: &Context, view: &BreachView) -> Exit {
+    for id in &view.paused {
+        context.out.note(&format!(
+            "{id} is paused: what is on the wire ends, and nobody else is written to. Whom it has told: breachpost campaign \
+             report {id}. To end it for good: breachpost campaign cancel {id}"
+        ));
+    }
+    match view.paused.is_empty() {
+        true => Exit::Done,
+        false => Exit::Person,
+    }
 }
 
 fn told(view: &BreachView, what: &str) -> String {

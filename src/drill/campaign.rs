@@ -129,7 +129,7 @@ impl Stage<'_> {
             "nothing can be sent before somebody has approved it",
             matches!(early, Err(DeskError::First { .. })),
         );
-        let approved = campaign::approve(&self.office, id, &self.by).await?;
+        let approved = campaign::approve(&self.office, id, None, &self.by).await?;
         self.say(
             "approval",
             &format!(

@@ -128,6 +128,9 @@ impl std::fmt::Display for Fault {
     }
 }
 
+/// Why nothing was prepared for a person who would have to have a certificate.
+pub const NO_CERTIFICATE: &str = "no usable certificate, and the campaign is encrypted for everybody";
+
 impl Fault {
     /// A word for why a person was not reached, by the enhanced status (RFC 3463 §3) where there is one.
     pub fn reason(&self) -> &'static str {
@@ -135,6 +138,9 @@ impl Fault {
             FaultCause::Reply(reply) => reply.enhanced.as_deref().unwrap_or_default(),
             // What came back later begins with its status.
             FaultCause::Bounce(text) => text.split_whitespace().next().unwrap_or_default(),
+            FaultCause::Unfit(why) if self.step == SmtpStep::Prepare && why == NO_CERTIFICATE => {
+                return "no_certificate";
+            }
             _ if self.step == SmtpStep::Prepare => return "not_prepared",
             _ => return "no_answer",
         };

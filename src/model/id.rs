@@ -119,7 +119,7 @@ kinds! {
     /// One list of persons, as it was imported into a campaign.
     ListId = ListKind, "lst", "list id such as lst_2";
     /// One row of a list that could not be used.
-    BadRowId = BadRowKind, "row", "bad row's id such as row_17";
+    BadRowId = BadRowKind, "bad", "bad row's id such as bad_17";
     /// One mail as it arrived.
     MailId = MailKind, "mail", "mail id such as mail_5";
     /// Something that needs a person.

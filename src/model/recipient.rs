@@ -147,6 +147,9 @@ pub fn understand(columns: &Columns, row: &Row) -> Understood {
         }
     }
     read.finish_fields();
+    // Kept beside its hash: letters and calls need the controller's own number.
+    read.fields
+        .add("person_id", read.person_id.unwrap_or_default().to_owned());
     let id = read.person_id.filter(|id| !id.is_empty()).map(PersonKey::of_id);
     match mailable(read.address) {
         Ok(found) => {
@@ -314,7 +317,13 @@ fn trim(cell: &str) -> &str {
 pub fn looks_like_formula(cell: &str) -> bool {
     match cell.as_bytes() {
         [b'=' | b'@', ..] => true,
-        // A sign before a number or a telephone number is none.
+        // A sign before a number is none, nor is a telephone number, whatever is said after it.
+        [b'+' | b'-', b'0'..=b'9' | b'(' | b' ', rest @ ..] => {
+            let calls = rest
+                .windows(2)
+                .any(|pair| pair[0].is_ascii_alphabetic() && pair[1] == b'(');
+            calls || rest.iter().any(|byte| matches!(byte, b'!' | b'=' | b'|'))
+        }
         [b'+' | b'-', rest @ ..] => rest.iter().any(u8::is_ascii_alphabetic),
         _ => false,
     }

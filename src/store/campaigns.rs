@@ -73,6 +73,14 @@ pub enum HeldChoice {
 
 /// Communications to many individuals. Each verb is a move of [`CampaignState`]; one that the state does not allow is a
 /// [`StoreError::Conflict`].
+/// Of a campaign's messages: those that were put off, and wait or are due again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deferred {
+    pub persons: u64,
+    /// Of these and of those in doubt: when the first is tried again; it may have passed.
+    pub next: Option<Time>,
+}
+
 #[async_trait]
 pub trait Campaigns: Send + Sync {
     /// Other content for a draft, or for what was approved, which is a draft again.
@@ -144,6 +152,6 @@ pub trait Campaigns: Send + Sync {
     async fn find_campaign(&self, campaign: CampaignId) -> Result<Option<StoredCampaign>, StoreError>;
     async fn list_campaigns(&self) -> Result<Vec<StoredCampaign>, StoreError>;
     async fn tally(&self, campaign: CampaignId) -> Result<Tally, StoreError>;
-    /// Of the ready ones: those that were put off, and are tried again later than `now`.
-    async fn deferred(&self, campaign: CampaignId, now: Time) -> Result<u64, StoreError>;
+    /// Who was tried and is tried again.
+    async fn deferred(&self, campaign: CampaignId) -> Result<Deferred, StoreError>;
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Time;
-use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, ListId};
+use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, DeliveryId, ListId};
 use crate::model::recipient::{Fields, Flags, PersonKey, Reason};
 
 use super::StoreError;
@@ -147,6 +147,20 @@ pub struct PersonCounts {
     pub flags: Vec<u64>,
     /// Addresses at which there are persons of different names.
     pub shared_addresses: u64,
+    /// For each of [`Flags::ALL`], in its order, the first [`FLAGGED_SHOWN`] persons who have it; after them those at shared
+    /// addresses.
+    pub flagged: Vec<Vec<DeliveryId>>,
+}
+/// Persons who are named of those whose row is worth a look.
+pub const FLAGGED_SHOWN: usize = 20;
+
+/// A person whose row is worth a look.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FlaggedPerson {
+    pub delivery: DeliveryId,
+    pub address: String,
+    pub flags: Flags,
+    pub fields: Fields,
 }
 
 /// Lists of persons, on their way into a campaign. The campaign is `importing` from the first row to the last; then it is a
@@ -181,8 +195,23 @@ pub trait Lists: Send + Sync {
     async fn person_counts(&self, campaign: CampaignId) -> Result<PersonCounts, StoreError>;
     /// Whether some person has this flag.
     async fn any_flagged(&self, campaign: CampaignId, flag: Flags) -> Result<bool, StoreError>;
+    /// Persons with one of these flags, in the order of the ledger, after `after`, at most `most`.
+    async fn list_flagged(
+        &self,
+        campaign: CampaignId,
+        flags: Flags,
+        after: Option<DeliveryId>,
+        most: u32,
+    ) -> Result<Vec<FlaggedPerson>, StoreError>;
     /// How often each reason occurs.
     async fn bad_row_reasons(&self, campaign: CampaignId) -> Result<BTreeMap<String, u64>, StoreError>;
+    /// Of rows that say which bad row they correct, with the key of their person, the places of those that correct nothing
+    /// and would add somebody: the campaign has neither that bad row (any more) nor that person.
+    async fn find_astray(
+        &self,
+        campaign: CampaignId,
+        rows: Vec<(BadRowId, Option<PersonKey>)>,
+    ) -> Result<Vec<usize>, StoreError>;
     /// In the order of the lists, after `after`, at most `most`.
     async fn list_bad_rows(
         &self,

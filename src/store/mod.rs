@@ -21,7 +21,7 @@ mod register;
 pub mod sqlite;
 
 pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
-pub use campaigns::{Campaigns, Checked, HeldChoice, HeldPerson, StoredCampaign, Tally};
+pub use campaigns::{Campaigns, Checked, Deferred, HeldChoice, HeldPerson, StoredCampaign, Tally};
 pub use certificates::{Look, Pin, Pins, Proposal, ProposalState, Proposals};
 pub use custody::{Copied, Custody};
 pub use erasure::{Erased, Erasure};
@@ -32,8 +32,8 @@ pub use intake::{
 };
 pub use journal::{Checkpoint, Journal, JournalEntry, JournalVerdict};
 pub use lists::{
-    BadRow, ListTarget, Lists, NewBadRow, NewList, NewPerson, NewRow, OpenList, PersonCounts, RowContent, RowCounts,
-    StoredList,
+    BadRow, FLAGGED_SHOWN, FlaggedPerson, ListTarget, Lists, NewBadRow, NewList, NewPerson, NewRow, OpenList,
+    PersonCounts, RowContent, RowCounts, StoredList,
 };
 pub use outbox::{Attempt, Claim, Claimed, Done, LeaseLost, Outbox, Retries, StoredDelivery, Which, Work};
 pub use people::{Approval, People, User};

@@ -20,8 +20,8 @@ pub struct Reached {
     pub unreached: u64,
     pub pending: u64,
 }
-/// A campaign's persons by group. Each grouping covers every person; those of whom it is not known, and of rows that
-/// cannot be used, are in the one without a name.
+/// A campaign's persons by group. Each grouping covers every person; those of whom it is not known are in the one without a
+/// name. Rows that cannot be used count with the language and country that they give, and in no domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Breakdown {
     pub languages: BTreeMap<String, Reached>,
@@ -114,6 +114,8 @@ pub enum WhoTold {
 #[derive(Clone, PartialEq, Eq)]
 pub struct NotReached {
     pub whom: Whom,
+    /// Of a row that cannot be used: its list's file, and its number there.
+    pub place: Option<(String, u64)>,
     /// Of a row that cannot be used: none.
     pub address: Option<String>,
     pub language: String,
@@ -176,7 +178,7 @@ pub trait Reach: Send + Sync {
     /// How many persons of this campaign were told by another one about the same breach, or may have been: by their number
     /// where the lists have one, else by address and name.
     async fn told_before(&self, campaign: CampaignId) -> Result<u64, StoreError>;
-    /// What the last answers were to messages that wait for another try, and how often: step and code, without a text that
+    /// What the last answers were to messages that wait for another try, and to how many: step and code, without a text that
     /// may name a person.
     async fn waits(&self, campaign: CampaignId) -> Result<BTreeMap<String, u64>, StoreError>;
     /// The person at this place of the list of those who can be written to, from 1.

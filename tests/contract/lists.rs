@@ -225,6 +225,27 @@ pub async fn a_corrected_row_takes_the_place_of_the_bad_one(bed: &impl Bed) {
         1,
         "another campaign's row stays"
     );
+
+    // What still cannot be used keeps its id, and the same row, corrected further, takes its place.
+    let again = vec![correcting(still.id, bad(77, None).content)];
+    let before = store.row_counts(campaign).await.unwrap();
+    assert_eq!(add(&store, campaign, 'e', again).await, before);
+    let rows = store.list_bad_rows(campaign, None, 9).await.unwrap();
+    assert_eq!(
+        rows.iter().map(|row| (row.id, row.row)).collect::<Vec<_>>(),
+        [(still.id, 77)]
+    );
+
+    // A row that corrects what is gone would add somebody, unless its person is known.
+    let known = |n: usize| Some(person(n).key);
+    let asked = vec![
+        (first.id, known(2)),
+        (first.id, known(9)),
+        (still.id, None),
+        (first.id, None),
+    ];
+    assert_eq!(store.find_astray(campaign, asked.clone()).await.unwrap(), [1, 3]);
+    assert_eq!(store.find_astray(other, asked).await.unwrap(), [0, 1, 2, 3]);
     intact(&store).await;
 }
 
@@ -303,5 +324,17 @@ pub async fn persons_are_counted_by_what_reports_need(bed: &impl Bed) {
     assert_eq!(counted.domains.len(), 10);
     assert_eq!(counted.domains[0], ("d0.example".to_owned(), 3));
     assert_eq!((counted.flags.iter().sum::<u64>(), counted.shared_addresses), (1, 1));
+
+    // Who they are.
+    let looked_at = store.list_flagged(campaign, Flags::ROLE, None, 9).await.unwrap();
+    let [role] = looked_at.as_slice() else {
+        panic!("one person has the flag");
+    };
+    assert_eq!(role.address, person(7).address);
+    let after = store.list_flagged(campaign, Flags::ROLE, Some(role.delivery), 9).await;
+    assert!(after.unwrap().is_empty());
+    let (at_shared, by_flag) = counted.flagged.split_last().unwrap();
+    assert_eq!(by_flag.concat(), [role.delivery]);
+    assert_eq!(at_shared.len(), 3);
     intact(&store).await;
 }

@@ -1,10 +1,12 @@
 //! `campaign check` and `list`: what is known about a campaign's persons, and what its messages say.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::create::{new_file, write_bad_rows};
+use super::create::{new_file, quoted, write_bad_rows};
 use super::look;
 use crate::cli::Context;
 use crate::cli::output::{Exit, Failure, table};
@@ -13,6 +15,9 @@ use crate::dispatch::desk;
 use crate::dispatch::office::{Office, OfficeError};
 use crate::model::id::CampaignId;
 use crate::store::{StoreError, StoredList};
+
+/// Persons who are named in a line about what is worth a look; more are in JSON, all in the file of `--flagged`.
+const FLAGGED_NAMED: usize = 3;
 
 /// What `check` prints.
 #[derive(Serialize)]
@@ -27,27 +32,50 @@ struct Checked<'a> {
 pub(super) async fn run(
     id: CampaignId,
     bad_rows: Option<PathBuf>,
+    flagged: Option<PathBuf>,
     office: &Office,
     context: &Context,
 ) -> Result<Exit, Failure> {
     let file = bad_rows.as_deref().map(new_file).transpose()?;
+    let worth_a_look = flagged.as_deref().map(new_file).transpose()?;
     let found = check::check(office, id).await.map_err(no_campaign)?;
     if let (Some(file), Some(path)) = (file, &bad_rows) {
         write_bad_rows(office, id, file, path, context).await?;
+    }
+    if let (Some(file), Some(path)) = (worth_a_look, &flagged) {
+        write_flagged(office, id, file, path, context).await?;
     }
     let ready = desk::campaign::ready(office, id).await?;
     let checked = Checked {
         check: &found,
         ready: &ready,
     };
-    context
-        .out
-        .data(&checked, || told(&found) + &look::readiness(id, &ready))?;
+    context.out.data(&checked, || {
+        told(&found, bad_rows.as_deref()) + &look::readiness(id, &ready)
+    })?;
     Ok(if ready.needs_person() {
         Exit::Person
     } else {
         exit_of(&found)
     })
+}
+
+/// Everybody whose row is worth a look.
+async fn write_flagged(
+    office: &Office,
+    id: CampaignId,
+    file: File,
+    path: &Path,
+    context: &Context,
+) -> Result<(), Failure> {
+    let mut buffered = BufWriter::new(file);
+    let written = check::export_flagged(office, id, &mut buffered).await;
+    let written = written.map_err(|error| Failure::new(Exit::Ours, error))?;
+    buffered.flush()?;
+    context
+        .out
+        .note(&format!("{} has {written} persons to look at", path.display()));
+    Ok(())
 }
 
 fn no_campaign(error: OfficeError) -> Failure {
@@ -99,8 +127,9 @@ pub(super) async fn show_list(office: &Office, context: &Context) -> Result<Exit
     Ok(Exit::Done)
 }
 
-/// For a person, in the order in which it must be dealt with: bad rows, duplicates, what is worth a look.
-pub(super) fn told(check: &CampaignCheck) -> String {
+/// For a person, in the order in which it must be dealt with: bad rows, which may stand in a file by now, duplicates, what
+/// is worth a look.
+pub(super) fn told(check: &CampaignCheck, bad_rows: Option<&Path>) -> String {
     let line = &check.line;
     let counts = &line.counts;
     let mut text = format!(
@@ -132,17 +161,33 @@ pub(super) fn told(check: &CampaignCheck) -> String {
                 text.push_str(&format!("  {} rows in all: {}\n", reason.rows, reason.text));
             }
         }
+        let (first, file) = match bad_rows {
+            Some(file) => (format!("in {}", file.display()), quoted(file)),
+            None => {
+                let file = "to-correct.csv".to_owned();
+                (format!("breachpost campaign check {} --bad-rows {file}", line.id), file)
+            }
+        };
         text.push_str(&format!(
-            "  To correct them: breachpost campaign check {id} --bad-rows to-correct.csv\n  Then: breachpost campaign add {id} --recipients to-correct.csv\n",
-            id = line.id
+            "  To correct them: {first}\n  Then: breachpost campaign add {} --recipients {file}\n",
+            line.id
         ));
     }
     let remarks = check.remarks();
     if !remarks.is_empty() {
         text.push_str("\nWorth a look:\n");
-        for (times, remark) in remarks {
-            text.push_str(&format!("  {times} {remark}\n"));
+        for (times, remark, who) in remarks {
+            let named: Vec<String> = who.iter().take(FLAGGED_NAMED).map(ToString::to_string).collect();
+            let more = if times > named.len() as u64 { ", …" } else { "" };
+            match named.is_empty() {
+                true => text.push_str(&format!("  {times} {remark}\n")),
+                false => text.push_str(&format!("  {times} {remark} ({}{more})\n", named.join(", "))),
+            }
         }
+        text.push_str(&format!(
+            "  Who they are: breachpost campaign check {} --flagged worth-a-look.csv\n",
+            line.id
+        ));
     }
     if !check.languages.is_empty() {
         let languages = check

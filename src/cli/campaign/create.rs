@@ -27,8 +27,8 @@ use crate::store::StoreError;
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// The list, with the names of its columns in the first row. Columns are found by their names in many languages:
-    /// email, name (or first_name, last_name), language, country, data, person_id, street, postcode, city; others become
-    /// merge fields.
+    /// email, name (or first_name, last_name), language, country, data, person_id, phone, street, postcode, city;
+    /// others become merge fields.
     #[arg(long, value_name = "FILE")]
     recipients: PathBuf,
     /// What a column means, where its name does not tell: email=Kontakt. May be repeated.
@@ -126,7 +126,7 @@ pub(super) async fn bring_in(
             0 => String::new(),
             rows => format!("An earlier run had brought in {rows} rows; this one went on from there.\n"),
         };
-        resumed + &told(&found)
+        resumed + &told(&found, list.bad_rows.as_deref())
     })?;
     Ok(exit_of(&found))
 }
@@ -166,7 +166,7 @@ async fn import_shown(
 }
 
 /// A path as a shell takes it.
-fn quoted(file: &Path) -> String {
+pub(super) fn quoted(file: &Path) -> String {
     format!("'{}'", file.display().to_string().replace('\'', r"'\''"))
 }
 
@@ -216,7 +216,7 @@ pub(super) async fn write_bad_rows(
         context.out.note(&format!(
             "{} has {written} rows to correct; then: breachpost campaign add {id} --recipients {}",
             path.display(),
-            path.display()
+            quoted(path)
         ));
     }
     Ok(())

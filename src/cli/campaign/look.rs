@@ -1,16 +1,22 @@
 //! `campaign preview`, `test`, `checklist` and `public-notice`: what it says, before it is said.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde_json::json;
 
 use crate::cli::Context;
 use crate::cli::output::{Exit, Failure, table};
+use crate::cli::wording;
 use crate::config::Encrypt;
 use crate::dispatch::desk::campaign::{self, POINTS, Protection, Ready, Whose};
 use crate::dispatch::office::Office;
-use crate::message::template::Severity;
+use crate::message::template::{Audience, Severity};
 use crate::model::breach::Decision;
 use crate::model::id::{BreachId, CampaignId};
+
+/// An example of the file that --texts takes.
+const TEXTS: &str = include_str!("../../../assets/texts.yaml");
 
 /// Looking at a campaign.
 #[derive(Debug, Subcommand)]
@@ -62,7 +68,7 @@ pub enum LookCommand {
     /// The text that tells everybody, for the website or a newspaper, where not every person can be told (GDPR Art.
     /// 34(3)(c)).
     #[command(
-        after_help = "Examples:\n  breachpost campaign public-notice B-2026-001\n  breachpost campaign public-notice B-2026-001 --lang de --html > notice.html"
+        after_help = "Examples:\n  breachpost campaign public-notice B-2026-001\n  breachpost campaign public-notice B-2026-001 --lang de --html > notice.html\n  breachpost campaign public-notice B-2026-001 --lang fr --texts texts.yaml"
     )]
     PublicNotice {
         breach: BreachId,
@@ -71,7 +77,14 @@ pub enum LookCommand {
         /// As an HTML page.
         #[arg(long)]
         html: bool,
+        /// What you say in this language, in the place of the breach record's words: `breachpost campaign texts` prints an
+        /// example.
+        #[arg(long, value_name = "FILE")]
+        texts: Option<PathBuf>,
     },
+    /// Print an example of the file that --texts takes, to be changed: your own words in the persons' languages.
+    #[command(after_help = "Examples:\n  breachpost campaign texts > my-texts.yaml")]
+    Texts,
 }
 
 pub async fn run(command: LookCommand, office: &Office, context: &Context) -> Result<Exit, Failure> {
@@ -121,8 +134,24 @@ pub async fn run(command: LookCommand, office: &Office, context: &Context) -> Re
             context.out.data(&ready.checklist, || checklist(&ready))?;
             Ok(Exit::Done)
         }
-        LookCommand::PublicNotice { breach, lang, html } => {
-            let filled = campaign::public_notice(office, breach, lang.as_deref()).await?;
+        LookCommand::Texts => {
+            context.out.data(&json!({ "texts": TEXTS }), || TEXTS.to_owned())?;
+            Ok(Exit::Done)
+        }
+        LookCommand::PublicNotice {
+            breach,
+            lang,
+            html,
+            texts,
+        } => {
+            if let Some(lang) = &lang {
+                must_be_public(office, lang)?;
+            }
+            let wording = wording::read(texts.as_deref(), false, false, office)?;
+            let (filled, findings) = campaign::public_notice(office, breach, lang.as_deref(), wording).await?;
+            for finding in findings {
+                context.out.note(&format!("{}: {finding}", finding.severity.name()));
+            }
             let said = filled.rendered();
             let facts = json!({
                 "breach": breach, "language": filled.language, "subject": said.subject, "text": said.text,
@@ -134,6 +163,19 @@ pub async fn run(command: LookCommand, office: &Office, context: &Context) -> Re
             })?;
             Ok(Exit::Done)
         }
+    }
+}
+
+/// A language that was asked for by name is not replaced by another.
+fn must_be_public(office: &Office, language: &str) -> Result<(), Failure> {
+    let known = office.templates.languages(Audience::Public);
+    match known.contains(&language) {
+        true => Ok(()),
+        false => Err(Failure::usage(format!(
+            "there is no public notice in `{}`; there is: {}",
+            crate::reading::shown(language),
+            known.join(", ")
+        ))),
     }
 }
 
@@ -199,6 +241,7 @@ pub fn readiness(id: CampaignId, ready: &Ready) -> String {
             ready.told_before, ready.breach
         ));
     }
+    text.push_str(&format!("\nFrom: {}\n", ready.from));
     text.push_str(&protection(id, &ready.protection));
     let worth: Vec<_> = ready
         .findings

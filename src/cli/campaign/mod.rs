@@ -59,13 +59,16 @@ pub enum CampaignCommand {
     /// Whether a campaign can go: its persons, what the linter says of its messages, when the run would end, the checklist.
     /// Status 2 when a person must do something first.
     #[command(
-        after_help = "Examples:\n  breachpost campaign check cmp_1\n  breachpost campaign check cmp_1 --bad-rows still-to-correct.csv"
+        after_help = "Examples:\n  breachpost campaign check cmp_1\n  breachpost campaign check cmp_1 --bad-rows still-to-correct.csv\n  breachpost campaign check cmp_1 --flagged worth-a-look.csv"
     )]
     Check {
         id: CampaignId,
         /// Write all rows that cannot be used to this new CSV file.
         #[arg(long, value_name = "FILE")]
         bad_rows: Option<PathBuf>,
+        /// Write everybody whose row is worth a look to this new CSV file, with the reasons.
+        #[arg(long, value_name = "FILE")]
+        flagged: Option<PathBuf>,
     },
     #[command(flatten)]
     Look(look::LookCommand),
@@ -130,7 +133,7 @@ pub async fn run(command: CampaignCommand, context: &Context) -> Result<Exit, Fa
         CampaignCommand::Held(args) => held::run(args, &office, context).await,
         CampaignCommand::Letters(args) => letters::run(args, &office, context).await,
         CampaignCommand::List => check::show_list(&office, context).await,
-        CampaignCommand::Check { id, bad_rows } => check::run(id, bad_rows, &office, context).await,
+        CampaignCommand::Check { id, bad_rows, flagged } => check::run(id, bad_rows, flagged, &office, context).await,
         CampaignCommand::Look(command) => look::run(command, &office, context).await,
         CampaignCommand::Run(command) => run::run(command, &office, context).await,
         CampaignCommand::Report(command) => report::run(command, &office, context).await,

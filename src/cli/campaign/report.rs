@@ -207,8 +207,14 @@ pub fn human(status: &Status) -> String {
         waits.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
         text.push_str("  The last answers to those who wait:\n");
         for (why, times) in waits.into_iter().take(SHOWN_WAITS) {
-            text.push_str(&format!("    {times} times {why}\n"));
+            text.push_str(&format!("    {times} persons: {why}\n"));
         }
+    }
+    if let Some(at) = status.next_try {
+        text.push_str(&format!(
+            "  The next try is at {}\n",
+            at.format("%Y-%m-%d %H:%M:%S UTC")
+        ));
     }
     text
 }

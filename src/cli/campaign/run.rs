@@ -36,13 +36,19 @@ pub enum RunCommand {
     /// Agree to exactly what would be sent: the messages in every language, the sender, the list. A later edit voids it.
     /// With `approval.campaign: two_persons` another person must do the same, with a token of their own.
     #[command(
-        after_help = "Examples:\n  breachpost campaign approve cmp_1\n  breachpost campaign approve cmp_1 --yes --token-file anna.token"
+        after_help = "Examples:\n  breachpost campaign approve cmp_1\n  breachpost campaign approve cmp_1 --yes --token-file anna.token\n  breachpost campaign approve cmp_1 --despite-errors \\\n      --reason 'the number is the one that the public may see'"
     )]
     Approve {
         id: CampaignId,
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+        /// Agree although `campaign check` finds errors: what must not be sent.
+        #[arg(long, requires = "reason")]
+        despite_errors: bool,
+        /// Why all the same; it stands in the timeline.
+        #[arg(long, value_name = "TEXT", requires = "despite_errors")]
+        reason: Option<String>,
     },
     /// Take the breach record and `campaign.encrypt` as they are now, and other words where they are given. An approval is
     /// void then.
@@ -99,7 +105,7 @@ pub enum RunCommand {
 pub async fn run(command: RunCommand, office: &Office, context: &Context) -> Result<Exit, Failure> {
     let by = context.actor();
     match command {
-        RunCommand::Approve { id, yes } => approve(office, context, id, yes).await,
+        RunCommand::Approve { id, yes, reason, .. } => approve(office, context, id, yes, reason.as_deref()).await,
         RunCommand::Update { id, wording } => {
             let (_, content) = campaign::get(office, id).await?;
             let wording = wording.change(office, content.wording)?;
@@ -151,7 +157,13 @@ async fn tell(office: &Office, context: &Context, id: CampaignId) -> Result<Exit
     })
 }
 
-async fn approve(office: &Office, context: &Context, id: CampaignId, yes: bool) -> Result<Exit, Failure> {
+async fn approve(
+    office: &Office,
+    context: &Context,
+    id: CampaignId,
+    yes: bool,
+    despite: Option<&str>,
+) -> Result<Exit, Failure> {
     context.out.note(&what_is_sent(office, id).await?);
     sure(
         context,
@@ -159,7 +171,7 @@ async fn approve(office: &Office, context: &Context, id: CampaignId, yes: bool) 
         "Agree to exactly this?",
         &format!("breachpost campaign preview {id}"),
     )?;
-    let approved = campaign::approve(office, id, &context.actor()).await?;
+    let approved = campaign::approve(office, id, despite, &context.actor()).await?;
     context.out.data(&approved, || {
         let by: Vec<String> = approved.by.iter().map(ToString::to_string).collect();
         let next = match approved.approved {
@@ -267,7 +279,8 @@ async fn start(
     if waits && !status.daemon && status.state == CampaignState::Running {
         let why = match interrupted {
             true => format!("Stopped; {} have not been written to.", status.coverage.pending),
-            false => "Some wait for another try.".to_owned(),
+            false if status.next_try.is_some() => "Some wait for another try.".to_owned(),
+            false => format!("{} have not been tried yet.", status.coverage.pending),
         };
         context.out.note(&format!(
             "{why} It goes on with: breachpost serve, or: breachpost campaign start {id}"

@@ -11,12 +11,12 @@ use crate::store::{BadRow, StoredList};
 /// Rows read from the store at a time.
 const PAGE: u32 = 1_000;
 
-/// The bad rows could not be written.
+/// The rows could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum BadRowsError {
-    #[error("the bad rows cannot be written")]
+    #[error("the rows cannot be written")]
     Write(#[from] csv::Error),
-    #[error("the bad rows cannot be written to the end")]
+    #[error("the rows cannot be written to the end")]
     Flush(#[source] std::io::Error),
     #[error(transparent)]
     Office(#[from] OfficeError),

@@ -2,17 +2,19 @@
 //! Changes nothing.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use serde::Serialize;
 
 use crate::dispatch::office::{Office, OfficeError};
 use crate::message::template::Audience;
 use crate::model::Time;
-use crate::model::id::{BreachId, CampaignId};
-use crate::model::recipient::{Flags, Reason};
+use crate::model::id::{BreachId, CampaignId, DeliveryId};
+use crate::model::recipient::{Flags, Reason, formula_safe};
 use crate::store::{BadRow, PersonCounts, RowCounts, StoreError, StoredCampaign, StoredList, Tally, ToldOtherwise};
 
 use super::CampaignContent;
+use super::bad_rows::BadRowsError;
 
 /// Bad rows that are listed; all of them are in the export.
 const BAD_ROWS_SHOWN: u32 = 20;
@@ -90,6 +92,8 @@ pub struct CampaignCheck {
     pub domains: Vec<DomainCount>,
     /// What is worth a look, by name; only what occurs.
     pub flags: BTreeMap<&'static str, u64>,
+    /// The first persons of each, by the same names.
+    pub flagged: BTreeMap<&'static str, Vec<DeliveryId>>,
 }
 /// A reason and how often it occurs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -110,12 +114,15 @@ impl CampaignCheck {
     pub fn needs_person(&self) -> bool {
         self.line.counts.invalid > 0 || self.line.state == "importing"
     }
-    /// The lines about what is worth a look, with their numbers.
-    pub fn remarks(&self) -> Vec<(u64, &'static str)> {
+    /// The lines about what is worth a look, with their numbers and the first persons.
+    pub fn remarks(&self) -> Vec<(u64, &'static str, &[DeliveryId])> {
         let named = Flags::ALL.iter().map(|(_, name, text)| (*name, *text));
         let known = named.chain([SHARED_ADDRESS]);
         known
-            .filter_map(|(name, text)| Some((*self.flags.get(name)?, text)))
+            .filter_map(|(name, text)| {
+                let who = self.flagged.get(name).map_or(&[][..], Vec::as_slice);
+                Some((*self.flags.get(name)?, text, who))
+            })
             .collect()
     }
 }
@@ -169,6 +176,7 @@ pub async fn check(office: &Office, id: CampaignId) -> Result<CampaignCheck, Off
         several_languages: wording.stacked.clone(),
         fallback_language: content.fallback_language,
         flags: flags(&persons),
+        flagged: flagged(&persons),
         languages: persons.languages,
         countries: persons.countries,
         domains: persons
@@ -207,6 +215,52 @@ fn reasons(counted: BTreeMap<String, u64>) -> Result<Vec<ReasonCount>, StoreErro
     }
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.rows));
     Ok(reasons)
+}
+
+fn flagged(persons: &PersonCounts) -> BTreeMap<&'static str, Vec<DeliveryId>> {
+    let names = Flags::ALL.iter().map(|(_, name, _)| *name).chain([SHARED_ADDRESS.0]);
+    let named = names.zip(&persons.flagged).map(|(name, who)| (name, who.clone()));
+    named.filter(|(_, who)| !who.is_empty()).collect()
+}
+
+/// The columns of the file of persons whose rows are worth a look.
+const FLAGGED_COLUMNS: [&str; 5] = ["person", "person_id", "name", "email", "flags"];
+/// Persons read from the store at a time.
+const PAGE: u32 = 1_000;
+
+/// Writes everybody whose row is worth a look, with the names of the flags. Returns how many there were.
+///
+/// # Errors
+/// The store or the writing fails.
+pub async fn export_flagged(office: &Office, campaign: CampaignId, to: impl Write + Send) -> Result<u64, BadRowsError> {
+    // That a certificate can be used is no reason to look.
+    let looked_for = Flags::ALL.iter().filter(|(flag, _, _)| *flag != Flags::CERTIFICATE);
+    let mask = looked_for.clone().fold(0, |mask, (flag, _, _)| mask | flag.0);
+    let mut writer = csv::Writer::from_writer(to);
+    writer.write_record(FLAGGED_COLUMNS)?;
+    let (mut after, mut written) = (None, 0);
+    loop {
+        let page = office.store.list_flagged(campaign, Flags(mask), after, PAGE).await;
+        let page = page.map_err(OfficeError::from)?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.delivery);
+        for person in &page {
+            let names = looked_for.clone().filter(|(flag, _, _)| person.flags.has(*flag));
+            let names: Vec<&str> = names.map(|(_, name, _)| *name).collect();
+            let field = |name: &str| person.fields.first(name).unwrap_or_default().to_owned();
+            let cells = [
+                person.delivery.to_string(),
+                field("person_id"),
+                field("name"),
+                person.address.clone(),
+                names.join(", "),
+            ];
+            writer.write_record(cells.iter().map(|cell| formula_safe(cell).into_owned()))?;
+            written += 1;
+        }
+    }
+    writer.flush().map_err(BadRowsError::Flush)?;
+    Ok(written)
 }
 
 fn flags(persons: &PersonCounts) -> BTreeMap<&'static str, u64> {

@@ -13,10 +13,12 @@ use crate::dispatch::office::{Office, OfficeError};
 use crate::message::template::Audience;
 use crate::message::token::{hex, sha256_hex};
 use crate::model::Time;
-use crate::model::id::{Actor, BreachId, CampaignId};
-use crate::model::recipient::{self, Columns, ColumnsError, Fields, Mapping, Meaning, Understood};
+use crate::model::id::{Actor, BadRowId, BreachId, CampaignId};
+use crate::model::recipient::{self, BAD_ROW, Columns, ColumnsError, Fields, Mapping, Meaning, Understood};
 use crate::reading::table::{Options, Row, Table, TableError};
-use crate::store::{ListTarget, NewBadRow, NewList, NewPerson, NewRow, OpenList, RowContent, RowCounts, StoreError};
+use crate::store::{
+    ListTarget, NewBadRow, NewList, NewPerson, NewRow, OpenList, RowContent, RowCounts, StoreError, StoredList,
+};
 
 use super::{CampaignContent, Wording, keys};
 
@@ -94,6 +96,18 @@ pub enum ImportError {
     #[error("{file} has {rows} rows, and one list may have {MAX_ROWS}; divide it, and add the parts one by one")]
     TooManyRows { file: String, rows: u64 },
     /// Nothing has been stored.
+    #[error(
+        "{file} corrects {}, which {campaign} does not have: corrected already, or a row of another campaign; as they stand, \
+         these rows would add persons beside those who are in. Take them out; where the first correction was wrong, call the \
+         draft off (breachpost campaign cancel {campaign}) and make it anew",
+        some_of(.rows)
+    )]
+    Astray {
+        file: String,
+        campaign: CampaignId,
+        rows: Vec<BadRowId>,
+    },
+    /// Nothing has been stored.
     #[error("there is no message to individuals in `{language}`; there is: {}", known.join(", "))]
     Language { language: String, known: Vec<String> },
     /// The campaign is cancelled: it holds rows of two different files.
@@ -122,6 +136,16 @@ impl From<OfficeError> for ImportError {
     fn from(error: OfficeError) -> Self {
         DeskError::from(error).into()
     }
+}
+
+/// Bad rows that are named in an error.
+const ROWS_NAMED: usize = 10;
+
+fn some_of(rows: &[BadRowId]) -> String {
+    let named = rows.iter().take(ROWS_NAMED).map(BadRowId::to_string);
+    let more = rows.len().checked_sub(ROWS_NAMED).filter(|more| *more > 0);
+    let more = more.map(|more| format!("{more} more"));
+    named.chain(more).collect::<Vec<_>>().join(", ")
 }
 
 /// What the messages of a new campaign are made from.
@@ -171,11 +195,22 @@ pub async fn import(
     let table = tokio::task::spawn_blocking(move || Table::open(&path, &options))
         .await
         .expect("looking through a list does not panic")?;
-    let columns = Columns::of(table.columns(), &request.mappings)?;
+    let mut mappings = request.mappings.clone();
+    if let Target::Draft(campaign) = &request.target
+        && table.columns().iter().any(|name| name == BAD_ROW)
+    {
+        as_first_read(&mut mappings, table.columns(), &office.store.lists(*campaign).await?);
+    }
+    let columns = Columns::of(table.columns(), &mappings)?;
     match table.row_count() {
         0 => return Err(ImportError::NoRows { file }),
         rows if rows > MAX_ROWS => return Err(ImportError::TooManyRows { file, rows }),
         _ => {}
+    }
+    if let Target::Draft(campaign) = &request.target
+        && columns.correct_bad_rows()
+    {
+        none_astray(office, &table, &columns, *campaign, &file).await?;
     }
     let list = new_list(&table, &columns, request.target);
     let open = office.store.begin_list(list, by, office.now()).await?;
@@ -204,6 +239,65 @@ pub async fn import(
         resumed_after: open.done,
         counts,
     })
+}
+
+/// Corrected rows come back with the columns of the lists they are from: what was said about those with `--map` is still
+/// true. What is said now comes first, then the older list.
+fn as_first_read(mappings: &mut Vec<Mapping>, names: &[String], lists: &[StoredList]) {
+    for list in lists {
+        for column in list.facts["columns"].as_array().into_iter().flatten() {
+            let (Some(name), Some(meaning)) = (column["name"].as_str(), column["meaning"].as_str()) else {
+                continue;
+            };
+            let is_ours = meaning.is_empty() || meaning == BAD_ROW || !names.iter().any(|known| known == name);
+            let is_said = mappings
+                .iter()
+                .any(|said| said.meaning == meaning || said.column == name);
+            if !is_ours && !is_said {
+                mappings.push(Mapping {
+                    meaning: meaning.to_owned(),
+                    column: name.to_owned(),
+                });
+            }
+        }
+    }
+}
+
+/// Rows that correct what was corrected before would come in as further persons: then nothing comes in. Going on where an
+/// import was cut off is none of this, for its persons are known.
+async fn none_astray(
+    office: &Office,
+    table: &Table,
+    columns: &Columns,
+    campaign: CampaignId,
+    file: &str,
+) -> Result<(), ImportError> {
+    let (chunks, mut waiting) = mpsc::channel::<Vec<NewRow>>(CHUNKS_WAITING);
+    let reader = {
+        let (table, columns, now) = (table.clone(), columns.clone(), office.now());
+        tokio::task::spawn_blocking(move || read_chunks(&table, &columns, 0, &chunks, now))
+    };
+    let mut astray = Vec::new();
+    while let Some(rows) = waiting.recv().await {
+        let key = |row: NewRow| match row.content {
+            RowContent::Person(person) => Some(person.key),
+            RowContent::Bad(bad) => bad.key,
+        };
+        let corrections = rows.into_iter().filter_map(|row| Some((row.corrects?, key(row))));
+        let corrections: Vec<_> = corrections.collect();
+        let ids: Vec<BadRowId> = corrections.iter().map(|(id, _)| *id).collect();
+        let found = office.store.find_astray(campaign, corrections).await?;
+        astray.extend(found.into_iter().filter_map(|place| ids.get(place).copied()));
+    }
+    reader.await.expect("reading a list does not panic")?;
+    match astray.is_empty() {
+        true => Ok(()),
+        false => Err(ImportError::Astray {
+            file: file.to_owned(),
+            campaign,
+            rows: astray,
+        }),
+    }
 }
 
 fn new_list(table: &Table, columns: &Columns, target: Target) -> NewList {

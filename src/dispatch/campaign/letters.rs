@@ -19,6 +19,7 @@ use crate::message::template::{Audience, Filled, Finding, Rendered, Shared, Temp
 use crate::message::token::sha256_hex;
 use crate::model::Time;
 use crate::model::breach::{Contact, Record};
+use crate::model::delivery::NO_CERTIFICATE;
 use crate::model::id::CampaignId;
 use crate::model::recipient::{Fields, Flags};
 use crate::store::StoreError;
@@ -91,7 +92,7 @@ pub fn why(error: &LetterError) -> String {
         LetterError::Mime(_) | LetterError::Seal(SealError::Mime(_)) => {
             "a field of this person cannot stand in a mail".to_owned()
         }
-        LetterError::NoCertificate => "no usable certificate, and the campaign is encrypted for everybody".to_owned(),
+        LetterError::NoCertificate => NO_CERTIFICATE.to_owned(),
         LetterError::Seal(_) => "the mail could not be sealed to the person's certificate".to_owned(),
     }
 }
@@ -265,6 +266,18 @@ impl Letter {
     /// There is none in this language, or it cannot be rendered.
     pub fn public(&self, language: &str) -> Result<Filled, LetterError> {
         Ok(self.templates.fill_public(&self.facts(language, None)?)?)
+    }
+
+    /// What the linter says about that notice, as far as it speaks to nobody alone: another language, a blank, what leaked.
+    ///
+    /// # Errors
+    /// As [`Letter::public`].
+    pub fn public_findings(&self, language: &str) -> Result<Vec<Finding>, LetterError> {
+        let facts = self.facts(language, None)?;
+        let said = self.templates.fill_public(&facts)?.rendered();
+        let mut found = self.judged(&said, &facts, &format!("public/{language}"));
+        found.retain(|finding| matches!(finding.code, "text.foreign" | "placeholder" | "leak"));
+        Ok(found)
     }
 
     /// The language in which somebody of this one is written to.

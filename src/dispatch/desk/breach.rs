@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use crate::model::Time;
 use crate::model::breach::{Decision, Exemption, Gap, Record, RiskLevel, Role, When};
+use crate::model::campaign::CampaignState;
 use crate::model::holidays::Calendar;
-use crate::model::id::{Actor, BreachId};
+use crate::model::id::{Actor, BreachId, CampaignId};
 use crate::model::time::{Deadlines, deadlines, show_left, show_local};
 use crate::store::{LogEntry, StoreError, StoredBreach};
 
@@ -30,6 +31,9 @@ pub struct BreachView {
     pub next: String,
     /// When the next update was promised to the authority.
     pub next_update_due: Option<When>,
+    /// Campaigns that ran or waited for their time, and were paused since the persons are not to be told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paused: Vec<CampaignId>,
 }
 
 /// The deadline that is acted upon, and how far away it is.
@@ -71,7 +75,9 @@ pub async fn update(office: &Office, id: BreachId, record: &Record, by: &Actor) 
         .store
         .update_breach(id, as_json(record), "breach.updated", by, office.now())
         .await?;
-    show(office, id).await
+    let paused = stop_what_runs(office, id, record.communication.decision, by).await?;
+    let view = show(office, id).await?;
+    Ok(BreachView { paused, ..view })
 }
 
 /// Whether the persons are told (GDPR Art. 34), as somebody has decided it.
@@ -83,6 +89,7 @@ pub struct Decided {
 }
 
 /// Writes a decision about the persons into the record; who and when stand in the timeline, the earlier version is kept.
+/// Once they are not to be told, campaigns about the breach that run or wait for their time are paused.
 ///
 /// # Errors
 /// No such breach; [`DeskError::Refused`] for a decision that the law or the record does not bear.
@@ -101,7 +108,36 @@ pub async fn decide(office: &Office, id: BreachId, decided: Decided, by: &Actor)
         .update_breach(id, stored.record, "breach.decided", by, now)
         .await?;
     office.store.log(id, "decision", &words, by, now).await?;
-    show(office, id).await
+    let paused = stop_what_runs(office, id, decided.decision, by).await?;
+    let view = show(office, id).await?;
+    Ok(BreachView { paused, ..view })
+}
+
+/// Pauses what would go on telling persons who are not to be told. Cut off, deciding again goes on.
+async fn stop_what_runs(
+    office: &Office,
+    id: BreachId,
+    decision: Decision,
+    by: &Actor,
+) -> Result<Vec<CampaignId>, DeskError> {
+    let mut paused = Vec::new();
+    if decision != Decision::NotRequired {
+        return Ok(paused);
+    }
+    let why = format!("it was decided not to tell the persons of {id}");
+    for campaign in office.store.list_campaigns().await? {
+        let goes_on = matches!(campaign.state, CampaignState::Running | CampaignState::Scheduled { .. });
+        if campaign.breach != id || !goes_on {
+            continue;
+        }
+        match office.store.pause(campaign.id, &why, by, office.now()).await {
+            Ok(()) => paused.push(campaign.id),
+            // It has ended meanwhile.
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(paused)
 }
 
 fn may_be_decided(record: &Record, decided: &Decided) -> Result<(), &'static str> {
@@ -199,6 +235,7 @@ async fn view(office: &Office, stored: StoredBreach, record: Record) -> Result<B
         },
         warnings: record.gaps(now, first_notice),
         next_update_due: record.next_update_due,
+        paused: Vec::new(),
         record,
     })
 }

@@ -1,5 +1,6 @@
 //! What each column of a list means: found by its name, or as a person says.
 
+use crate::model::address;
 use crate::reading;
 
 use super::words::{column, plain};
@@ -16,7 +17,7 @@ pub enum Meaning {
     Data,
     /// A merge field of this name.
     Field(String),
-    /// Which bad row this row corrects: `cmp_1:17`, as our own export of bad rows has it.
+    /// Which bad row this row corrects: `bad_17`, as our own export of bad rows has it.
     BadRow,
     /// What our export of bad rows says about them; not the person's.
     Ignored,
@@ -77,6 +78,14 @@ impl std::str::FromStr for Mapping {
 /// The columns of a list do not fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ColumnsError {
+    #[error(
+        "the first row is a person and not the names of the columns: column {place} holds an e-mail address; put a row with the \
+         names in front, such as: email,name"
+    )]
+    NoHeader {
+        /// From 1.
+        place: usize,
+    },
     #[error("the list has no column with the e-mail address{}; its columns are: {}", meant(.nearest.as_deref()), .found.join(", "))]
     NoEmail {
         nearest: Option<String>,
@@ -126,6 +135,10 @@ impl Columns {
     /// # Errors
     /// There is no column for the address, or it is not clear which one is meant.
     pub fn of(names: &[String], given: &[Mapping]) -> Result<Self, ColumnsError> {
+        // Taken for a header, the first person would be in no count.
+        if let Some(place) = names.iter().position(|name| is_address(name)) {
+            return Err(ColumnsError::NoHeader { place: place + 1 });
+        }
         let shown: Vec<String> = names.iter().map(|name| reading::shown(name)).collect();
         let mut meanings: Vec<Option<Meaning>> = vec![None; names.len()];
         for mapping in given {
@@ -168,7 +181,9 @@ impl Columns {
             .collect();
         for (second, meaning) in meanings.iter().enumerate() {
             let first = meanings[..second].iter().position(|other| other == meaning);
-            if let Some(first) = first.filter(|_| *meaning != Meaning::Ignored) {
+            // Whoever has a telephone and a mobile can be called on both.
+            let may_repeat = *meaning == Meaning::Ignored || meaning.name() == "phone";
+            if let Some(first) = first.filter(|_| !may_repeat) {
                 return Err(ColumnsError::Twice {
                     name: meaning.name().to_owned(),
                     first: first + 1,
@@ -245,6 +260,11 @@ pub fn field_name(name: &str) -> String {
     plain(name).replace(' ', "_")
 }
 
+fn is_address(name: &str) -> bool {
+    let name = name.trim();
+    name.contains('@') && address::on_the_wire(name).is_ok()
+}
+
 fn nearest(given: &str, names: &[String]) -> Option<String> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let holding = || {
@@ -284,6 +304,7 @@ mod tests {
                 "first_name last_name email n_de_contrat",
             ),
             ("Customer ID,Mail,Straße", &[], "person_id email street"),
+            ("email,Tél.,Téléphone portable", &[], "email phone phone"),
             ("email,e-mail address", &[], "email e_mail_address"),
             ("Kontakt,Name", &["email=Kontakt"], "email name"),
             ("E-Mail,Mail 2", &["email=mail 2"], "e_mail email"),
@@ -317,6 +338,11 @@ mod tests {
             ("email,Order No,order_no", &[], &["columns 2 and 3", "`order_no`"]),
             ("email,name", &["email=Kontakt"], &["no column `Kontakt` for email"]),
             ("email,name", &["language=naem"], &["is it `name`?"]),
+            (
+                "Anna, anna@example.lu ",
+                &["email=anna@example.lu"],
+                &["column 2 holds an e-mail address"],
+            ),
         ] {
             let error = columns(header, given).unwrap_err().to_string();
             for word in words {

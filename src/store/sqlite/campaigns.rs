@@ -11,7 +11,7 @@ use super::{Sqlite, Tx, custody, held, journal, pace, people, register};
 use crate::model::Time;
 use crate::model::campaign::{CampaignEvent, CampaignState};
 use crate::model::id::{Actor, CampaignId, DeliveryId};
-use crate::store::{Campaigns, Checked, HeldChoice, HeldPerson, StoreError, StoredCampaign, Tally, chain};
+use crate::store::{Campaigns, Checked, Deferred, HeldChoice, HeldPerson, StoreError, StoredCampaign, Tally, chain};
 
 /// Deliveries that are cancelled in one transaction: some tenths of a second, so that others get their turn.
 pub(super) const CHUNK: u32 = 5_000;
@@ -194,13 +194,26 @@ impl Campaigns for Sqlite {
         self.read(move |conn| tally(conn, campaign)).await
     }
 
-    async fn deferred(&self, campaign: CampaignId, now: Time) -> Result<u64, StoreError> {
+    async fn deferred(&self, campaign: CampaignId) -> Result<Deferred, StoreError> {
         self.read(move |conn| {
-            // Reads only the end of the index: those put off, not those that wait for their first try.
-            let sql = "SELECT count(*) FROM deliveries WHERE campaign = ?1 AND state = 'ready' AND due > ?2";
-            let values = params![campaign.row(), Micros(now)];
-            let counted = all(conn, "count the deferred", sql, values, |row| row.get::<_, i64>(0))?;
-            Ok(counted.first().copied().unwrap_or(0).cast_unsigned())
+            let read = |row: &Row<'_>| {
+                Ok(Deferred {
+                    persons: row.get::<_, i64>(0)?.cast_unsigned(),
+                    next: row.get::<_, Option<Micros>>(1)?.map(|at| at.0),
+                })
+            };
+            // Reads only the end of the index: what waits for its first try has been due since before the start.
+            let sql = "SELECT count(*), min(due) FROM deliveries
+                 WHERE campaign = ?1 AND state = 'ready' AND tries > 0
+                   AND due > (SELECT coalesce(started_at, 0) FROM campaigns WHERE id = ?1)";
+            let put_off = only(conn, "count the deferred", sql, [campaign.row()], read)?;
+            let sql =
+                "SELECT count(*), min(due) FROM deliveries WHERE campaign = ?1 AND state = 'in_doubt' AND due > 0";
+            let in_doubt = only(conn, "look for the next try", sql, [campaign.row()], read)?;
+            Ok(Deferred {
+                persons: put_off.persons,
+                next: [put_off.next, in_doubt.next].into_iter().flatten().min(),
+            })
         })
         .await
     }

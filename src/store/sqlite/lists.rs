@@ -12,11 +12,11 @@ use super::rows::{Json, Micros, Text, all, failed, json as json_text, one, only,
 use super::{Sqlite, Tx, journal, ledger, register};
 use crate::model::Time;
 use crate::model::campaign::CampaignEvent;
-use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, ListId};
+use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, DeliveryId, ListId};
 use crate::model::recipient::{Fields, Flags, PersonKey};
 use crate::store::{
-    BadRow, ListTarget, Lists, NewBadRow, NewList, NewPerson, NewRow, OpenList, PersonCounts, RowContent, RowCounts,
-    StoreError, StoredList, chain,
+    BadRow, FLAGGED_SHOWN, FlaggedPerson, ListTarget, Lists, NewBadRow, NewList, NewPerson, NewRow, OpenList,
+    PersonCounts, RowContent, RowCounts, StoreError, StoredList, chain,
 };
 
 /// Different domains that are counted; those that first occur later are not among the top ten.
@@ -93,6 +93,30 @@ impl Lists for Sqlite {
         .await
     }
 
+    async fn list_flagged(
+        &self,
+        campaign: CampaignId,
+        flags: Flags,
+        after: Option<DeliveryId>,
+        most: u32,
+    ) -> Result<Vec<FlaggedPerson>, StoreError> {
+        let after = after.map_or(0, DeliveryId::row);
+        self.read(move |conn| {
+            let sql = "SELECT delivery, address, flags, fields FROM persons
+                 WHERE delivery > ?2 AND +campaign = ?1 AND flags & ?3 <> 0 ORDER BY delivery LIMIT ?4";
+            let values = params![campaign.row(), after, flags.0, most];
+            all(conn, "read who is worth a look", sql, values, |row| {
+                Ok(FlaggedPerson {
+                    delivery: DeliveryId::new(row.get(0)?),
+                    address: row.get(1)?,
+                    flags: Flags(row.get(2)?),
+                    fields: row.get::<_, Json<_>>(3)?.0,
+                })
+            })
+        })
+        .await
+    }
+
     async fn bad_row_reasons(&self, campaign: CampaignId) -> Result<BTreeMap<String, u64>, StoreError> {
         self.read(move |conn| {
             let sql = "SELECT reason, count(*) FROM bad_rows WHERE campaign = ?1 GROUP BY reason";
@@ -100,6 +124,28 @@ impl Lists for Sqlite {
                 Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
             })?;
             Ok(reasons.into_iter().collect())
+        })
+        .await
+    }
+
+    async fn find_astray(
+        &self,
+        campaign: CampaignId,
+        rows: Vec<(BadRowId, Option<PersonKey>)>,
+    ) -> Result<Vec<usize>, StoreError> {
+        self.read(move |conn| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM bad_rows WHERE id = ?2 AND campaign = ?1)
+                           OR EXISTS (SELECT 1 FROM persons WHERE campaign = ?1 AND person = ?3)
+                           OR EXISTS (SELECT 1 FROM bad_rows WHERE campaign = ?1 AND person = ?3)";
+            let mut astray = Vec::new();
+            for (place, (bad, key)) in rows.iter().enumerate() {
+                let values = params![campaign.row(), bad.row(), key.map(|key| key.0)];
+                let known: bool = only(conn, "look for the corrected rows", sql, values, |row| row.get(0))?;
+                if !known {
+                    astray.push(place);
+                }
+            }
+            Ok(astray)
         })
         .await
     }
@@ -373,6 +419,11 @@ impl<'c> Adding<'c> {
     }
 
     fn add(&mut self, ready: &ReadyRow) -> Result<(), StoreError> {
+        if let (Some(corrected), RowContent::Bad(bad)) = (ready.row.corrects, &ready.row.content)
+            && self.rewrite_bad_row(corrected, bad, &ready.fields)?
+        {
+            return Ok(());
+        }
         if let Some(corrected) = ready.row.corrects
             && self.drop_bad_row(corrected)?
         {
@@ -449,6 +500,37 @@ impl<'c> Adding<'c> {
             ],
         )
         .map(drop)
+    }
+
+    /// What was corrected and still cannot be used keeps its id, so that the same file, corrected further, names it. False
+    /// where there is no such row, or its person stands elsewhere.
+    fn rewrite_bad_row(&mut self, id: BadRowId, bad: &NewBadRow, fields: &str) -> Result<bool, StoreError> {
+        if let Some(key) = bad.key {
+            let elsewhere = self.bad_row_of(key)?.is_some_and(|(other, _)| other != id);
+            if elsewhere || self.delivery_of(key)?.is_some() {
+                return Ok(false);
+            }
+        }
+        let rewritten = run(
+            self.conn,
+            "rewrite the bad row",
+            "UPDATE bad_rows SET list = ?3, row = ?4, line = ?5, \"column\" = ?6, reason = ?7, person = ?8, cells = ?9, fields = ?10
+             WHERE id = ?1 AND campaign = ?2",
+            params![
+                id.row(),
+                self.campaign.row(),
+                self.list.row(),
+                bad.row.cast_signed(),
+                bad.line.map(u64::cast_signed),
+                bad.column,
+                bad.reason.word(),
+                bad.key.map(|key| key.0),
+                json_text(&bad.cells),
+                fields
+            ],
+        )?;
+        self.bad_rows_name_persons |= rewritten == 1 && bad.key.is_some();
+        Ok(rewritten == 1)
     }
 
     fn delivery_of(&mut self, key: PersonKey) -> Result<Option<i64>, StoreError> {
@@ -544,6 +626,7 @@ fn count_persons(conn: &Connection, campaign: CampaignId) -> Result<PersonCounts
     let mut countries: HashMap<String, u64> = HashMap::new();
     let mut domains: HashMap<String, u64> = HashMap::new();
     let mut flags = vec![0; Flags::ALL.len()];
+    let mut flagged = vec![Vec::new(); Flags::ALL.len()];
     let count = |counted: &mut HashMap<String, u64>, name: &str, most: usize| {
         if let Some(times) = counted.get_mut(name) {
             *times += 1;
@@ -552,7 +635,7 @@ fn count_persons(conn: &Connection, campaign: CampaignId) -> Result<PersonCounts
         }
     };
     // In the order of the table: the index by campaign would fetch each row from another place.
-    let sql = "SELECT language, country, domain, flags FROM persons WHERE +campaign = ?1";
+    let sql = "SELECT language, country, domain, flags, delivery FROM persons WHERE +campaign = ?1";
     let mut statement = conn.prepare_cached(sql).map_err(&step)?;
     let mut rows = statement.query([campaign.row()]).map_err(&step)?;
     while let Some(row) = rows.next().map_err(&step)? {
@@ -561,38 +644,57 @@ fn count_persons(conn: &Connection, campaign: CampaignId) -> Result<PersonCounts
         count(&mut countries, text(1).unwrap_or_default(), usize::MAX);
         count(&mut domains, text(2).unwrap_or_default(), DOMAINS_COUNTED);
         let raised = Flags(row.get(3).map_err(&step)?);
-        for ((flag, _, _), times) in Flags::ALL.iter().zip(&mut flags) {
-            *times += u64::from(raised.has(*flag));
+        for (place, (flag, _, _)) in Flags::ALL
+            .iter()
+            .enumerate()
+            .filter(|(_, (flag, _, _))| raised.has(*flag))
+        {
+            flags[place] += 1;
+            if *flag != Flags::CERTIFICATE && flagged[place].len() < FLAGGED_SHOWN {
+                flagged[place].push(DeliveryId::new(row.get(4).map_err(&step)?));
+            }
         }
     }
     let mut domains: Vec<(String, u64)> = domains.into_iter().collect();
     domains.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
     domains.truncate(DOMAINS_TOLD);
+    let (shared_addresses, at_shared) = count_shared(conn, campaign)?;
+    flagged.push(at_shared);
     Ok(PersonCounts {
         languages: languages.into_iter().collect(),
         countries: countries.into_iter().collect(),
         domains,
         flags,
-        shared_addresses: count_shared(conn, campaign)?,
+        shared_addresses,
+        flagged,
     })
 }
 
-/// Keys of one address begin alike, so they are neighbours in the index.
-fn count_shared(conn: &Connection, campaign: CampaignId) -> Result<u64, StoreError> {
+/// How many, and the first persons at them. Keys of one address begin alike, so they are neighbours in the index.
+fn count_shared(conn: &Connection, campaign: CampaignId) -> Result<(u64, Vec<DeliveryId>), StoreError> {
     let step = failed("count the addresses");
-    let sql = "SELECT person FROM persons WHERE campaign = ?1 ORDER BY person";
+    let sql = "SELECT person, delivery FROM persons WHERE campaign = ?1 ORDER BY person";
     let mut statement = conn.prepare_cached(sql).map_err(&step)?;
     let mut rows = statement.query([campaign.row()]).map_err(&step)?;
     let mut last = None;
     let mut counted = false;
     let mut shared = 0;
+    let mut at_shared = Vec::new();
+    let mut before = None;
     while let Some(row) = rows.next().map_err(&step)? {
         let key: [u8; 16] = row.get(0).map_err(&step)?;
         let address: [u8; 8] = key[..8].try_into().expect("eight of sixteen bytes");
         let again = last == Some(address);
+        let here = DeliveryId::new(row.get(1).map_err(&step)?);
+        if again && at_shared.len() < FLAGGED_SHOWN {
+            at_shared.extend(before.filter(|_| !counted));
+            at_shared.push(here);
+        }
         shared += u64::from(again && !counted);
         counted = again;
         last = Some(address);
+        before = Some(here);
     }
-    Ok(shared)
+    at_shared.sort();
+    Ok((shared, at_shared))
 }

@@ -1,6 +1,6 @@
 //! Who of a campaign was reached: counts from one walk, pages by key. What is booked by another channel: `otherwise`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_trait::async_trait;
 use rusqlite::types::ValueRef;
@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row, params};
 use super::rows::{Json, all, failed, one, only};
 use super::{Sqlite, campaigns, erasure, lists, otherwise, pace};
 use crate::model::Time;
+use crate::model::breach::is_country;
 use crate::model::delivery::{Fault, FaultCause, HoldReason};
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
 use crate::model::recipient::fold_address;
@@ -101,9 +102,11 @@ impl Reach for Sqlite {
         self.read(move |conn| {
             let mut found = BTreeMap::new();
             let faults = all(conn, "look why messages wait", WAITS, [campaign.row()], |row| {
-                Ok(row.get::<_, Json<Fault>>(0)?.0)
+                Ok((row.get::<_, Json<Fault>>(0)?.0, row.get::<_, i64>(1)?))
             })?;
-            for fault in faults {
+            // The last answer of each: the later attempt comes first.
+            let mut seen = HashSet::new();
+            for (fault, _) in faults.into_iter().filter(|(_, delivery)| seen.insert(*delivery)) {
                 let why = match &fault.cause {
                     FaultCause::Reply(_) => pace::reason_of(&fault),
                     _ => fault.to_string(),
@@ -154,7 +157,7 @@ pub(super) const TOLD_BEFORE: &str = "SELECT count(*) FROM persons p WHERE p.cam
 /// Of the last attempts of all: enough to tell what is the matter, and never a walk over a million (`+`: by its own choice the
 /// planner begins with the deliveries).
 pub(super) const WAITS: &str =
-    "SELECT a.fault FROM (SELECT id, delivery, fault FROM attempts ORDER BY id DESC LIMIT 500) a
+    "SELECT a.fault, a.delivery FROM (SELECT id, delivery, fault FROM attempts ORDER BY id DESC LIMIT 500) a
          JOIN deliveries d ON d.id = a.delivery
      WHERE +d.campaign = ?1 AND a.fault IS NOT NULL AND +d.state IN ('ready', 'leased', 'on_wire', 'in_doubt')
      ORDER BY a.id DESC";
@@ -230,19 +233,28 @@ fn breakdown(conn: &Connection, campaign: CampaignId) -> Result<Breakdown, Store
             *found.held_reasons.entry(why.words().to_owned()).or_default() += 1;
         }
     }
-    let sql =
-        "SELECT b.reason, t.id IS NOT NULL, count(*) FROM bad_rows b LEFT JOIN told_otherwise t ON t.bad_row = b.id
-               WHERE b.campaign = ?1 GROUP BY 1, 2";
+    let sql = "SELECT b.reason, t.id IS NOT NULL, count(*),
+                      coalesce(b.fields ->> '$.language[0]', ''), coalesce(b.fields ->> '$.country[0]', '')
+               FROM bad_rows b LEFT JOIN told_otherwise t ON t.bad_row = b.id
+               WHERE b.campaign = ?1 GROUP BY 1, 2, 4, 5";
     let invalid = all(conn, "count the bad rows", sql, [campaign.row()], |row| {
         Ok((
             row.get::<_, String>(0)?,
             row.get::<_, bool>(1)?,
             row.get::<_, i64>(2)?.cast_unsigned(),
+            row.get::<_, String>(3)?,
+            // A country that is not known is kept in the words of the list.
+            Some(row.get::<_, String>(4)?).filter(|country| is_country(country)),
         ))
     })?;
-    for (reason, told, rows) in invalid {
-        for groups in [&mut languages, &mut countries, &mut domains] {
-            *place_of(groups.entry(String::new()).or_default(), "invalid", told) += rows;
+    for (reason, told, rows, language, country) in invalid {
+        let country = country.unwrap_or_default();
+        for (groups, name) in [
+            (&mut languages, language),
+            (&mut countries, country),
+            (&mut domains, String::new()),
+        ] {
+            *place_of(groups.entry(name).or_default(), "invalid", told) += rows;
         }
         if !told {
             *found.reasons.entry(reason).or_default() += rows;
@@ -329,6 +341,7 @@ fn unreached(
             };
             Ok(NotReached {
                 whom: Whom::Delivery(DeliveryId::new(row.get(0)?)),
+                place: None,
                 address: row.get(3)?,
                 language: row.get(4)?,
                 country: row.get(5)?,
@@ -345,7 +358,8 @@ fn unreached(
             Some(Whom::BadRow(id)) => id.row(),
             _ => 0,
         };
-        let sql = "SELECT b.id, b.reason, b.fields FROM bad_rows b WHERE b.id > ?2 AND +b.campaign = ?1
+        let sql = "SELECT b.id, b.reason, b.fields, l.file, b.row FROM bad_rows b JOIN lists l ON l.id = b.list
+             WHERE b.id > ?2 AND +b.campaign = ?1
                AND NOT EXISTS (SELECT 1 FROM told_otherwise t WHERE t.bad_row = b.id)
              ORDER BY b.id LIMIT ?3";
         found.extend(all(
@@ -356,6 +370,7 @@ fn unreached(
             |row| {
                 Ok(NotReached {
                     whom: Whom::BadRow(BadRowId::new(row.get(0)?)),
+                    place: Some((row.get(3)?, row.get::<_, i64>(4)?.cast_unsigned())),
                     address: None,
                     language: String::new(),
                     country: None,

@@ -1,9 +1,12 @@
 //! From a draft to the end: what was approved is what is sent, and nothing starts without a decision about the persons.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use serde::Serialize;
+use serde_json::json;
 
-use super::{get, refused};
+use super::{get, ready, refused};
 use crate::config::Persons;
 use crate::dispatch::campaign::{CampaignContent, Letter, Wording};
 use crate::dispatch::desk::{DeskError, breach};
@@ -11,7 +14,7 @@ use crate::dispatch::office::{Office, OfficeError};
 use crate::model::Time;
 use crate::model::breach::Decision;
 use crate::model::campaign::CampaignState;
-use crate::model::id::{Actor, CampaignId};
+use crate::model::id::{Actor, BreachId, CampaignId};
 use crate::store::{StoreError, StoredCampaign};
 
 /// What came of an approval.
@@ -26,14 +29,36 @@ pub struct Approved {
     pub needed: usize,
 }
 
-/// Agrees to exactly what would be sent now. With `approval.campaign: two_persons` another person must do the same.
+/// The line of the timeline by which somebody let messages go that the linter says must not be sent.
+const DESPITE_ERRORS: &str = "errors_overruled";
+
+/// Agrees to exactly what would be sent now. With `approval.campaign: two_persons` another person must do the same. What
+/// the linter says must not be sent is agreed to only `despite` it, with the reason, which stands in the timeline.
 ///
 /// # Errors
-/// [`DeskError::First`] when the breach record says something else by now; [`DeskError::Refused`] when it has begun.
-pub async fn approve(office: &Office, id: CampaignId, by: &Actor) -> Result<Approved, DeskError> {
+/// [`DeskError::First`] when the breach record says something else by now, or the messages have errors;
+/// [`DeskError::Refused`] when it has begun, and when there is no error to overrule or no reason given.
+pub async fn approve(
+    office: &Office,
+    id: CampaignId,
+    despite: Option<&str>,
+    by: &Actor,
+) -> Result<Approved, DeskError> {
     let (stored, content) = get(office, id).await?;
     up_to_date(office, &stored, &content).await?;
-    let hash = Letter::of(office, id).await?.digest(office, id).await?;
+    let letter = Letter::with(office, id, content).await?;
+    let hash = letter.digest(office, id).await?;
+    let errors = ready::errors_in(office, id, &letter).await?;
+    match despite {
+        None if errors.is_empty() => {}
+        None => return Err(must_not_be_sent(id, &errors)),
+        Some(_) if errors.is_empty() => {
+            return Err(DeskError::Refused(format!(
+                "the messages of {id} have no error to overrule: leave --despite-errors out"
+            )));
+        }
+        Some(reason) => overrule(office, stored.breach, id, &hash, &errors, reason, by).await?,
+    }
     let needed = needed(office);
     let agreed = office.store.approve_campaign(id, &hash, needed, by, office.now()).await;
     let by = agreed.map_err(refused)?;
@@ -225,6 +250,68 @@ pub async fn update(office: &Office, id: CampaignId, wording: Wording, by: &Acto
         .map_err(refused)
 }
 
+/// Keeps who lets go what, and why. The journal has what was found; the reason, which may name somebody, is in the timeline.
+async fn overrule(
+    office: &Office,
+    breach: BreachId,
+    id: CampaignId,
+    hash: &str,
+    errors: &BTreeSet<&'static str>,
+    reason: &str,
+    by: &Actor,
+) -> Result<(), DeskError> {
+    if reason.trim().is_empty() {
+        return Err(DeskError::Refused(
+            "say why it is sent all the same: --reason TEXT".to_owned(),
+        ));
+    }
+    let now = office.now();
+    let facts = json!({ "campaign": id, "content_sha256": hash, "errors": errors });
+    office.store.append("campaign.errors_overruled", facts, by, now).await?;
+    let text = format!("{}: {reason}", overruled(id, hash));
+    Ok(office.store.log(breach, DESPITE_ERRORS, &text, by, now).await?)
+}
+
+/// How a line of [`DESPITE_ERRORS`] begins: what was let go, and nothing else.
+fn overruled(id: CampaignId, hash: &str) -> String {
+    format!("{id}, content {}", hash.get(..16).unwrap_or(hash))
+}
+
+fn must_not_be_sent(id: CampaignId, errors: &BTreeSet<&'static str>) -> DeskError {
+    let errors: Vec<&str> = errors.iter().copied().collect();
+    DeskError::First {
+        why: format!(
+            "the messages of {id} hold what must not be sent ({}); mend it, or agree with --despite-errors --reason WHY",
+            errors.join(", ")
+        ),
+        command: format!("breachpost campaign check {id}"),
+    }
+}
+
+/// What must not be sent is not, unless a person has let exactly this go. An approval alone does not say so: it may be of a
+/// version that did not look.
+async fn sound_or_overruled(
+    office: &Office,
+    stored: &StoredCampaign,
+    content: &CampaignContent,
+) -> Result<(), DeskError> {
+    let id = stored.id;
+    let letter = Letter::with(office, id, content.clone()).await?;
+    let errors = ready::errors_in(office, id, &letter).await?;
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let begins = overruled(id, stored.approved_hash.as_deref().unwrap_or_default());
+    let timeline = office.store.timeline(stored.breach).await?;
+    match timeline
+        .iter()
+        .any(|line| line.kind == DESPITE_ERRORS && line.text.starts_with(&begins))
+    {
+        true => Ok(()),
+        false => Err(must_not_be_sent(id, &errors)),
+    }
+}
+
 /// Keeps that a campaign follows up an earlier one.
 ///
 /// # Errors
@@ -266,7 +353,12 @@ async fn may_send(office: &Office, stored: &StoredCampaign, content: &CampaignCo
     decided(office, stored).await?;
     up_to_date(office, stored, content).await?;
     same_as_approved(office, stored, content).await?;
-    still_agreed(office, stored).await
+    still_agreed(office, stored).await?;
+    match stored.state.has_begun() {
+        // What was let go at the start is not judged again halfway.
+        true => Ok(()),
+        false => sound_or_overruled(office, stored, content).await,
+    }
 }
 
 /// Nobody whose approval is needed was disabled since: a token that was taken out of force may have been stolen before.

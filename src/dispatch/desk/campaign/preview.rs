@@ -4,11 +4,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::get;
-use crate::dispatch::campaign::{Letter, LetterError};
+use crate::dispatch::campaign::{Letter, LetterError, Wording};
 use crate::dispatch::desk::DeskError;
 use crate::dispatch::office::{Office, OfficeError};
 use crate::mail::smtp::{Connection, Mail, Notify};
-use crate::message::template::Filled;
+use crate::message::template::{Filled, Finding};
 use crate::message::token;
 use crate::model::delivery::Outcome;
 use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId};
@@ -73,20 +73,27 @@ pub async fn preview(
 }
 
 /// What tells everybody where not every person can be told (GDPR Art. 34(3)(c)): a page for the website, a text for a
-/// newspaper.
+/// newspaper. With it what the linter says of it.
 ///
 /// # Errors
 /// No such breach, or there is no such text in this language.
-pub async fn public_notice(office: &Office, breach: BreachId, language: Option<&str>) -> Result<Filled, DeskError> {
+pub async fn public_notice(
+    office: &Office,
+    breach: BreachId,
+    language: Option<&str>,
+    wording: Wording,
+) -> Result<(Filled, Vec<Finding>), DeskError> {
     let content = crate::dispatch::campaign::import::content(office, breach, None).await;
-    let content = content.map_err(|error| match error {
+    let mut content = content.map_err(|error| match error {
         crate::dispatch::campaign::import::ImportError::Desk(error) => error,
         other => DeskError::Refused(other.to_string()),
     })?;
+    content.wording = wording;
     let language = language.map_or_else(|| content.fallback_language.clone(), str::to_owned);
     // No campaign has this number: nothing is read of it, for nothing is encrypted.
     let letter = Letter::with(office, CampaignId::new(0), content).await?;
-    letter.public(&language).map_err(unwritten)
+    let filled = letter.public(&language).map_err(unwritten)?;
+    Ok((filled, letter.public_findings(&language).map_err(unwritten)?))
 }
 
 /// Sends samples to a colleague: one in each of the languages, marked as a test. They are in no ledger; the journal says

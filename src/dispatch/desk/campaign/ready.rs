@@ -75,6 +75,8 @@ pub struct Ready {
     #[serde(skip)]
     pub breach: BreachId,
     pub decision: Decision,
+    /// Who the messages come from, as every reader sees it.
+    pub from: String,
     /// The record has changed since the messages were worded; `campaign update` takes it in.
     pub record_has_changed: bool,
     pub protection: Protection,
@@ -104,12 +106,9 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
     let (stored, content) = get(office, id).await?;
     let record = breach::find(office, stored.breach).await?.record;
     let letter = Letter::with(office, id, content.clone()).await?;
-    let mut findings = Vec::new();
-    for language in languages(office, id, &letter).await? {
-        let found = letter.findings(&language);
-        findings.extend(found.map_err(|error| DeskError::Refused(error.to_string()))?);
-    }
-    let findings = once_each(findings);
+    let mut findings = findings(office, id, &letter).await?;
+    findings.extend(telling_domain(office, &content, &letter.sender.address));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let done = office.store.checklist(id).await?;
     let points = POINTS.iter().map(|(name, text)| Point {
         name,
@@ -119,6 +118,7 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
     Ok(Ready {
         breach: stored.breach,
         decision: record.communication.decision,
+        from: letter.sender.shown(),
         record_has_changed: record_has_changed(office, &stored, &content).await?,
         protection: protection(office, &stored, content.encrypt).await?,
         told_before: office.store.told_before(id).await?,
@@ -126,6 +126,55 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
         checklist: points.collect(),
         estimate: estimate(office, id).await?,
     })
+}
+
+/// A discreet message leaves the name out, and its sender's domain may tell it all the same: in From, in the return path and
+/// in the Message-ID.
+fn telling_domain(office: &Office, content: &CampaignContent, sender: &str) -> Option<Finding> {
+    content.wording.discreet.as_ref()?;
+    let domain = |address: &str| address.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase());
+    let shown = domain(sender)?;
+    let usual = office.usual_contact();
+    let contacts = [content.record.contact.as_ref(), usual.as_ref()];
+    let contacts = contacts
+        .into_iter()
+        .flatten()
+        .filter_map(|contact| contact.email.as_deref());
+    let ours = contacts.chain([office.config.sender.address.as_str()]);
+    let tells = |ours: String| shown == ours || shown.ends_with(&format!(".{ours}"));
+    ours.filter_map(domain).any(tells).then(|| Finding {
+        code: "discreet.sender",
+        severity: Severity::Warning,
+        file: "message".to_owned(),
+        line: 0,
+        column: 0,
+        problem: format!("does not name you, and comes from `{shown}`, which is yours: every reader sees that"),
+        remedy: "give campaigns an address of a neutral domain: individuals.sender in config.yaml".to_owned(),
+    })
+}
+
+/// What the linter says of each message that somebody of the list gets.
+async fn findings(office: &Office, id: CampaignId, letter: &Letter) -> Result<Vec<Finding>, DeskError> {
+    let mut found = Vec::new();
+    for language in languages(office, id, letter).await? {
+        let judged = letter.findings(&language);
+        found.extend(judged.map_err(|error| DeskError::Refused(error.to_string()))?);
+    }
+    Ok(once_each(found))
+}
+
+/// The codes of what must not be sent, each once.
+///
+/// # Errors
+/// Messages that cannot be rendered, or the store fails.
+pub(super) async fn errors_in(
+    office: &Office,
+    id: CampaignId,
+    letter: &Letter,
+) -> Result<BTreeSet<&'static str>, DeskError> {
+    let found = findings(office, id, letter).await?;
+    let errors = found.iter().filter(|finding| finding.severity == Severity::Error);
+    Ok(errors.map(|finding| finding.code).collect())
 }
 
 /// Worst first. What is found in a message of one language is not told again of the same part of one in several.

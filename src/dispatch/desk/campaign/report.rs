@@ -17,7 +17,7 @@ use crate::model::receipt::ReceiptKind;
 use crate::model::recipient::{Columns, ColumnsError, Meaning, PersonKey, Reason, formula_safe};
 use crate::reading::table::{Options, Table, TableError};
 use crate::store::{
-    Attempt, Breakdown, CameBack, DeliveryReport, NotReached, OtherChannel, StoredCampaign, WhoTold, Whom,
+    Attempt, Breakdown, CameBack, Deferred, DeliveryReport, NotReached, OtherChannel, StoredCampaign, WhoTold, Whom,
 };
 
 /// Persons read from the store at a time.
@@ -37,14 +37,16 @@ pub struct Status {
     pub state: CampaignState,
     #[serde(flatten)]
     pub coverage: Coverage,
-    /// Of those pending: put off by a server or the relay, and tried again later.
+    /// Of those pending: put off by a server or the relay, and tried again.
     pub deferred: u64,
+    /// Of one that runs: when the first of those is tried again; it may have passed, where nobody sends.
+    pub next_try: Option<Time>,
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub follows: Option<CampaignId>,
     /// The campaigns that follow this one up.
     pub followed_by: Vec<CampaignId>,
-    /// Of one that runs: the last answers to messages that wait for another try, and how often each came.
+    /// Of one that runs: the last answers to messages that wait for another try, and to how many persons.
     pub waits: BTreeMap<String, u64>,
     /// Whether a daemon carries what waits.
     pub daemon: bool,
@@ -68,7 +70,7 @@ pub async fn status(office: &Office, id: CampaignId) -> Result<Status, DeskError
     office.settle_identity().await?;
     let (stored, _) = get(office, id).await?;
     let (rows, tally, told) = office.store.counted(id).await?;
-    let deferred = office.store.deferred(id, office.now()).await?;
+    let deferred = office.store.deferred(id).await?;
     status_of(office, stored, Coverage::of(&rows, &tally, &told), deferred).await
 }
 
@@ -80,7 +82,7 @@ pub async fn report(office: &Office, id: CampaignId) -> Result<Report, DeskError
     let (stored, _) = get(office, id).await?;
     let account = office.store.account(id).await?;
     let coverage = Coverage::of(&account.rows, &account.tally, &account.told);
-    let deferred = office.store.deferred(id, office.now()).await?;
+    let deferred = office.store.deferred(id).await?;
     Ok(Report {
         status: status_of(office, stored, coverage, deferred).await?,
         groups: account.groups,
@@ -92,7 +94,7 @@ async fn status_of(
     office: &Office,
     stored: StoredCampaign,
     coverage: Coverage,
-    deferred: u64,
+    deferred: Deferred,
 ) -> Result<Status, DeskError> {
     let id = stored.id;
     let all = office.store.list_campaigns().await?;
@@ -103,9 +105,10 @@ async fn status_of(
     Ok(Status {
         id,
         breach: stored.breach,
+        next_try: deferred.next.filter(|_| stored.state == CampaignState::Running),
         state: stored.state,
         coverage,
-        deferred,
+        deferred: deferred.persons,
         started_at: stored.started_at,
         ended_at: stored.ended_at,
         follows: stored.follows,
@@ -135,6 +138,7 @@ pub fn why_unreached(reason: &str) -> &str {
         "refused" => "their server refused it, for a reason that is not known",
         "no_answer" => "their server gave no answer until the end",
         "not_prepared" => "their message could not be made",
+        "no_certificate" => "they have no certificate that can be used, and the campaign is encrypted for everybody",
         "cancelled" => "the campaign was called off before their turn",
         other => other,
     }
@@ -216,9 +220,12 @@ pub async fn find(office: &Office, address: &str) -> Result<Vec<Found>, DeskErro
     Ok(all)
 }
 
-/// The columns of an export of persons who were not reached; `person` names them when they are booked later.
+/// The columns of an export of persons who were not reached; `person` names them when they are booked later, `list` and
+/// `row` say where a row stands that cannot be used.
 pub const UNREACHED_COLUMNS: &[&str] = &[
     "person",
+    "list",
+    "row",
     "person_id",
     "name",
     "email",
@@ -236,8 +243,15 @@ pub const UNREACHED_COLUMNS: &[&str] = &[
 /// One person's cells, each harmless in a spreadsheet program.
 pub fn unreached_cells(person: &NotReached) -> Vec<String> {
     let field = |name: &str| person.fields.all(name).join("\n");
+    let in_row = || person.fields.first("language").unwrap_or_default();
+    let language = Some(person.language.as_str())
+        .filter(|known| !known.is_empty())
+        .unwrap_or_else(in_row);
+    let (list, row) = person.place.clone().unzip();
     let cells = [
         person.whom.to_string(),
+        list.unwrap_or_default(),
+        row.map_or_else(String::new, |row| row.to_string()),
         field("person_id"),
         field("name"),
         person.address.clone().unwrap_or_default(),
@@ -246,7 +260,7 @@ pub fn unreached_cells(person: &NotReached) -> Vec<String> {
         field("postcode"),
         field("city"),
         person.country.clone().unwrap_or_else(|| field("country")),
-        person.language.clone(),
+        language.to_owned(),
         person.state.clone(),
         person.reason.clone(),
         person.detail.clone().unwrap_or_default(),
