@@ -343,6 +343,62 @@ fn reply(sent: &Value, from: &str, text_of: &str) -> String {
 }
 
 #[test]
+fn our_own_words_in_their_answer_are_not_theirs() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    // Its words are such as an authority confirms receipt by: "No other body has been recorded".
+    let sent = world.send(&["--lang", "en"]).exits(0).json();
+    let reference = text(&sent["reference"]);
+    let [taken] = relay.taken(1).try_into().unwrap();
+    let sealed = String::from_utf8(taken.bytes.clone()).unwrap();
+    let armor = {
+        let begin = sealed.find("-----BEGIN PGP MESSAGE-----").unwrap();
+        let end = "-----END PGP MESSAGE-----";
+        &sealed[begin..sealed.find(end).unwrap() + end.len()]
+    };
+    let words = "What is this? We cannot make sense of it.";
+    let attached = format!(
+        "From: <anna@cnpd.lu>\r\nSubject: Re: {reference}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: text/plain\r\n\r\n{words}\r\n\
+         --b\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment; filename=\"encrypted.asc\"\r\n\r\n\
+         {armor}\r\n--b--\r\n"
+    );
+    for (how, mail, theirs) in [
+        ("attached", attached, Some(words)),
+        (
+            "pasted",
+            reply(&sent, "anna@cnpd.lu", &format!("{words}\r\n\r\n{armor}")),
+            Some(words),
+        ),
+        (
+            "above",
+            reply(&sent, "anna@cnpd.lu", &format!("{armor}\r\n\r\n{words}")),
+            Some(words),
+        ),
+        ("alone", reply(&sent, "anna@cnpd.lu", armor), None),
+        ("resent", sealed.replacen(SENDER, "anna@cnpd.lu", 1), None),
+    ] {
+        let ingested = ingest(&world, &mail).exits(2).json();
+        assert_eq!(
+            (&ingested["kind"], &ingested["in_tray"], &ingested["notice"]),
+            (&json!("reply"), &json!(true), &json!(reference)),
+            "{how}: {ingested}"
+        );
+        assert_eq!(world.notice(&reference)["state"], "handed", "{how}");
+        let shown = world.run(&["mailbox", "show", &text(&ingested["mail"])]).exits(0);
+        if let Some(theirs) = theirs {
+            assert!(shown.stdout.contains(theirs), "{how}: {}", shown.stdout);
+            assert!(
+                !shown.stdout.contains("good OpenPGP signature"),
+                "{how}: {}",
+                shown.stdout
+            );
+        }
+    }
+    world.is_intact();
+}
+
+#[test]
 fn what_waits_leaves_the_tray_only_by_a_person() {
     let relay = Relay::sound();
     let world = World::ready(&relay);

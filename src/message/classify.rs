@@ -149,6 +149,13 @@ pub fn judge(mail: &Opened, marks: &Marks, profile: Option<&Profile>) -> Verdict
     let Some(profile) = profile else {
         return untied(mail, marks);
     };
+    if mail.is_ours {
+        let kind = match from_authority(mail, profile) {
+            true => ReceiptKind::Reply,
+            false => ReceiptKind::Other,
+        };
+        return Verdict::of(kind, "our own message, come back: its words are ours".to_owned());
+    }
     if !from_authority(mail, profile) {
         let kind = match marks.answers_by_machine || marks.automatic {
             true => ReceiptKind::Autoreply,
