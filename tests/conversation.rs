@@ -399,6 +399,65 @@ fn our_own_words_in_their_answer_are_not_theirs() {
 }
 
 #[test]
+fn a_confirmation_that_also_asks_or_orders_is_booked_and_shown() {
+    let relay = Relay::sound();
+    for (words, machine, shown) in [
+        ("We acknowledge receipt of your notification.", false, None),
+        (
+            "We acknowledge receipt of your notification. Please send the rest.",
+            true,
+            None,
+        ),
+        (
+            "We acknowledge receipt of your notification. Please send the rest no later than 30 November 2026.",
+            false,
+            Some("please send"),
+        ),
+        (
+            "Nous accusons réception de votre notification. Peut-on vous appeler demain ?",
+            false,
+            Some("asks something"),
+        ),
+        (
+            "Confermiamo la ricezione. Ai sensi dell'articolo 34, paragrafo 4, si comunichi la violazione agli interessati.",
+            false,
+            Some("may also order"),
+        ),
+        (
+            "We acknowledge receipt of your notification. You are ordered under Article 58(2)(e) GDPR to tell them.",
+            true,
+            Some("may also order"),
+        ),
+    ] {
+        let world = World::ready(&relay);
+        let sent = send(&world);
+        let reference = text(&sent["reference"]);
+        let mail = reply(&sent, "anna@cnpd.lu", words);
+        let mail = match machine {
+            true => format!("Auto-Submitted: auto-generated\r\n{mail}"),
+            false => mail,
+        };
+        let ingested = ingest(&world, &mail).exits(if shown.is_some() { 2 } else { 0 }).json();
+        assert_eq!(
+            (&ingested["kind"], &ingested["in_tray"]),
+            (&json!("acknowledgement"), &json!(shown.is_some())),
+            "{words}: {ingested}"
+        );
+        let notice = world.notice(&reference);
+        assert_eq!(notice["state"], "acknowledged", "{words}");
+        let open = notice["inquiries"].as_array().map_or(0, Vec::len);
+        assert_eq!(open, usize::from(shown.is_some()), "{words}: {notice}");
+        if let Some(shown) = shown {
+            assert!(text(&ingested["why"]).contains(shown), "{words}: {ingested}");
+            world
+                .run(&["status"])
+                .exits(2)
+                .says(&["asks a question", &text(&ingested["mail"])]);
+        }
+    }
+}
+
+#[test]
 fn what_waits_leaves_the_tray_only_by_a_person() {
     let relay = Relay::sound();
     let world = World::ready(&relay);
