@@ -102,7 +102,13 @@ pub fn judge(facts: Facts<'_>) -> (Understanding, Consequences) {
             }
         }
         // A holiday reply of a person we wrote to says nothing that anybody must act on, and there may be thousands.
-        (ReceiptKind::Autoreply, _) if facts.found.notice.is_none() && facts.found.is_certain() => in_tray = false,
+        // Words alone make none: people write "as soon as possible" and "my case number is" as well.
+        (ReceiptKind::Autoreply, _) if facts.found.notice.is_none() && facts.found.is_certain() => {
+            in_tray = !facts.by_machine;
+            if in_tray {
+                add("nothing but its words says that a machine wrote it");
+            }
+        }
         _ => {}
     }
     let acknowledged = consequences.acknowledgement.is_some();
