@@ -343,6 +343,121 @@ fn reply(sent: &Value, from: &str, text_of: &str) -> String {
 }
 
 #[test]
+fn our_own_words_in_their_answer_are_not_theirs() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    // Its words are such as an authority confirms receipt by: "No other body has been recorded".
+    let sent = world.send(&["--lang", "en"]).exits(0).json();
+    let reference = text(&sent["reference"]);
+    let [taken] = relay.taken(1).try_into().unwrap();
+    let sealed = String::from_utf8(taken.bytes.clone()).unwrap();
+    let armor = {
+        let begin = sealed.find("-----BEGIN PGP MESSAGE-----").unwrap();
+        let end = "-----END PGP MESSAGE-----";
+        &sealed[begin..sealed.find(end).unwrap() + end.len()]
+    };
+    let words = "What is this? We cannot make sense of it.";
+    let attached = format!(
+        "From: <anna@cnpd.lu>\r\nSubject: Re: {reference}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: text/plain\r\n\r\n{words}\r\n\
+         --b\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment; filename=\"encrypted.asc\"\r\n\r\n\
+         {armor}\r\n--b--\r\n"
+    );
+    for (how, mail, theirs) in [
+        ("attached", attached, Some(words)),
+        (
+            "pasted",
+            reply(&sent, "anna@cnpd.lu", &format!("{words}\r\n\r\n{armor}")),
+            Some(words),
+        ),
+        (
+            "above",
+            reply(&sent, "anna@cnpd.lu", &format!("{armor}\r\n\r\n{words}")),
+            Some(words),
+        ),
+        ("alone", reply(&sent, "anna@cnpd.lu", armor), None),
+        ("resent", sealed.replacen(SENDER, "anna@cnpd.lu", 1), None),
+    ] {
+        let ingested = ingest(&world, &mail).exits(2).json();
+        assert_eq!(
+            (&ingested["kind"], &ingested["in_tray"], &ingested["notice"]),
+            (&json!("reply"), &json!(true), &json!(reference)),
+            "{how}: {ingested}"
+        );
+        assert_eq!(world.notice(&reference)["state"], "handed", "{how}");
+        let shown = world.run(&["mailbox", "show", &text(&ingested["mail"])]).exits(0);
+        if let Some(theirs) = theirs {
+            assert!(shown.stdout.contains(theirs), "{how}: {}", shown.stdout);
+            assert!(
+                !shown.stdout.contains("good OpenPGP signature"),
+                "{how}: {}",
+                shown.stdout
+            );
+        }
+    }
+    world.is_intact();
+}
+
+#[test]
+fn a_confirmation_that_also_asks_or_orders_is_booked_and_shown() {
+    let relay = Relay::sound();
+    for (words, machine, shown) in [
+        ("We acknowledge receipt of your notification.", false, None),
+        (
+            "We acknowledge receipt of your notification. Please send the rest.",
+            true,
+            None,
+        ),
+        (
+            "We acknowledge receipt of your notification. Please send the rest no later than 30 November 2026.",
+            false,
+            Some("please send"),
+        ),
+        (
+            "Nous accusons réception de votre notification. Peut-on vous appeler demain ?",
+            false,
+            Some("asks something"),
+        ),
+        (
+            "Confermiamo la ricezione. Ai sensi dell'articolo 34, paragrafo 4, si comunichi la violazione agli interessati.",
+            false,
+            Some("may also order"),
+        ),
+        (
+            "We acknowledge receipt of your notification. You are ordered under Article 58(2)(e) GDPR to tell them.",
+            true,
+            Some("may also order"),
+        ),
+    ] {
+        let world = World::ready(&relay);
+        let sent = send(&world);
+        let reference = text(&sent["reference"]);
+        let mail = reply(&sent, "anna@cnpd.lu", words);
+        let mail = match machine {
+            true => format!("Auto-Submitted: auto-generated\r\n{mail}"),
+            false => mail,
+        };
+        let ingested = ingest(&world, &mail).exits(if shown.is_some() { 2 } else { 0 }).json();
+        assert_eq!(
+            (&ingested["kind"], &ingested["in_tray"]),
+            (&json!("acknowledgement"), &json!(shown.is_some())),
+            "{words}: {ingested}"
+        );
+        let notice = world.notice(&reference);
+        assert_eq!(notice["state"], "acknowledged", "{words}");
+        let open = notice["inquiries"].as_array().map_or(0, Vec::len);
+        assert_eq!(open, usize::from(shown.is_some()), "{words}: {notice}");
+        if let Some(shown) = shown {
+            assert!(text(&ingested["why"]).contains(shown), "{words}: {ingested}");
+            world
+                .run(&["status"])
+                .exits(2)
+                .says(&["asks a question", &text(&ingested["mail"])]);
+        }
+    }
+}
+
+#[test]
 fn what_waits_leaves_the_tray_only_by_a_person() {
     let relay = Relay::sound();
     let world = World::ready(&relay);

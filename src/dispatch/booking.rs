@@ -33,6 +33,10 @@ pub struct Facts<'a> {
     /// When an answer would be due, if it asks something.
     pub due: Time,
     pub order_hint: Option<String>,
+    /// By what its text asks something.
+    pub asks: Option<&'static str>,
+    /// Its headers, or how its subject begins, say that a machine wrote it.
+    pub by_machine: bool,
     pub now: Time,
 }
 
@@ -62,7 +66,16 @@ pub fn judge(facts: Facts<'_>) -> (Understanding, Consequences) {
         }
         (ReceiptKind::Acknowledgement, _) => {
             consequences.acknowledgement = Some(acknowledgement(&facts));
-            in_tray = false;
+            in_tray = wants_something(&facts).is_some_and(|what| {
+                add(&what);
+                true
+            });
+            if in_tray {
+                consequences.inquiry = Some(NewInquiry {
+                    due: facts.due,
+                    order: false,
+                });
+            }
         }
         (ReceiptKind::Bounce | ReceiptKind::Delay | ReceiptKind::Delivered, Some(report)) => {
             match believed(report, facts.found) {
@@ -89,7 +102,13 @@ pub fn judge(facts: Facts<'_>) -> (Understanding, Consequences) {
             }
         }
         // A holiday reply of a person we wrote to says nothing that anybody must act on, and there may be thousands.
-        (ReceiptKind::Autoreply, _) if facts.found.notice.is_none() && facts.found.is_certain() => in_tray = false,
+        // Words alone make none: people write "as soon as possible" and "my case number is" as well.
+        (ReceiptKind::Autoreply, _) if facts.found.notice.is_none() && facts.found.is_certain() => {
+            in_tray = !facts.by_machine;
+            if in_tray {
+                add("nothing but its words says that a machine wrote it");
+            }
+        }
         _ => {}
     }
     let acknowledged = consequences.acknowledgement.is_some();
@@ -109,6 +128,16 @@ pub fn judge(facts: Facts<'_>) -> (Understanding, Consequences) {
         order_hint: facts.order_hint,
     };
     (understanding, consequences)
+}
+
+/// Beside the confirmation: what a person must not miss. What a machine writes ends with requests that it makes of everybody;
+/// an order (GDPR Art. 34(4)) counts whoever wrote it.
+fn wants_something(facts: &Facts<'_>) -> Option<String> {
+    if facts.order_hint.is_some() {
+        return Some("it may also order something: read it".to_owned());
+    }
+    let asks = facts.asks.filter(|_| !facts.by_machine)?;
+    Some(format!("it also asks something (\u{201c}{asks}\u{201d}): read it"))
 }
 
 fn acknowledgement(facts: &Facts<'_>) -> Acknowledgement {

@@ -169,6 +169,8 @@ async fn understand(
         report: marks.report.as_ref(),
         verdict: classify::judge(&opened, &marks, profile.as_ref()),
         authenticity: authenticity_of(office, raw, source, &opened, signed_by.as_deref()).await,
+        asks: marks.asks,
+        by_machine: marks.automatic,
         due: due(profile.as_ref(), now),
         order_hint: order::hint(&opened.text).map(str::to_owned),
         opened: &opened,

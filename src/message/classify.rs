@@ -34,6 +34,8 @@ pub struct Marks {
     pub away: Option<&'static str>,
     /// The receipt phrase found.
     pub receipt: Option<&'static str>,
+    /// By what it asks something of its reader: a phrase, or a question mark.
+    pub asks: Option<&'static str>,
     /// All phrases found in subject and unquoted text.
     pub words: Found,
 }
@@ -70,10 +72,26 @@ pub fn marks(mail: &Opened) -> Marks {
         mass: hand == Hand::Mass,
         away: automatic::away(mail, &words, quotes),
         receipt: words.find(Sense::Receipt),
+        asks: words
+            .find(Sense::Asks)
+            .or_else(|| asks_a_question(&unquoted).then_some("?")),
         words,
     };
     marks.answers_by_machine |= answers_by_words(mail, &marks);
     marks
+}
+
+/// A question mark at the end of a word, not one within an address of the web. Greek asks with a semicolon.
+fn asks_a_question(text: &str) -> bool {
+    text.match_indices(['?', '\u{37e}', '\u{ff1f}', ';']).any(|(at, mark)| {
+        let before = text[..at].trim_end().chars().next_back();
+        let greek = |c: char| ('\u{370}'..='\u{3ff}').contains(&c) || ('\u{1f00}'..='\u{1fff}').contains(&c);
+        let ends = text[at + mark.len()..]
+            .chars()
+            .next()
+            .is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '=' | '&' | '/'));
+        ends && before.is_some_and(|c| if mark == ";" { greek(c) } else { true })
+    })
 }
 
 /// References of ours, the surest places first: subject, own words, quoted words, the address it was sent to, what a
@@ -149,6 +167,13 @@ pub fn judge(mail: &Opened, marks: &Marks, profile: Option<&Profile>) -> Verdict
     let Some(profile) = profile else {
         return untied(mail, marks);
     };
+    if mail.is_ours {
+        let kind = match from_authority(mail, profile) {
+            true => ReceiptKind::Reply,
+            false => ReceiptKind::Other,
+        };
+        return Verdict::of(kind, "our own message, come back: its words are ours".to_owned());
+    }
     if !from_authority(mail, profile) {
         let kind = match marks.answers_by_machine || marks.automatic {
             true => ReceiptKind::Autoreply,

@@ -2,7 +2,8 @@
 //!
 //! Nothing here is an error: mail that cannot be understood is described as far as it can be, and its defects are listed.
 //! Size, depth, number of parts and of ciphertexts are bounded. Where something was encrypted or signed, only
-//! that is shown: what a stranger put around it must not look as if it belonged to it. Must not know what the mail means.
+//! that is shown: what a stranger put around it must not look as if it belonged to it. One of our own messages that comes
+//! back inside a mail is a file of that mail, never its text. Must not know what the mail means.
 
 use mail_parser::{Address, HeaderName, HeaderValue, Message};
 use sequoia_openpgp::Cert;
@@ -23,6 +24,8 @@ const MAX_HEADERS: usize = 1000;
 const MAX_DEPTH: usize = 16;
 const MAX_PARTS: usize = 1000;
 const MAX_CIPHERTEXTS: usize = 16;
+/// The name of a message of ours that came back inside a mail.
+pub const OUR_MESSAGE: &str = "our-own-message.eml";
 const BEGIN_MESSAGE: &str = "-----BEGIN PGP MESSAGE-----";
 const END_MESSAGE: &str = "-----END PGP MESSAGE-----";
 const BEGIN_SIGNED: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
@@ -75,6 +78,8 @@ pub struct Opened {
     pub attachments: Vec<Attachment>,
     pub protection: Protection,
     pub signature: Signature,
+    /// The whole mail is one that we wrote and sealed, come back: its words are ours.
+    pub is_ours: bool,
     /// What was odd, left out or not understood, in words; without personal data.
     pub defects: Vec<String>,
 }
@@ -105,7 +110,7 @@ pub fn open(raw: &[u8], our: Option<&OurKey>, pinned: &[Cert], now: Time) -> Ope
     let raw = without_mbox_line(raw);
     let mut certs = pinned.to_vec();
     certs.extend(our.map(|our| our.certificate().clone()));
-    let mut reader = Reader {
+    let with = |ours_is_text| Reader {
         our,
         certs: &certs,
         now,
@@ -113,6 +118,7 @@ pub fn open(raw: &[u8], our: Option<&OurKey>, pinned: &[Cert], now: Time) -> Ope
         ciphertexts_left: MAX_CIPHERTEXTS,
         plain_left: MAX_PLAIN_BYTES,
         inside: false,
+        ours_is_text,
         defects: Vec::new(),
     };
     if raw.len() > MAX_MAIL_BYTES {
@@ -123,7 +129,13 @@ pub fn open(raw: &[u8], our: Option<&OurKey>, pinned: &[Cert], now: Time) -> Ope
         return opened;
     }
     let mut opened = outer_headers(&Entity::parse(raw));
-    let found = reader.read(raw, 0, false);
+    let mut reader = with(false);
+    let mut found = reader.read(raw, 0, false);
+    if found.is_our_message() {
+        // Gateways rebuild mail: where nothing else is left in it, our message is the mail.
+        reader = with(true);
+        found = reader.read(raw, 0, false);
+    }
     if let Some(inner) = found.inner {
         opened.subject = inner.subject.unwrap_or(opened.subject);
         opened.protected_message_id = inner.message_id;
@@ -139,6 +151,7 @@ pub fn open(raw: &[u8], our: Option<&OurKey>, pinned: &[Cert], now: Time) -> Ope
     opened.attachments = found.attachments;
     opened.protection = found.protection;
     opened.signature = found.signature;
+    opened.is_ours = reader.is_by_us(&opened.signature);
     opened.defects = reader.defects;
     opened
 }
@@ -300,7 +313,15 @@ impl Found {
         }
     }
     fn is_empty(&self) -> bool {
-        self.texts.iter().all(|t| t.trim().is_empty()) && self.attachments.is_empty()
+        self.says_nothing() && self.attachments.is_empty()
+    }
+    fn says_nothing(&self) -> bool {
+        self.texts.iter().all(|t| t.trim().is_empty())
+    }
+    /// It holds what we once sent, and nothing else.
+    fn is_our_message(&self) -> bool {
+        let ours = |file: &Attachment| file.name == OUR_MESSAGE;
+        self.says_nothing() && !self.attachments.is_empty() && self.attachments.iter().all(ours)
     }
 }
 
@@ -314,6 +335,8 @@ struct Reader<'k> {
     /// Reading what was decrypted: inside it, OpenPGP in a text or a file is left as it is, or a message could be made
     /// that decrypts to itself.
     inside: bool,
+    /// What we wrote ourselves is read like any other mail.
+    ours_is_text: bool,
     defects: Vec<String>,
 }
 
@@ -428,8 +451,15 @@ impl Reader<'_> {
         if self.inside {
             return Found::text(text.to_owned(), true);
         }
-        if let Some(block) = armored_block(text, BEGIN_MESSAGE, END_MESSAGE) {
+        let mut returned = Vec::new();
+        let mut rest = text;
+        while let Some(block) = armored_block(rest, BEGIN_MESSAGE, END_MESSAGE) {
             let mut found = match self.decrypt(block.as_bytes()) {
+                Ok(plain) if self.is_ours_apart(&plain) => {
+                    returned.push(our_message(plain));
+                    rest = rest.split_once(block).map_or("", |(_, after)| after);
+                    continue;
+                }
                 Ok(plain) if looks_like_mime(&plain.bytes) => self.read_decrypted(&plain, depth),
                 Ok(plain) => {
                     let mut found = Found::text(text_of_unknown_charset(&plain.bytes), true);
@@ -439,12 +469,21 @@ impl Reader<'_> {
                 Err(why) => {
                     let mut found = Found::text(text.to_owned(), true);
                     found.protection = Protection::Undecryptable(why);
+                    found.attachments = returned;
                     return found;
                 }
             };
             found.outside.extend(before(text, block));
+            found.attachments.append(&mut returned);
             return found;
         }
+        let mut found = self.read_signed_text(text);
+        found.attachments.append(&mut returned);
+        found
+    }
+
+    /// Text that may be signed in clear.
+    fn read_signed_text(&self, text: &str) -> Found {
         if let Some(block) = armored_block(text, BEGIN_SIGNED, END_SIGNED) {
             let (signature, signed) = verify_cleartext(block.as_bytes(), self.certs, self.now, self.plain_left);
             let mut found = match signed {
@@ -471,6 +510,11 @@ impl Reader<'_> {
             return Found::file(name, media_type, bytes.into_owned());
         }
         match self.decrypt(&bytes) {
+            // What stands where RFC 3156 §4 puts it in the outermost part is the whole mail.
+            Ok(plain) if self.is_ours_apart(&plain) && !(is_ciphertext && depth == 1) => Found {
+                attachments: vec![our_message(plain)],
+                ..Found::default()
+            },
             Ok(plain) if is_ciphertext || looks_like_mime(&plain.bytes) => self.read_decrypted(&plain, depth),
             Ok(plain) => {
                 // A file encrypted on its own says nothing about the protection of the text beside it.
@@ -495,6 +539,16 @@ impl Reader<'_> {
         found
     }
 
+    /// Only we can have signed with our key: what bears that signature is no answer of anybody.
+    fn is_by_us(&self, signature: &Signature) -> bool {
+        let our = self.our.map(OurKey::fingerprint);
+        matches!(signature, Signature::Good { fingerprint } if our == Some(fingerprint))
+    }
+
+    fn is_ours_apart(&self, plain: &Plain) -> bool {
+        !self.ours_is_text && self.is_by_us(&plain.signature)
+    }
+
     fn decrypt(&mut self, ciphertext: &[u8]) -> Result<Plain, String> {
         if self.ciphertexts_left == 0 {
             return Err(format!("the mail holds more than {MAX_CIPHERTEXTS} encrypted parts"));
@@ -503,6 +557,19 @@ impl Reader<'_> {
         let plain = decrypt(ciphertext, self.our, self.certs, self.now, self.plain_left)?;
         self.plain_left = self.plain_left.saturating_sub(plain.bytes.len());
         Ok(plain)
+    }
+}
+
+/// What we once sent, as a file of the mail that brought it back.
+fn our_message(plain: Plain) -> Attachment {
+    let media_type = match looks_like_mime(&plain.bytes) {
+        true => "message/rfc822",
+        false => "application/octet-stream",
+    };
+    Attachment {
+        name: OUR_MESSAGE.to_owned(),
+        media_type: media_type.to_owned(),
+        bytes: plain.bytes,
     }
 }
 

@@ -8,11 +8,51 @@ use serde::Deserialize;
 /// How much of a text is searched.
 const SEARCHED_CHARS: usize = 64 * 1024;
 
-/// The first phrase found in a text, as it stands in the data.
+/// The first phrase found in a text, as it stands in the data; else the article, if it is cited in any language.
 pub fn hint(text: &str) -> Option<&'static str> {
     let folded = fold(text);
-    PHRASES.iter().copied().find(|phrase| folded.contains(phrase))
+    let phrase = PHRASES.iter().copied().find(|phrase| folded.contains(phrase));
+    phrase.or_else(|| cited(&folded))
 }
+
+/// The numbers of an article stand in the same order in every language: `article 34(4)`, `articolo 34, paragrafo 4`, `art. 34
+/// ust. 4`, `34 artiklan 4 kohta`; `58(2)(e)`, `art. 58 abs. 2 lit. e`.
+fn cited(folded: &str) -> Option<&'static str> {
+    const ARTICLES: [(&str, &[&str]); 2] = [("art. 34(4)", &["34", "4"]), ("art. 58(2)(e)", &["58", "2", "e"])];
+    // Words such as "paragraph" and "lid" lie between the numbers, and little else does.
+    const MOST_WORDS: usize = 2;
+    let words: Vec<&str> = folded
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let follows = |from: usize, parts: &[&str]| {
+        let mut at = from;
+        parts.iter().all(|part| {
+            let next = words[at..].iter().take(MOST_WORDS + 1).position(|word| {
+                let mut ordinal = word.chars().skip_while(char::is_ascii_digit);
+                // `4º`, `34a` is another article.
+                word == part || (word.starts_with(part) && part.len() == 1 && ordinal.all(|c| matches!(c, 'º' | 'ª')))
+            });
+            at += next.map_or(0, |next| next + 1);
+            next.is_some()
+        })
+    };
+    let law = |at: usize| {
+        let near = at.saturating_sub(2)..words.len().min(at + 2);
+        words[near]
+            .iter()
+            .any(|word| ARTICLE.iter().any(|known| word.starts_with(known)))
+    };
+    let found = ARTICLES
+        .iter()
+        .find(|(_, parts)| (0..words.len()).any(|at| words[at] == parts[0] && law(at) && follows(at + 1, &parts[1..])));
+    found.map(|(name, _)| *name)
+}
+
+/// How "article" begins in the languages of the Union.
+const ARTICLE: [&str; 10] = [
+    "art", "člán", "člen", "чл", "άρθρ", "čl", "straipsn", "pant", "airteag", "cikk",
+];
 
 /// Lower case, white space of every kind as one blank, typographic apostrophes plain.
 fn fold(text: &str) -> String {
@@ -60,6 +100,15 @@ mod tests {
                 true,
             ),
             ("Gelet op artikel 34, lid 4, AVG", true),
+            ("Ai sensi dell'articolo 34, paragrafo 4, del Regolamento", true),
+            ("na podstawie art. 34 ust. 4 RODO", true),
+            ("con arreglo al artículo 34, apartado 4", true),
+            ("tietosuoja-asetuksen 34 artiklan 4 kohta", true),
+            ("az általános adatvédelmi rendelet 34. cikk (4) bekezdése", true),
+            ("gemäß Art. 58 Abs. 2 lit. e DSGVO", true),
+            ("Your notification under Article 33, file 34 of 4 December 2026", false),
+            ("articles 33 and 34 GDPR; 45 persons", false),
+            ("Art. 34, 14 persons", false),
             ("Please tell us how many data subjects are concerned.", false),
             ("", false),
         ] {

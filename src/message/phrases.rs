@@ -31,6 +31,8 @@ pub enum Sense {
     AutoText,
     /// Asks the sender to prove that he is human.
     Challenge,
+    /// Asks for something, or sets a day for it.
+    Asks,
     /// Before the subject of an answer: `Re:` in its languages.
     ReplyPrefix,
     /// Before the subject of a forwarded mail.

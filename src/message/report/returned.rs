@@ -2,7 +2,7 @@
 
 use mail_parser::HeaderName;
 
-use super::super::open::{Opened, header_fields, mailboxes, message_ids};
+use super::super::open::{OUR_MESSAGE, Opened, header_fields, mailboxes, message_ids};
 use super::super::part::{Entity, text_of_unknown_charset};
 use super::super::token;
 use super::prose;
@@ -20,21 +20,19 @@ const TYPES: [&str; 6] = [
 ];
 
 /// The returned message: the first part of its types, else any file that begins with mail headers, else what is pasted
-/// into the text.
+/// into the text, else what we found inside a ciphertext of ours, which has lost its outer headers.
 pub(super) fn find(mail: &Opened) -> Option<Returned> {
-    let typed = mail
-        .attachments
+    let (ours, others): (Vec<_>, Vec<_>) = mail.attachments.iter().partition(|part| part.name == OUR_MESSAGE);
+    let typed = others
         .iter()
-        .find(|part| TYPES.contains(&part.media_type.as_str()));
-    let unlabelled = || {
-        mail.attachments
-            .iter()
-            .find(|part| begins_a_mail(&text_start(&part.bytes)))
-    };
-    match typed.or_else(unlabelled) {
-        Some(part) => read(&part.bytes),
-        None => read(prose::pasted(mail)?.as_bytes()),
+        .find(|part| TYPES.contains(&part.media_type.as_str()))
+        .or_else(|| others.iter().find(|part| begins_a_mail(&text_start(&part.bytes))));
+    if let Some(part) = typed {
+        return read(&part.bytes);
     }
+    prose::pasted(mail)
+        .and_then(|pasted| read(pasted.as_bytes()))
+        .or_else(|| read(&ours.first()?.bytes))
 }
 
 /// Reads a message, or its headers alone. `None` if it has none.
