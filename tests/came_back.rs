@@ -170,21 +170,8 @@ maximal_queue_lifetime = 4s
         assert_eq!(outcome.name(), "accepted", "{outcome:?}");
     }
 
-    #[test]
-    fn real_bounces_and_proofs_flow_into_the_coverage_report() {
-        let refusal = Act::reply("550 5.7.1 not from you");
-        let main = Relay::start(Plan::clear().with(Trouble::at(Step::Rcpt, refusal)));
-        let world = World::new(&main);
-        let dovecot = Dovecot::start();
-        let postfix = relay(&dovecot);
-        let elsewhere = refusing();
-        postfix.route(&format!(
-            "gone.example smtp:[127.0.0.1]:{port}\nfull.example smtp:[127.0.0.1]:{port}\nslow.example smtp:[127.0.0.1]:1",
-            port = elsewhere.address().port()
-        ));
-        settle(&world, &postfix, &dovecot);
-
-        // Before anything is sent, the way there and back is rehearsed; the other way is closed.
+    /// Before anything is sent, the way there and back is rehearsed; the other way is closed.
+    fn both_ways_are_rehearsed(world: &World, postfix: &Postfix) {
         let findings = world
             .run(&["doctor", "--deep", "--json", "--timeout", "30"])
             .exits(2)
@@ -206,24 +193,10 @@ maximal_queue_lifetime = 4s
             let is_so = found["grade"] == grade && found["text"].as_str().unwrap().contains(words);
             assert!(is_so, "{what}: {findings:#}\n{}", postfix.log());
         }
+    }
 
-        approved(&world, &list());
-        let daemon = world.serve();
-        campaign(&world, &["start", "cmp_1", "--yes", "--wait"]).exits(0);
-        let told = until("the servers have said all there is to say", || {
-            let report = report(&world);
-            // At each moment.
-            let [_, _, _, unreached, _] = coverage(&report);
-            ((unreached, &report["confirmed"]) == (27, &json!(31))).then_some(report)
-        });
-        assert_eq!(coverage(&told), [58, 31, 0, 27, 0], "{told:#}");
-        assert_eq!(told["duplicates"], 2);
-        let reasons = json!({
-            "address_unknown": 16, "mailbox_full": 5, "not_reachable": 3, "address_characters": 3
-        });
-        assert_eq!(told["reasons"], reasons);
-
-        // What each of them was told, and what came of it.
+    /// What each of them was told, and what came of it.
+    fn each_is_told_of(world: &World) {
         for (address, status, words) in [
             ("here7@here.example", 0, &["told: cmp_1", "confirmed", "delivered"][..]),
             ("nobody2@here.example", 2, &["not told", "refused", "550 5.1.1"]),
@@ -255,9 +228,11 @@ maximal_queue_lifetime = 4s
             );
         }
         assert_eq!(csv.lines().count(), 1 + 27, "{csv}");
+    }
 
-        // Who is away says so by itself; who writes waits for an answer. Neither moves a row.
-        let (return_path, message_id) = taken(&dovecot, "here4@here.example");
+    /// Who is away says so by itself; who writes waits for an answer. Neither moves a row.
+    fn who_is_away_and_who_writes(world: &World, postfix: &Postfix, dovecot: &Dovecot) {
+        let (return_path, message_id) = taken(dovecot, "here4@here.example");
         assert!(
             return_path.starts_with("persons+") && return_path.ends_with("@company.example"),
             "{return_path}"
@@ -272,21 +247,16 @@ maximal_queue_lifetime = 4s
         let away = "Auto-Submitted: auto-replied\r\n";
         let from = "here4@here.example";
         post(
-            &postfix,
+            postfix,
             from,
             &return_path,
             &written(from, &return_path, &message_id, away),
         );
-        let (_, message_id) = taken(&dovecot, "here9@here.example");
+        let (_, message_id) = taken(dovecot, "here9@here.example");
         let from = "here9@here.example";
-        post(
-            &postfix,
-            from,
-            INDIVIDUALS,
-            &written(from, INDIVIDUALS, &message_id, ""),
-        );
+        post(postfix, from, INDIVIDUALS, &written(from, INDIVIDUALS, &message_id, ""));
         let told = until("both are counted", || {
-            let report = report(&world);
+            let report = report(world);
             (report["came_back"]["replies"] == 1 && report["came_back"]["autoreplies"] == 1).then_some(report)
         });
         let came_back = json!({ "returned": 18, "returned_late": 0, "delayed": 0, "autoreplies": 1, "replies": 1 });
@@ -312,6 +282,42 @@ maximal_queue_lifetime = 4s
             .run(&["campaign", "find", "here9@here.example"])
             .exits(0)
             .says(&["reply", "waits in the tray"]);
+    }
+
+    #[test]
+    fn real_bounces_and_proofs_flow_into_the_coverage_report() {
+        let refusal = Act::reply("550 5.7.1 not from you");
+        let main = Relay::start(Plan::clear().with(Trouble::at(Step::Rcpt, refusal)));
+        let world = World::new(&main);
+        let dovecot = Dovecot::start();
+        let postfix = relay(&dovecot);
+        let elsewhere = refusing();
+        postfix.route(&format!(
+            "gone.example smtp:[127.0.0.1]:{port}\nfull.example smtp:[127.0.0.1]:{port}\nslow.example smtp:[127.0.0.1]:1",
+            port = elsewhere.address().port()
+        ));
+        settle(&world, &postfix, &dovecot);
+
+        both_ways_are_rehearsed(&world, &postfix);
+
+        approved(&world, &list());
+        let daemon = world.serve();
+        campaign(&world, &["start", "cmp_1", "--yes", "--wait"]).exits(0);
+        let told = until("the servers have said all there is to say", || {
+            let report = report(&world);
+            // At each moment.
+            let [_, _, _, unreached, _] = coverage(&report);
+            ((unreached, &report["confirmed"]) == (27, &json!(31))).then_some(report)
+        });
+        assert_eq!(coverage(&told), [58, 31, 0, 27, 0], "{told:#}");
+        assert_eq!(told["duplicates"], 2);
+        let reasons = json!({
+            "address_unknown": 16, "mailbox_full": 5, "not_reachable": 3, "address_characters": 3
+        });
+        assert_eq!(told["reasons"], reasons);
+
+        each_is_told_of(&world);
+        who_is_away_and_who_writes(&world, &postfix, &dovecot);
 
         assert_eq!(daemon.stop(), 0);
         assert!(!dovecot.mails("INBOX").contains("\\Seen"));
