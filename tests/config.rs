@@ -291,120 +291,49 @@ fn without(section: &str) -> String {
 
 #[test]
 fn contradictions_and_bad_values_are_refused_where_they_stand() {
-    // Each replaces or adds one section, which then starts in line 5.
-    for (section, value, reason) in [
-        ("organisation", "{ country: LU }", "missing field `name`"),
-        ("organisation", "{ name: X, country: Luxembourg }", "not a country code"),
-        (
-            "organisation",
-            "{ name: X, country: LU, languages: [] }",
-            "`languages` is empty",
-        ),
-        (
-            "organisation",
-            "{ name: X, country: LU, languages: [fr, fr] }",
-            "fr twice",
-        ),
-        (
-            "organisation",
-            "{ name: X, country: LU, contact: { name: Y } }",
-            "`email` or a `phone`",
-        ),
-        (
-            "organisation",
-            "{ name: \"X\\nBcc: a@b.lu\", country: LU }",
-            "single line",
-        ),
-        ("sender", "{ address: breach }", "exactly one @"),
-        (
-            "sender",
-            "{ address: \"breach@example.lu\\r\\nBcc: a@b.lu\" }",
-            "control character",
-        ),
-        ("sender", "{ address: b@example.lu, verp: minus }", "minus"),
-        ("relay", "{ url: \"smtp://mail.example.lu?tls=none\" }", "loopback only"),
-        (
-            "relay",
-            "{ url: \"smtps://mail.example.lu\", password: { env: X } }",
-            "names no user",
-        ),
-        (
-            "relay",
-            "{ url: \"smtps://anna@mail.example.lu\" }",
-            "there is no `password`",
-        ),
-        (
-            "relay",
-            "{ url: \"smtps://anna@h.lu\", password: { env: X }, oauth2: { token: { env: Y } } }",
-            "both given",
-        ),
-        (
-            "relay",
-            "{ url: \"smtps://h.lu\", oauth2: { token: { env: Y } } }",
-            "names no user",
-        ),
-        (
-            "relay",
-            "{ url: \"smtps://h.lu\", connections: 0 }",
-            "`connections` is 0",
-        ),
-        (
-            "relay",
-            "{ url: \"smtps://h.lu\", pace: { per_second: 0 } }",
-            "`per_second` is 0",
-        ),
-        (
-            "relay",
-            "{ url: \"smtps://h.lu\", pace: { per_second: .nan } }",
-            "`per_second` is NaN",
-        ),
-        (
-            "relay",
-            "{ url: \"smtps://h.lu\", pace: { per_day: 0 } }",
-            "`per_day` is 0",
-        ),
-        (
-            "relay",
-            "{ url: \"smtps://h.lu\", retry: { first_seconds: 9, max_seconds: 8 } }",
-            "longer than",
-        ),
-        (
-            "relay",
-            "{ url: \"smtps://h.lu\", timeouts: { reply_seconds: 0 } }",
-            "number of seconds",
-        ),
-        ("mailbox", "{ url: \"imaps://anna@h.lu\" }", "there is no `password`"),
-        (
-            "mailbox",
-            "{ url: \"maildir:in\", password: { env: X } }",
-            "a Maildir takes no `password`",
-        ),
-        ("alerts", "{ remind_hours_before: [0] }", "`remind_hours_before` is 0"),
-        ("alerts", "{ remind_hours_before: [6, 6] }", "6 twice"),
-        (
-            "alerts",
-            "{ webhooks: [{ url: \"http://alerts.example.lu\" }] }",
-            "https://",
-        ),
-        ("approval", "{ notice: three_persons }", "three_persons"),
-        ("campaign", "{ error_budget: 0 }", "`error_budget` is 0"),
-        ("campaign", "{ error_budget: 5 }", "`error_budget` is 5"),
-        ("limits", "{ sealed_bytes: 0 }", "`sealed_bytes` is 0"),
-        ("retention", "{ recipients_days: 0 }", "`recipients_days` is 0"),
-        (
-            "store",
-            "\"postgres://db/breachpost\"",
-            "PostgreSQL is not supported yet",
-        ),
-        (
-            "store_key",
-            "{ file: a, env: B }",
-            "two places are given for one secret",
-        ),
-        ("store_key", "{ }", "a place is needed"),
-        ("http", "{ listen: localhost }", "socket address"),
-        ("http", "8372", "a section"),
-    ] {
+    // Section, value, reason. Each replaces or adds one section, which is then the last.
+    let table = r#"
+        organisation | { country: LU } | missing field `name`
+        organisation | { name: X, country: Luxembourg } | not a country code
+        organisation | { name: X, country: LU, languages: [] } | `languages` is empty
+        organisation | { name: X, country: LU, languages: [fr, fr] } | fr twice
+        organisation | { name: X, country: LU, contact: { name: Y } } | `email` or a `phone`
+        organisation | { name: "X\nBcc: a@b.lu", country: LU } | single line
+        sender | { address: breach } | exactly one @
+        sender | { address: "breach@example.lu\r\nBcc: a@b.lu" } | control character
+        sender | { address: b@example.lu, verp: minus } | minus
+        relay | { url: "smtp://mail.example.lu?tls=none" } | loopback only
+        relay | { url: "smtps://mail.example.lu", password: { env: X } } | names no user
+        relay | { url: "smtps://anna@mail.example.lu" } | there is no `password`
+        relay | { url: "smtps://anna@h.lu", password: { env: X }, oauth2: { token: { env: Y } } } | both given
+        relay | { url: "smtps://h.lu", oauth2: { token: { env: Y } } } | names no user
+        relay | { url: "smtps://h.lu", connections: 0 } | `connections` is 0
+        relay | { url: "smtps://h.lu", pace: { per_second: 0 } } | `per_second` is 0
+        relay | { url: "smtps://h.lu", pace: { per_second: .nan } } | `per_second` is NaN
+        relay | { url: "smtps://h.lu", pace: { per_day: 0 } } | `per_day` is 0
+        relay | { url: "smtps://h.lu", retry: { first_seconds: 9, max_seconds: 8 } } | longer than
+        relay | { url: "smtps://h.lu", timeouts: { reply_seconds: 0 } } | number of seconds
+        mailbox | { url: "imaps://anna@h.lu" } | there is no `password`
+        mailbox | { url: "maildir:in", password: { env: X } } | a Maildir takes no `password`
+        alerts | { remind_hours_before: [0] } | `remind_hours_before` is 0
+        alerts | { remind_hours_before: [6, 6] } | 6 twice
+        alerts | { webhooks: [{ url: "http://alerts.example.lu" }] } | https://
+        approval | { notice: three_persons } | three_persons
+        campaign | { error_budget: 0 } | `error_budget` is 0
+        campaign | { error_budget: 5 } | `error_budget` is 5
+        limits | { sealed_bytes: 0 } | `sealed_bytes` is 0
+        retention | { recipients_days: 0 } | `recipients_days` is 0
+        store | "postgres://db/breachpost" | PostgreSQL is not supported yet
+        store_key | { file: a, env: B } | two places are given for one secret
+        store_key | { } | a place is needed
+        http | { listen: localhost } | socket address
+        http | 8372 | a section
+    "#;
+    for row in table.trim().lines() {
+        let cells: Vec<&str> = row.split(" | ").map(str::trim).collect();
+        let [section, value, reason] = cells[..] else {
+            panic!("three cells are needed: {row}");
+        };
         let kept = if MINIMAL.contains(&format!("\n{section}:")) {
             without(section)
         } else {

@@ -211,136 +211,46 @@ mod tests {
         parse_aware(text, Luxembourg).unwrap()
     }
 
-    /// facts: awareness as typed, T_strict, T_hour, T_any, T_full; `=` stands for T_hour.
+    /// What it shows, awareness as typed, then in UTC T_strict and the hours T_hour, T_any and T_full; `=` stands for
+    /// T_hour.
+    const WORKED_EXAMPLES: &str = "
+        plain             | 2026-11-17 10:20       | 2026-11-20T09:20:00 | 2026-11-20T10 | =             | =
+        Friday            | 2026-11-20 16:40       | 2026-11-23T15:40:00 | 2026-11-23T16 | =             | 2026-11-24T23
+        full hour, Sunday | 2026-11-19 10:00:00    | 2026-11-22T09:00:00 | 2026-11-22T10 | =             | 2026-11-23T23
+        last second       | 2026-11-18 23:59:59    | 2026-11-21T22:59:59 | 2026-11-21T23 | =             | =
+        clocks forward    | 2026-03-27 14:05       | 2026-03-30T13:05:00 | 2026-03-30T14 | =             | 2026-03-31T22
+        clocks back       | 2026-10-23 14:05       | 2026-10-26T12:05:00 | 2026-10-26T13 | =             | 2026-10-27T23
+        ambiguous, first  | 2026-10-25T02:30+02:00 | 2026-10-28T00:30:00 | 2026-10-28T01 | =             | =
+        ambiguous, second | 2026-10-25T02:30+01:00 | 2026-10-28T01:30:00 | 2026-10-28T02 | =             | =
+        Easter            | 2026-04-03 16:30       | 2026-04-06T14:30:00 | 2026-04-06T15 | 2026-04-07T22 | 2026-04-08T22
+        Christmas         | 2026-12-24 17:45       | 2026-12-27T16:45:00 | 2026-12-27T17 | 2026-12-28T23 | 2026-12-29T23
+        National Day      | 2026-06-20 09:15       | 2026-06-23T07:15:00 | 2026-06-23T08 | 2026-06-24T22 | 2026-06-24T22
+        Labour Day        | 2026-04-30 11:30       | 2026-05-03T09:30:00 | 2026-05-03T10 | 2026-05-04T22 | 2026-05-05T22
+        year end          | 2026-12-31 12:30       | 2027-01-03T11:30:00 | 2027-01-03T12 | 2027-01-04T23 | 2027-01-05T23
+        told by processor | 2026-11-18 11:20       | 2026-11-21T10:20:00 | 2026-11-21T11 | =             | =
+    ";
+
     #[test]
     fn worked_examples() {
-        for (name, given, strict, hour, any, full) in [
-            (
-                "plain",
-                "2026-11-17 10:20",
-                "2026-11-20T09:20:00Z",
-                "2026-11-20T10:00:00Z",
-                "=",
-                "=",
-            ),
-            (
-                "Friday",
-                "2026-11-20 16:40",
-                "2026-11-23T15:40:00Z",
-                "2026-11-23T16:00:00Z",
-                "=",
-                "2026-11-24T23:00:00Z",
-            ),
-            (
-                "on the hour, ends Sunday",
-                "2026-11-19 10:00:00",
-                "2026-11-22T09:00:00Z",
-                "2026-11-22T10:00:00Z",
-                "=",
-                "2026-11-23T23:00:00Z",
-            ),
-            (
-                "last second",
-                "2026-11-18 23:59:59",
-                "2026-11-21T22:59:59Z",
-                "2026-11-21T23:00:00Z",
-                "=",
-                "=",
-            ),
-            (
-                "clocks forward",
-                "2026-03-27 14:05",
-                "2026-03-30T13:05:00Z",
-                "2026-03-30T14:00:00Z",
-                "=",
-                "2026-03-31T22:00:00Z",
-            ),
-            (
-                "clocks back",
-                "2026-10-23 14:05",
-                "2026-10-26T12:05:00Z",
-                "2026-10-26T13:00:00Z",
-                "=",
-                "2026-10-27T23:00:00Z",
-            ),
-            (
-                "ambiguous, first",
-                "2026-10-25T02:30+02:00",
-                "2026-10-28T00:30:00Z",
-                "2026-10-28T01:00:00Z",
-                "=",
-                "=",
-            ),
-            (
-                "ambiguous, second",
-                "2026-10-25T02:30+01:00",
-                "2026-10-28T01:30:00Z",
-                "2026-10-28T02:00:00Z",
-                "=",
-                "=",
-            ),
-            (
-                "Easter",
-                "2026-04-03 16:30",
-                "2026-04-06T14:30:00Z",
-                "2026-04-06T15:00:00Z",
-                "2026-04-07T22:00:00Z",
-                "2026-04-08T22:00:00Z",
-            ),
-            (
-                "Christmas",
-                "2026-12-24 17:45",
-                "2026-12-27T16:45:00Z",
-                "2026-12-27T17:00:00Z",
-                "2026-12-28T23:00:00Z",
-                "2026-12-29T23:00:00Z",
-            ),
-            (
-                "National Day",
-                "2026-06-20 09:15",
-                "2026-06-23T07:15:00Z",
-                "2026-06-23T08:00:00Z",
-                "2026-06-24T22:00:00Z",
-                "2026-06-24T22:00:00Z",
-            ),
-            (
-                "Labour Day",
-                "2026-04-30 11:30",
-                "2026-05-03T09:30:00Z",
-                "2026-05-03T10:00:00Z",
-                "2026-05-04T22:00:00Z",
-                "2026-05-05T22:00:00Z",
-            ),
-            (
-                "year end",
-                "2026-12-31 12:30",
-                "2027-01-03T11:30:00Z",
-                "2027-01-03T12:00:00Z",
-                "2027-01-04T23:00:00Z",
-                "2027-01-05T23:00:00Z",
-            ),
-            (
-                "from the processor's telling",
-                "2026-11-18 11:20",
-                "2026-11-21T10:20:00Z",
-                "2026-11-21T11:00:00Z",
-                "=",
-                "=",
-            ),
-        ] {
-            let found = deadlines(aware(given), Luxembourg, Some(&Calendar::luxembourg()));
-            let or_hour = |text: &str| if text == "=" { at(hour) } else { at(text) };
+        for row in WORKED_EXAMPLES.trim().lines() {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let [name, given, strict, hour, any, full] = cells[..] else {
+                panic!("six cells are needed: {row}");
+            };
+            let at_hour = |text: &str| at(&format!("{text}:00:00Z"));
+            let or_hour = |text: &str| at_hour(if text == "=" { hour } else { text });
             let disputed = Disputed {
                 from: or_hour(any),
                 to: or_hour(full),
             };
-            assert_eq!(found.strict, at(strict), "{name}");
-            assert_eq!(found.hour, at(hour), "{name}");
-            assert_eq!(found.disputed, (disputed.to != at(hour)).then_some(disputed), "{name}");
+            let (strict, hour) = (at(&format!("{strict}Z")), at_hour(hour));
+            let found = deadlines(aware(given), Luxembourg, Some(&Calendar::luxembourg()));
+            assert_eq!((found.strict, found.hour), (strict, hour), "{name}");
+            assert_eq!(found.disputed, (disputed.to != hour).then_some(disputed), "{name}");
             let without = deadlines(aware(given), Luxembourg, None);
             assert_eq!(
                 (without.strict, without.hour, without.disputed),
-                (at(strict), at(hour), None),
+                (strict, hour, None),
                 "{name}"
             );
         }
