@@ -12,8 +12,8 @@ use crate::model::notice::{Acknowledgement, NoticeChannel, NoticeKind, NoticeSta
 use crate::model::proof::Proof;
 use crate::store::NewNotice;
 
+use super::choose::{earlier_notices, reference_for};
 use super::view::{NoticeView, find, show};
-use super::{earlier_notices, reference_for};
 
 /// A notice that went by another channel, as a person tells it.
 #[derive(Debug, Clone)]

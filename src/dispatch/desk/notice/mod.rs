@@ -1,44 +1,44 @@
 //! Notices to authorities: prepare (what a preview shows is what leaves), file, book what went by other channels.
 
 mod book;
+mod choose;
+mod facts;
 mod own;
 mod protect;
+mod thread;
 mod view;
 
 use std::sync::Arc;
 
-use chrono::{SubsecRound, Timelike};
-
 use crate::config::Persons;
 use crate::directory::profile::Profile;
-use crate::message::facts::{NoticeContext, NoticeFacts, PriorNotice};
 use crate::message::mime::{Attachment, Content, Headers};
 use crate::message::seal::SealError;
-use crate::message::template::Audience;
 use crate::message::token;
 use crate::model::Time;
 use crate::model::breach::Gap;
 use crate::model::delivery::HoldReason;
 use crate::model::id::{Actor, BreachId, MailId, Reference};
-use crate::model::notice::{Decision, Notice, NoticeChannel, NoticeKind, Protection, Rung};
+use crate::model::notice::{Decision, NoticeChannel, NoticeKind};
 use crate::secret::Secret;
 use crate::store::{NewMailOut, NewNotice};
 
 use super::breach::{self, Breach, Clock};
 use super::ladder::Ladder;
-use super::{CertificateTrouble, DeskError, conversation};
+use super::{CertificateTrouble, DeskError};
 use crate::dispatch::office::{Office, OfficeError};
+
+use choose::{
+    check_attachments, choose_kind, choose_language, earlier_notices, headers, kind_warnings, name_of, phone_of,
+    plan_warning, reference_for, size_limit,
+};
+use facts::{Settled, facts};
+use thread::answered_mail;
 
 pub use book::{Record, approve, attest, record, retry, withdraw};
 pub use own::{ourselves, seal_to_ourselves};
 pub use protect::{InClear, LooseFiles, Plan, Protected};
 pub use view::{CallSheet, MailLine, NoticeView, call_sheet, content, find, list, show};
-
-/// Base64, armor and headers make a sealed mail about this much larger than what it carries (4/3 for the attachment
-/// inside, 4/3 for the armor outside, line ends).
-const SEALED_GROWTH: f64 = 1.85;
-/// Message-IDs of a thread that an answer refers to.
-const MOST_IN_THREAD: usize = 20;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -120,36 +120,14 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
     let kind = choose_kind(&request, &earlier, record.is_complete())?;
     let mut warnings = kind_warnings(kind, earlier.filed.is_empty(), request.explanation.is_some());
     let language = choose_language(office, &profile, request.language.as_deref(), &mut warnings)?;
-    let our = office.our_key().await?;
     let sequence = earlier.filed.len() as u32 + 1;
-
-    let labels = office.templates.labels(&language).map_err(OfficeError::from)?;
-    let facts = NoticeFacts::new(
-        &record,
-        &NoticeContext {
-            reference: reference.clone(),
-            kind,
-            sequence,
-            prior: earlier.filed.iter().map(prior_facts).collect(),
-            authority_name: profile.name(&language).to_owned(),
-            lead_authority_name: lead_authority_name(office, &record, &language),
-            timezone: zone,
-            labels,
-            filed_at: now.trunc_subsecs(0).with_second(0).unwrap_or(now),
-            deadline: clock.as_ref().map(|clock| clock.strict),
-            late: first_was_late(&earlier, clock.as_ref(), now),
-            organisation: office.config.organisation.name.as_str().to_owned(),
-            contact: office.usual_contact(),
-            key_fingerprint: Some(our.fingerprint().to_owned()),
-            attachments: request
-                .attachments
-                .iter()
-                .map(|attachment| attachment.name.clone())
-                .collect(),
-            explanation: request.explanation,
-            next_update_due: None,
-        },
-    );
+    let settled = Settled {
+        reference: &reference,
+        kind,
+        sequence,
+        language: &language,
+    };
+    let facts = facts(office, &record, &profile, &earlier, settled, &request, now).await?;
     let plan = protect::plan(office, &profile, request.decision.as_ref(), now).await?;
     warnings.extend(
         plan.as_ref()
@@ -166,6 +144,7 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
             .collect(),
     };
     let phone = phone_of(office, &record);
+    let labels = office.templates.labels(&language).map_err(OfficeError::from)?;
     let clear = InClear::new(labels, office.config.organisation.name.as_str(), &reference, &phone);
     let headers = headers(office, &reference, address, thread, now);
     Ok(Prepared {
@@ -340,267 +319,4 @@ fn new_notice(prepared: &Prepared, content: Vec<u8>) -> NewNotice {
         passphrase: None,
         answers: prepared.answers,
     }
-}
-
-/// The thread of the mail that is answered: the Message-IDs it refers to, and its own last (RFC 5322 §3.6.4).
-async fn answered_mail(
-    office: &Office,
-    mail: MailId,
-    breach: BreachId,
-    profile: &Profile,
-    kind: Option<NoticeKind>,
-) -> Result<Vec<String>, DeskError> {
-    let refused = |why: String| Err(DeskError::Refused(why));
-    if let Some(kind) = kind.filter(|kind| *kind != NoticeKind::Answer) {
-        return refused(format!(
-            "--in-reply-to is for a notice of kind answer, not {}",
-            kind.name()
-        ));
-    }
-    let (stored, opened) = conversation::reopen(office, mail).await?;
-    let notice = match stored.understanding.and_then(|understanding| understanding.notice) {
-        Some(reference) => find(office, &reference).await?,
-        None => {
-            return refused(format!(
-                "{mail} is not tied to a notice yet; read it, then: breachpost mailbox match {mail} REFERENCE --as reply"
-            ));
-        }
-    };
-    if notice.breach != breach || notice.authority != profile.id {
-        return refused(format!(
-            "{mail} belongs to {} about {} to {}; answer it there: breachpost notice send {} --to {} --kind answer --in-reply-to {mail}",
-            notice.reference, notice.breach, notice.authority, notice.breach, notice.authority
-        ));
-    }
-    let Some(own) = opened.message_id.clone() else {
-        // Nothing to refer to: our own notice carries the thread.
-        return Ok(notice.message_id.into_iter().collect());
-    };
-    let mut thread: Vec<String> = opened
-        .references
-        .into_iter()
-        .filter(|id| is_plain_id(id) && *id != own)
-        .collect();
-    // The first names the thread's start, the last what was said last; a longer list would not fit a header.
-    if thread.len() > MOST_IN_THREAD {
-        thread.drain(1..thread.len() - (MOST_IN_THREAD - 1));
-    }
-    thread.extend(Some(own).filter(|id| is_plain_id(id)));
-    Ok(thread)
-}
-
-/// A Message-ID that may stand in a header of ours: a stranger wrote it.
-fn is_plain_id(id: &str) -> bool {
-    let inner = id.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
-    inner.is_some_and(|inner| {
-        inner.len() <= 250
-            && inner.matches('@').count() == 1
-            && !inner.starts_with('@')
-            && !inner.ends_with('@')
-            && inner
-                .bytes()
-                .all(|b| b.is_ascii_graphic() && !b"<>()[]\\,;:\"".contains(&b))
-    })
-}
-
-struct Earlier {
-    filed: Vec<Notice>,
-    drafts: Vec<Notice>,
-}
-
-impl Earlier {
-    fn first_at(&self) -> Option<Time> {
-        self.filed.first().map(|notice| notice.filed_at)
-    }
-}
-
-async fn earlier_notices(office: &Office, breach: BreachId, authority: &str) -> Result<Earlier, DeskError> {
-    let notices = office.store.list_notices(Some(breach)).await?;
-    let mine = notices
-        .into_iter()
-        .filter(|notice| notice.authority == authority && notice.withdrawn_at.is_none())
-        // A content-free mail told them nothing: what follows it is the first notice.
-        .filter(|notice| notice.protection != Some(Protection::Stub));
-    let (drafts, filed) = mine.partition(|notice| notice.draft_reason.is_some());
-    Ok(Earlier { filed, drafts })
-}
-
-fn prior_facts(notice: &Notice) -> PriorNotice {
-    PriorNotice {
-        reference: notice.reference.clone(),
-        kind: notice.kind,
-        filed_at: notice.filed_at,
-        authority_reference: notice
-            .acknowledgement
-            .as_ref()
-            .and_then(|ack| ack.authority_reference.clone())
-            .or_else(|| notice.outside_reference.clone()),
-    }
-}
-
-/// Whether the first notice came after the deadline, or comes after it now (GDPR Art. 33(1)).
-fn first_was_late(earlier: &Earlier, clock: Option<&Clock>, now: Time) -> bool {
-    let first = earlier.first_at().unwrap_or(now);
-    clock.is_some_and(|clock| first > clock.strict)
-}
-
-fn lead_authority_name(office: &Office, record: &crate::model::breach::Record, language: &str) -> Option<String> {
-    let lead = record.cross_border.lead_authority.as_deref()?;
-    Some(office.directory.find(lead).ok()?.name(language).to_owned())
-}
-
-/// The number the authority may call, else an address to write to.
-fn phone_of(office: &Office, record: &crate::model::breach::Record) -> String {
-    let contact = record.contact.clone().or_else(|| office.usual_contact());
-    contact
-        .and_then(|contact| contact.phone.or(contact.email))
-        .unwrap_or_else(|| office.config.sender.address.as_str().to_owned())
-}
-
-/// The reference of the draft that waits for this authority, else a fresh one.
-async fn reference_for(office: &Office, earlier: &Earlier) -> Result<Reference, DeskError> {
-    match earlier.drafts.first() {
-        Some(draft) => Ok(draft.reference.clone()),
-        None => fresh_reference(office).await,
-    }
-}
-
-/// 40 random bits; a collision in one store is looked for all the same.
-async fn fresh_reference(office: &Office) -> Result<Reference, DeskError> {
-    loop {
-        let mut bits = [0; 5];
-        getrandom::fill(&mut bits).expect("the operating system gives random bytes");
-        let reference = Reference::from_bits(bits);
-        if office.store.find_notice(&reference).await?.is_none() {
-            return Ok(reference);
-        }
-    }
-}
-
-fn check_attachments(office: &Office, profile: &Profile, attachments: &[Attachment]) -> Result<(), DeskError> {
-    let total: usize = attachments.iter().map(|attachment| attachment.bytes.len()).sum();
-    let size = (total as f64 * SEALED_GROWTH) as u64;
-    let (limit, whose) = size_limit(office, profile);
-    if size > limit {
-        return Err(DeskError::TooLarge { size, limit, whose });
-    }
-    Ok(())
-}
-
-/// The smaller of our limit and the authority's, in bytes of the sealed mail.
-fn size_limit(office: &Office, profile: &Profile) -> (u64, String) {
-    let ours = office.config.limits.sealed_bytes;
-    match profile.notice.max_bytes {
-        Some(theirs) if theirs < ours => (theirs, format!("the limit of {}", profile.id)),
-        _ => (ours, "limits.sealed_bytes in config.yaml".to_owned()),
-    }
-}
-
-/// What is asked for, else what the place in the order of notices and the record suggest.
-fn choose_kind(request: &NoticeRequest, earlier: &Earlier, complete: bool) -> Result<NoticeKind, DeskError> {
-    let usual = match (request.in_reply_to, earlier.filed.is_empty(), complete) {
-        (Some(_), ..) => NoticeKind::Answer,
-        (None, true, true) => NoticeKind::Complete,
-        (None, true, false) => NoticeKind::Preliminary,
-        (None, false, _) => NoticeKind::Supplementary,
-    };
-    let kind = request.kind.unwrap_or(usual);
-    if kind == NoticeKind::Answer && request.explanation.is_none() && request.attachments.is_empty() {
-        return Err(DeskError::Refused(
-            "an answer needs your words or a file: --text-file FILE (or - for standard input), --text TEXT, --attach FILE"
-                .to_owned(),
-        ));
-    }
-    Ok(kind)
-}
-
-/// From and Reply-To are the monitored sender, and nothing in them would silence an acknowledgement (design: to an
-/// authority). The last of `thread` is answered.
-fn headers(office: &Office, reference: &Reference, address: String, thread: Vec<String>, now: Time) -> Headers {
-    let sender = office.sender();
-    Headers {
-        reply_to: Some(sender.clone()),
-        to: crate::message::mime::Mailbox { name: None, address },
-        outer_subject: token::outer_subject(reference),
-        message_id: token::message_id(&sender.address),
-        date: now,
-        in_reply_to: thread.last().cloned(),
-        references: thread,
-        from: sender,
-        extra: Vec::new(),
-    }
-}
-
-fn kind_warnings(kind: NoticeKind, first: bool, explained: bool) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let continues = !matches!(kind, NoticeKind::Preliminary | NoticeKind::Complete);
-    if first && continues {
-        warnings.push(format!(
-            "this is the first notice about this breach to this authority, and yet of kind {}; book an earlier one with `breachpost notice record`",
-            kind.name()
-        ));
-    }
-    if !explained
-        && matches!(
-            kind,
-            NoticeKind::Amendment | NoticeKind::Withdrawal | NoticeKind::Answer
-        )
-    {
-        warnings.push(format!(
-            "a notice of kind {} should say why or what: --text TEXT",
-            kind.name()
-        ));
-    }
-    warnings
-}
-
-/// What the sender should know of the way it is protected.
-fn plan_warning(plan: &Plan, decision: Option<&Decision>, now: Time) -> Option<String> {
-    let rung = decision.map(|decision| decision.rung);
-    match plan {
-        Plan::Sealed { to, .. } if rung == Some(Rung::Expired) && to.expires().is_none_or(|end| end > now) => {
-            Some("the certificate has not expired: --override expired changes nothing".to_owned())
-        }
-        Plan::Sealed { pin, .. } if pin.verified == "none" => Some(
-            "nobody has verified the fingerprint of this certificate: if it is not theirs, they cannot read the notice and somebody else may; read it back by telephone"
-                .to_owned(),
-        ),
-        Plan::Sealed { .. } if rung == Some(Rung::Unverified) => {
-            Some("the certificate is verified: --override unverified changes nothing".to_owned())
-        }
-        _ => None,
-    }
-}
-
-fn choose_language(
-    office: &Office,
-    profile: &Profile,
-    asked: Option<&str>,
-    warnings: &mut Vec<String>,
-) -> Result<String, DeskError> {
-    let have = office.templates.languages(Audience::Authority);
-    let has = |language: &str| have.contains(&language);
-    if let Some(asked) = asked {
-        if has(asked) {
-            return Ok(asked.to_owned());
-        }
-        let have = have.join(", ");
-        return Err(DeskError::Refused(format!(
-            "there is no notice template in `{asked}`; there are: {have}"
-        )));
-    }
-    let wanted = profile.notice.language.iter().chain(&profile.languages);
-    if let Some(language) = wanted.into_iter().find(|language| has(language)) {
-        return Ok(language.clone());
-    }
-    warnings.push(format!(
-        "{} works in {}, for which there is no template yet; the notice is in English",
-        profile.id,
-        profile.languages.join(", ")
-    ));
-    Ok("en".to_owned())
-}
-
-fn name_of(profile: &Profile) -> String {
-    profile.name("en").to_owned()
 }

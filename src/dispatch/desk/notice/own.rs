@@ -9,7 +9,8 @@ use crate::message::mime::Headers;
 use crate::message::seal::{self, Sealed};
 use crate::model::Time;
 
-use super::{Prepared, on_blocking_thread, size_limit};
+use super::choose::size_limit;
+use super::{Prepared, on_blocking_thread};
 
 /// Seals what was prepared to our own key alone, in the authority's layout and under these headers; stores nothing. Needs
 /// no certificate of the authority.
