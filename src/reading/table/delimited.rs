@@ -122,7 +122,6 @@ fn records(table: &Table, delimiter: char, digest: &Arc<Mutex<Sha256>>) -> Resul
         number: 0,
         line: 1,
         after_return: false,
-        cell: Vec::new(),
     })
 }
 
@@ -182,21 +181,56 @@ struct Records {
     line: u64,
     /// The last byte was a CR that ended a record or counted as a line: a LF right behind it is the same line break.
     after_return: bool,
-    cell: Vec<u8>,
 }
 
 /// A record while it is being cut.
 struct Cutting {
     record: Record,
+    state: State,
+    delimiter: u8,
+    /// The cell that is not ended yet.
+    cell: Vec<u8>,
+    /// Whether it holds anything, be it a line break alone.
+    begun: bool,
     bytes: u64,
     too_long: bool,
+    /// As in [`Records`].
+    line: u64,
+    after_return: bool,
 }
 
 impl Records {
     fn next_record(&mut self) -> Result<Option<Record>, TableError> {
-        let path = self.path.clone();
-        let mut state = State::CellBegins;
-        let mut cutting = Cutting {
+        let mut cutting = self.begin();
+        loop {
+            let piece = match self.input.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other.map_err(|source| TableError::read(&self.path, source))?,
+            };
+            let at_end = piece.is_empty();
+            if cutting.state == State::Quoted && (at_end || cutting.bytes > OPEN_QUOTE_BYTES) {
+                return Err(TableError::OpenQuote {
+                    path: self.path.clone(),
+                    row: cutting.record.number,
+                    line: cutting.record.line,
+                });
+            }
+            if at_end && !cutting.begun {
+                return Ok(None);
+            }
+            let (used, ended) = cutting.take(piece);
+            self.input.consume(used);
+            (self.line, self.after_return) = (cutting.line, cutting.after_return);
+            if ended || at_end {
+                self.number += 1;
+                cutting.end_cell();
+                return Ok(Some(cutting.record));
+            }
+        }
+    }
+
+    fn begin(&self) -> Cutting {
+        Cutting {
             record: Record {
                 number: self.number + 1,
                 line: self.line,
@@ -204,119 +238,96 @@ impl Records {
                 flaw: None,
                 count: 0,
             },
+            state: State::CellBegins,
+            delimiter: self.delimiter,
+            cell: Vec::new(),
+            begun: false,
             bytes: 0,
             too_long: false,
-        };
-        let mut any = false;
-        self.cell.clear();
-        loop {
-            let piece = match self.input.fill_buf() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => other.map_err(|source| TableError::read(&path, source))?,
-            };
-            let open_quote = || TableError::OpenQuote {
-                path: path.clone(),
-                row: cutting.record.number,
-                line: cutting.record.line,
-            };
-            if piece.is_empty() {
-                if state == State::Quoted {
-                    return Err(open_quote());
-                }
-                if !any {
-                    return Ok(None);
-                }
-                self.number += 1;
-                cutting.end_cell(&mut self.cell);
-                return Ok(Some(cutting.record));
-            }
-            if state == State::Quoted && cutting.bytes > OPEN_QUOTE_BYTES {
-                return Err(open_quote());
-            }
-            let mut at = 0;
-            let mut ended = false;
-            while at < piece.len() && !ended {
-                let byte = piece[at];
-                if self.after_return {
-                    self.after_return = false;
-                    if byte == b'\n' {
-                        // A LF inside quotes belongs to the cell all the same.
-                        if state == State::Quoted {
-                            cutting.push(&mut self.cell, b"\n");
-                        }
-                        at += 1;
-                        continue;
-                    }
-                }
-                any = true;
-                match (state, byte) {
-                    (State::Quoted, b'"') => state = State::QuoteInQuoted,
-                    (State::Quoted, _) => {
-                        let run = piece[at..].iter().position(|b| matches!(b, b'"' | b'\n' | b'\r'));
-                        let run = run.unwrap_or(piece.len() - at);
-                        if run == 0 {
-                            cutting.push(&mut self.cell, &[byte]);
-                            self.line += 1;
-                            self.after_return = byte == b'\r';
-                        } else {
-                            cutting.push(&mut self.cell, &piece[at..at + run]);
-                            at += run - 1;
-                        }
-                    }
-                    (State::QuoteInQuoted, b'"') => {
-                        cutting.push(&mut self.cell, b"\"");
-                        state = State::Quoted;
-                    }
-                    (State::CellBegins, b'"') => state = State::Quoted,
-                    (_, b'\n' | b'\r') => {
-                        self.line += 1;
-                        self.after_return = byte == b'\r';
-                        ended = true;
-                    }
-                    (_, byte) if byte == self.delimiter => {
-                        cutting.end_cell(&mut self.cell);
-                        state = State::CellBegins;
-                    }
-                    _ => {
-                        state = State::Plain;
-                        let delimiter = self.delimiter;
-                        let ends = |b: &u8| *b == delimiter || matches!(b, b'\n' | b'\r');
-                        let run = piece[at..].iter().position(ends).unwrap_or(piece.len() - at).max(1);
-                        cutting.push(&mut self.cell, &piece[at..at + run]);
-                        at += run - 1;
-                    }
-                }
-                at += 1;
-            }
-            self.input.consume(at);
-            if ended {
-                self.number += 1;
-                cutting.end_cell(&mut self.cell);
-                return Ok(Some(cutting.record));
-            }
+            line: self.line,
+            after_return: self.after_return,
         }
     }
 }
 
 impl Cutting {
-    fn push(&mut self, cell: &mut Vec<u8>, bytes: &[u8]) {
+    /// Cuts on: how many bytes were used, and whether the record ends with them.
+    fn take(&mut self, piece: &[u8]) -> (usize, bool) {
+        let mut at = 0;
+        while at < piece.len() {
+            let byte = piece[at];
+            if self.after_return {
+                self.after_return = false;
+                if byte == b'\n' {
+                    // A LF inside quotes belongs to the cell all the same.
+                    if self.state == State::Quoted {
+                        self.push(b"\n");
+                    }
+                    at += 1;
+                    continue;
+                }
+            }
+            self.begun = true;
+            match (self.state, byte) {
+                (State::Quoted, b'"') => self.state = State::QuoteInQuoted,
+                (State::Quoted, _) => {
+                    let run = piece[at..].iter().position(|b| matches!(b, b'"' | b'\n' | b'\r'));
+                    let run = run.unwrap_or(piece.len() - at);
+                    if run == 0 {
+                        self.push(&[byte]);
+                        self.line += 1;
+                        self.after_return = byte == b'\r';
+                    } else {
+                        self.push(&piece[at..at + run]);
+                        at += run - 1;
+                    }
+                }
+                (State::QuoteInQuoted, b'"') => {
+                    self.push(b"\"");
+                    self.state = State::Quoted;
+                }
+                (State::CellBegins, b'"') => self.state = State::Quoted,
+                (_, b'\n' | b'\r') => {
+                    self.line += 1;
+                    self.after_return = byte == b'\r';
+                    return (at + 1, true);
+                }
+                (_, byte) if byte == self.delimiter => {
+                    self.end_cell();
+                    self.state = State::CellBegins;
+                }
+                _ => {
+                    self.state = State::Plain;
+                    let delimiter = self.delimiter;
+                    let ends = |b: &u8| *b == delimiter || matches!(b, b'\n' | b'\r');
+                    let run = piece[at..].iter().position(ends).unwrap_or(piece.len() - at).max(1);
+                    self.push(&piece[at..at + run]);
+                    at += run - 1;
+                }
+            }
+            at += 1;
+        }
+        (at, false)
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         if self.too_long {
             return;
         }
-        if cell.len() + bytes.len() > MAX_CELL_BYTES {
+        if self.cell.len() + bytes.len() > MAX_CELL_BYTES {
             self.too_long = true;
-            cell.truncate(KEPT_OF_LONG_CELL);
+            self.cell.truncate(KEPT_OF_LONG_CELL);
             self.flawed(FlawKind::CellTooLong, self.record.count);
         } else if self.bytes > MAX_ROW_BYTES as u64 {
             self.flawed(FlawKind::RowTooLong, usize::MAX);
         } else {
-            cell.extend_from_slice(bytes);
+            self.cell.extend_from_slice(bytes);
         }
     }
 
-    fn end_cell(&mut self, cell: &mut Vec<u8>) {
-        let bytes = std::mem::take(cell);
+    fn end_cell(&mut self) {
+        let bytes = std::mem::take(&mut self.cell);
         let place = self.record.count;
         self.record.count += 1;
         if self.record.count > MAX_COLUMNS {
