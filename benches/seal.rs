@@ -25,7 +25,7 @@ use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use breachpost::directory::certificate::{Usable, judge, read_one};
 use breachpost::message::facts::{NoticeContext, NoticeFacts, PersonFacts, sample};
@@ -44,12 +44,12 @@ use sequoia_openpgp as openpgp;
 
 use openpgp::Packet;
 use openpgp::cert::amalgamation::key::PrimaryKey;
-use openpgp::crypto::{KeyPair, Password};
+use openpgp::crypto::Password;
 use openpgp::parse::Parse;
-use openpgp::policy::StandardPolicy;
 use openpgp::serialize::SerializeInto;
-use openpgp::serialize::stream::{Armorer, Encryptor, LiteralWriter, Message, Recipient, Signer};
-use openpgp::types::{Features, SymmetricAlgorithm};
+
+#[path = "library/mod.rs"]
+mod library;
 
 const PASSPHRASE: &str = "bench";
 const SIGNER: &str = "signer@example.org";
@@ -63,7 +63,7 @@ fn main() {
     let ours = generate(SIGNER, Algorithm::Ed25519, now);
     let secret = ours.secret_armored.expose().as_bytes();
     let our = OurKey::load(secret, &Secret::new(PASSPHRASE), now).unwrap();
-    let signer = signer_of(secret, now);
+    let signer = library::signer_of(secret, PASSPHRASE, now);
     let texts = Texts::new(now);
     let headers = headers(now);
     for (name, algorithm) in [("Cv25519", Algorithm::Ed25519), ("RSA 4096", Algorithm::Rsa4096)] {
@@ -84,7 +84,7 @@ fn main() {
             println!("  rendered alone      {:7.0} µs", rendering * 1000.0);
             let whole = || drop(black_box(sealed(&(text.render)())));
             against_library(&whole, &|| drop(black_box(sealed(&content))), &|| {
-                drop(black_box(bare(&inner, &signer, &to, &own, now)))
+                drop(black_box(library::seal(&inner, &signer, &to, &own, now)))
             });
             if text.against_gpg {
                 against_gpg(&whole, &inner, secret, &certificate);
@@ -313,21 +313,6 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn signer_of(secret: &[u8], now: Time) -> KeyPair {
-    let policy = StandardPolicy::new();
-    let cert = openpgp::Cert::from_bytes(secret).unwrap();
-    let keys = cert
-        .keys()
-        .secret()
-        .with_policy(&policy, SystemTime::from(now))
-        .for_signing();
-    let key = keys.last().unwrap().key().clone();
-    key.decrypt_secret(&Password::from(PASSPHRASE))
-        .unwrap()
-        .into_keypair()
-        .unwrap()
-}
-
 /// Our key without a passphrase, as scripts use it with GnuPG.
 fn unprotected(secret: &[u8]) -> Vec<u8> {
     let cert = openpgp::Cert::from_bytes(secret).unwrap();
@@ -340,27 +325,6 @@ fn unprotected(secret: &[u8]) -> Vec<u8> {
     });
     let open: Vec<Packet> = open.collect();
     cert.insert_packets(open).unwrap().0.as_tsk().to_vec().unwrap()
-}
-
-/// What anybody would write with the library at hand.
-fn bare(plain: &[u8], signer: &KeyPair, to: &Usable, own: &Usable, now: Time) -> Vec<u8> {
-    let mut armored = Vec::new();
-    let recipients = to.keys().iter().chain(own.keys());
-    let recipients = recipients.map(|key| Recipient::new(Features::empty(), key.key_handle(), key));
-    let message = Armorer::new(Message::new(&mut armored)).build().unwrap();
-    let message = Encryptor::for_recipients(message, recipients)
-        .symmetric_algo(SymmetricAlgorithm::AES256)
-        .build()
-        .unwrap();
-    let message = Signer::new(message, signer.clone())
-        .unwrap()
-        .creation_time(SystemTime::from(now))
-        .build()
-        .unwrap();
-    let mut message = LiteralWriter::new(message).build().unwrap();
-    message.write_all(plain).unwrap();
-    message.finalize().unwrap();
-    armored
 }
 
 fn headers(now: Time) -> Headers {

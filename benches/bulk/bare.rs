@@ -3,7 +3,6 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::time::SystemTime;
 
 use breachpost::directory::certificate::{Usable, judge, read_one};
 use breachpost::message::key::{self, Algorithm, OurKey};
@@ -14,12 +13,9 @@ use breachpost::secret::Secret;
 use nix::sys::resource::UsageWho;
 use sequoia_openpgp as openpgp;
 
-use openpgp::crypto::{KeyPair, Password};
-use openpgp::parse::Parse;
-use openpgp::policy::StandardPolicy;
-use openpgp::serialize::stream::{Armorer, Encryptor, LiteralWriter, Message, Recipient, Signer};
-use openpgp::types::{Features, SymmetricAlgorithm};
+use openpgp::crypto::KeyPair;
 
+use crate::library;
 use crate::stage::{Run, measure};
 
 const THREADS: usize = 2;
@@ -91,7 +87,7 @@ impl Bare {
             bytes: sealed.content,
             readers: certificates.iter().map(|armored| usable(armored)).collect(),
             ours: usable(&ours.public_armored),
-            signer: signer_of(ours.secret_armored.expose().as_bytes(), now),
+            signer: library::signer_of(ours.secret_armored.expose().as_bytes(), PASSPHRASE, now),
             now,
         }
     }
@@ -100,30 +96,10 @@ impl Bare {
         measure(messages, UsageWho::RUSAGE_SELF, || {
             std::thread::scope(|scope| {
                 for readers in self.readers[..messages].chunks(messages.div_ceil(THREADS)) {
-                    scope.spawn(|| readers.iter().for_each(|to| drop(std::hint::black_box(self.seal(to)))));
+                    scope.spawn(|| readers.iter().for_each(|to| drop(std::hint::black_box(library::seal(&self.bytes, &self.signer, to, &self.ours, self.now)))));
                 }
             });
         })
-    }
-
-    fn seal(&self, to: &Usable) -> Vec<u8> {
-        let mut armored = Vec::new();
-        let recipients = to.keys().iter().chain(self.ours.keys());
-        let recipients = recipients.map(|key| Recipient::new(Features::empty(), key.key_handle(), key));
-        let message = Armorer::new(Message::new(&mut armored)).build().unwrap();
-        let message = Encryptor::for_recipients(message, recipients)
-            .symmetric_algo(SymmetricAlgorithm::AES256)
-            .build()
-            .unwrap();
-        let message = Signer::new(message, self.signer.clone())
-            .unwrap()
-            .creation_time(SystemTime::from(self.now))
-            .build()
-            .unwrap();
-        let mut message = LiteralWriter::new(message).build().unwrap();
-        message.write_all(&self.bytes).unwrap();
-        message.finalize().unwrap();
-        armored
     }
 }
 
@@ -149,19 +125,4 @@ fn headers(now: Time) -> Headers {
         references: Vec::new(),
         extra: Vec::new(),
     }
-}
-
-fn signer_of(secret: &[u8], now: Time) -> KeyPair {
-    let policy = StandardPolicy::new();
-    let cert = openpgp::Cert::from_bytes(secret).unwrap();
-    let keys = cert
-        .keys()
-        .secret()
-        .with_policy(&policy, SystemTime::from(now))
-        .for_signing();
-    let key = keys.last().unwrap().key().clone();
-    key.decrypt_secret(&Password::from(PASSPHRASE))
-        .unwrap()
-        .into_keypair()
-        .unwrap()
 }

@@ -14,6 +14,8 @@
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends there")]
 
+#[path = "../library/mod.rs"]
+mod library;
 #[path = "../stage/mod.rs"]
 mod stage;
 
@@ -28,7 +30,7 @@ use stage::{Run, Sink, median, smtp_source};
 const PAIRS: usize = 5;
 const PERSONS: usize = 10_000;
 const MANY_PERSONS: usize = 1_000_000;
-const SEALED_PERSONS: usize = 8_000;
+const SEALED_PERSONS: usize = 20_000;
 const MESSAGE_BYTES: usize = 4096;
 
 fn main() {
