@@ -27,7 +27,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use breachpost::directory::certificate::{Usable, judge, read_one};
+use breachpost::directory::certificate::{judge, read_one};
 use breachpost::message::facts::{NoticeContext, NoticeFacts, PersonFacts, sample};
 use breachpost::message::key::{self, Algorithm, OurKey};
 use breachpost::message::mime::{Content, Headers, Mailbox};

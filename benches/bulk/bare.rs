@@ -96,7 +96,17 @@ impl Bare {
         measure(messages, UsageWho::RUSAGE_SELF, || {
             std::thread::scope(|scope| {
                 for readers in self.readers[..messages].chunks(messages.div_ceil(THREADS)) {
-                    scope.spawn(|| readers.iter().for_each(|to| drop(std::hint::black_box(library::seal(&self.bytes, &self.signer, to, &self.ours, self.now)))));
+                    scope.spawn(|| {
+                        readers.iter().for_each(|to| {
+                            drop(std::hint::black_box(library::seal(
+                                &self.bytes,
+                                &self.signer,
+                                to,
+                                &self.ours,
+                                self.now,
+                            )))
+                        })
+                    });
                 }
             });
         })
