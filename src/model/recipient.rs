@@ -303,7 +303,7 @@ pub fn looks_like_formula(cell: &str) -> bool {
     match cell.as_bytes() {
         [b'=' | b'@', ..] => true,
         // A sign before a number is none, nor is a telephone number, whatever is said after it.
-        [b'+' | b'-', rest @ [b'0'..=b'9' | b'(' | b' ', ..]] => {
+        [b'+' | b'-', b'0'..=b'9' | b'(' | b' ', rest @ ..] => {
             let calls = rest
                 .windows(2)
                 .any(|pair| pair[0].is_ascii_alphabetic() && pair[1] == b'(');
