@@ -477,12 +477,8 @@ pub async fn who_was_put_off_is_known(bed: &impl Bed) {
     let again = claim(&store, worker(1), 9, at(1_000_000)).await;
     store.step(vec![], again.clone(), at(1_000_000)).await.unwrap();
     for claim in again {
-        let outcome = match claim.delivery == sent.delivery {
-            true => accepted(),
-            false => deferred(),
-        };
         store
-            .step(vec![done(&claim, outcome)], vec![], at(1_000_001))
+            .step(vec![done(&claim, deferred())], vec![], at(1_000_001))
             .await
             .unwrap();
     }
