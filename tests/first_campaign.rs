@@ -419,3 +419,62 @@ fn who_waits_is_counted_and_the_next_try_is_told() {
         .sum();
     assert_eq!(waits, 2, "one answer for each person: {status}");
 }
+
+#[test]
+fn watching_a_scheduled_campaign_follows_it() {
+    let relay = Relay::sound();
+    let world = world(&relay);
+    create(&world, "list.csv", ENGLISH, &[]).exits(0);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--at", "2090-01-01 09:00", "--yes"]).exits(0);
+    let mut watching = world.command(&["campaign", "status", "cmp_1", "--watch", "--json"]);
+    let mut watching = watching.stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(watching.stdout.take().unwrap()).lines();
+    assert!(said.next().unwrap().unwrap().contains("scheduled"));
+    campaign(&world, &["cancel", "cmp_1", "--yes"]).exits(0);
+    let last = said.last().expect("it goes on following").unwrap();
+    assert!(last.contains("cancelled"), "{last}");
+    assert!(watching.wait().unwrap().success());
+}
+
+#[test]
+fn small_mistakes_are_wrong_usage() {
+    let relay = Relay::sound();
+    let world = world(&relay);
+    create(&world, "list.csv", ENGLISH, &[]).exits(0);
+    campaign(&world, &["test", "cmp_1", "--to", "bad address"])
+        .exits(64)
+        .says(&["no e-mail address"]);
+    campaign(&world, &["find", "notanaddress"])
+        .exits(64)
+        .says(&["no e-mail address"]);
+    campaign(&world, &["unreached", "cmp_1", "-o", "x.ods"])
+        .exits(64)
+        .says(&[".csv or .xlsx"]);
+    assert!(!world.scratch().join("x.ods").exists());
+}
+
+#[test]
+fn every_kind_of_message_is_tried_out_in_words_that_fit() {
+    let relay = Relay::sound();
+    let world = world(&relay);
+    let texts = world.file("texts.yaml", b"stacked: [de, fr]\n");
+    let list = "email,name,language\nanna@example.lu,Anna,nl\nben@example.lu,Ben,klingon\n";
+    create(&world, "list.csv", list, &["--texts", &texts])
+        .exits(0)
+        .says(&["or one message in several", "1 get one message in de, fr"]);
+    let tested = as_json(&world, &["test", "cmp_1", "--to", "team@example.lu"]);
+    let languages: Vec<String> = tested
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| text(&one["language"]))
+        .collect();
+    assert_eq!(languages, ["de+fr", "nl"]);
+    // The authority has no Dutch name: then the one that it calls itself.
+    let shown = campaign(&world, &["preview", "cmp_1"]).exits(0).stdout;
+    assert!(
+        shown.contains("Commission nationale") && !shown.contains("National Data"),
+        "{shown}"
+    );
+}

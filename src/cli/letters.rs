@@ -64,7 +64,8 @@ pub async fn run(args: LettersArgs, office: &Office, context: &Context) -> Resul
         // Private, and never in the place of another.
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
-        options.open(&file)?.write_all(&printed.pdf)?;
+        let kept = options.open(&file).and_then(|mut pdf| pdf.write_all(&printed.pdf));
+        kept.map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
         files.push(Written {
             file,
             language: printed.language,

@@ -97,9 +97,14 @@ pub enum Format {
     },
     Xlsx {
         sheet: String,
+        /// Sheets of the file that are not read.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        others: Vec<String>,
     },
     Ods {
         sheet: String,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        others: Vec<String>,
     },
 }
 
@@ -163,7 +168,7 @@ impl Table {
         let source: Source = match &self.format {
             Format::Csv { delimiter, .. } => Box::new(delimited::rows(self, *delimiter, &digest)?),
             Format::JsonLines { .. } => Box::new(json_lines::rows(self, &digest)?),
-            Format::Xlsx { sheet } | Format::Ods { sheet } => Box::new(sheet::rows(self, sheet, &digest)?),
+            Format::Xlsx { sheet, .. } | Format::Ods { sheet, .. } => Box::new(sheet::rows(self, sheet, &digest)?),
         };
         Ok(Rows { source, digest })
     }

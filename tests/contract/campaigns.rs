@@ -497,19 +497,30 @@ pub async fn an_account_is_of_one_moment(bed: &impl Bed) {
 pub async fn who_was_put_off_is_known(bed: &impl Bed) {
     let store = bed.open();
     let campaign = run_campaign(&store, 3).await;
-    assert_eq!(
-        store.deferred(campaign, at(1)).await.unwrap(),
-        0,
-        "nobody was tried yet"
-    );
+    let nobody = store.deferred(campaign).await.unwrap();
+    assert_eq!((nobody.persons, nobody.next), (0, None), "nobody was tried yet");
     let sent = put_on_wire(&store, worker(1), at(1)).await;
     store.step(vec![done(&sent, deferred())], vec![], at(2)).await.unwrap();
     let sent = put_on_wire(&store, worker(1), at(3)).await;
     store.step(vec![done(&sent, accepted())], vec![], at(4)).await.unwrap();
-    assert_eq!(store.deferred(campaign, at(4)).await.unwrap(), 1);
     let due = store.next_due().await.unwrap().unwrap();
     assert!(due <= at(4), "one was never put off");
-    // Its time has come: it is as ready as the other.
-    assert_eq!(store.deferred(campaign, at(1_000_000)).await.unwrap(), 0);
+    // Whether its time has come or not: it was put off.
+    let one = store.deferred(campaign).await.unwrap();
+    assert_eq!(one.persons, 1);
+    assert!(one.next.unwrap() > at(2), "{one:?}");
+    let waits = store.waits(campaign).await.unwrap();
+    assert_eq!(waits.values().sum::<u64>(), 1);
+    // Tried again in vain, it still waits with one answer: its last.
+    let again = claim(&store, worker(1), 9, at(1_000_000)).await;
+    store.step(vec![], again.clone(), at(1_000_000)).await.unwrap();
+    for claim in again {
+        store
+            .step(vec![done(&claim, deferred())], vec![], at(1_000_001))
+            .await
+            .unwrap();
+    }
+    assert_eq!(store.deferred(campaign).await.unwrap().persons, 2);
+    assert_eq!(store.waits(campaign).await.unwrap().values().sum::<u64>(), 2);
     intact(&store).await;
 }

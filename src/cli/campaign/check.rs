@@ -244,6 +244,12 @@ fn how_read(list: &StoredList) -> String {
         "xlsx" => format!("XLSX, sheet {}", word("sheet")),
         _ => format!("ODS, sheet {}", word("sheet")),
     };
+    let others = format["others"].as_array().into_iter().flatten();
+    let others: Vec<&str> = others.filter_map(serde_json::Value::as_str).collect();
+    let kind = match others.is_empty() {
+        true => kind,
+        false => format!("{kind}; NOT read (--sheet): {}", others.join(", ")),
+    };
     let columns = list.facts["columns"].as_array().into_iter().flatten();
     let taken = columns.filter_map(|column| {
         let (name, meaning) = (column["name"].as_str()?, column["meaning"].as_str()?);

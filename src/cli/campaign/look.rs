@@ -12,6 +12,7 @@ use crate::config::Encrypt;
 use crate::dispatch::desk::campaign::{self, POINTS, Protection, Ready, Whose};
 use crate::dispatch::office::Office;
 use crate::message::template::{Audience, Severity};
+use crate::model::address;
 use crate::model::breach::Decision;
 use crate::model::id::{BreachId, CampaignId};
 
@@ -109,6 +110,7 @@ pub async fn run(command: LookCommand, office: &Office, context: &Context) -> Re
             Ok(Exit::Done)
         }
         LookCommand::Test { id, to, lang } => {
+            must_be_an_address(&to)?;
             let tested = campaign::test(office, id, &to, &lang, &context.actor()).await?;
             context.out.data(&tested, || {
                 let rows: Vec<Vec<String>> = tested
@@ -163,6 +165,17 @@ pub async fn run(command: LookCommand, office: &Office, context: &Context) -> Re
             })?;
             Ok(Exit::Done)
         }
+    }
+}
+
+/// What was mistyped is wrong usage, and no answer about a person.
+pub(super) fn must_be_an_address(given: &str) -> Result<(), Failure> {
+    match given.contains('@') && address::on_the_wire(given).is_ok() {
+        true => Ok(()),
+        false => Err(Failure::usage(format!(
+            "`{}` is no e-mail address",
+            crate::reading::shown(given)
+        ))),
     }
 }
 

@@ -7,6 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::create::new_file;
+use super::look::must_be_an_address;
 use super::run::watch;
 use crate::cli::Context;
 use crate::cli::output::{Exit, Failure, table};
@@ -102,6 +103,7 @@ pub async fn run(command: ReportCommand, office: &Office, context: &Context) -> 
             Ok(Exit::Done)
         }
         ReportCommand::Find { address } => {
+            must_be_an_address(&address)?;
             let found = campaign::find(office, &address).await?;
             context.out.data(&found, || told(&address, &found))?;
             let informed = found.iter().any(|found| found.informed);
@@ -403,9 +405,13 @@ async fn unreached(
         .await?;
         return Ok(Exit::Done);
     };
-    let is_sheet = path
-        .extension()
-        .is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"));
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let is_sheet = ending == "xlsx";
+    if matches!(ending.as_str(), "ods" | "xls" | "xlsm" | "json" | "pdf") {
+        return Err(Failure::usage(format!(
+            "a .{ending} file is not written here: name a .csv or .xlsx file"
+        )));
+    }
     let file = new_file(&path)?;
     let written = match is_sheet {
         true => sheet(office, id, in_doubt, &path, file).await,

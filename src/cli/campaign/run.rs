@@ -116,7 +116,7 @@ pub async fn run(command: RunCommand, office: &Office, context: &Context) -> Res
         RunCommand::Pause { id, reason } => {
             campaign::pause(office, id, &reason, &by).await?;
             context.out.note(&format!(
-                "Nothing more is sent. To go on: breachpost campaign resume {id}"
+                "Nothing more is sent but what is on the wire now. To go on: breachpost campaign resume {id}"
             ));
             tell(office, context, id).await.map(|_| Exit::Done)
         }
@@ -367,7 +367,8 @@ async fn follow(
         let pause = pause_after(begun);
         show(&mut line, &status);
         each(&status)?;
-        if is_tried(&status) || status.state != CampaignState::Running {
+        let goes_on = matches!(status.state, CampaignState::Running | CampaignState::Scheduled { .. });
+        if is_tried(&status) || !goes_on {
             line.ends();
             return Ok(status);
         }

@@ -171,7 +171,13 @@ pub async fn content(
         record,
         reference: breach.to_string(),
         authority: authority.map(|profile| {
-            let named = |language: &str| (language.to_owned(), profile.name(language).to_owned());
+            // Where it has no name in this language, the one that it calls itself says more than an English one.
+            let itself = profile.languages.iter().find_map(|own| profile.names.get(own));
+            let named = |language: &str| {
+                let name = profile.names.get(language).or(itself);
+                let name = name.map_or_else(|| profile.name(language), String::as_str);
+                (language.to_owned(), name.to_owned())
+            };
             known.into_iter().map(named).collect()
         }),
         fallback_language: fallback_language.to_owned(),

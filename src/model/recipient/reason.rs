@@ -152,7 +152,7 @@ impl Flags {
         (
             Flags::UNKNOWN_LANGUAGE,
             "unknown_language",
-            "with a language that is not known: they get the fallback language",
+            "with a language that is not known: they get the fallback language, or one message in several (`stacked`)",
         ),
         (Flags::NO_NAME, "no_name", "without a name"),
         (

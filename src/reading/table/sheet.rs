@@ -53,6 +53,8 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Table, TableError> 
             found: found.iter().map(|name| crate::reading::shown(name)).collect(),
         });
     };
+    let others = found.iter().filter(|name| **name != sheet);
+    let others = others.map(|name| crate::reading::shown(name)).collect();
     let mut rows = unpack(path, bytes, kind, &sheet);
     let header = loop {
         let Some(row) = rows.next().transpose()? else {
@@ -76,8 +78,8 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Table, TableError> 
     Ok(Table {
         path: path.to_owned(),
         format: match kind {
-            Spreadsheet::Xlsx => Format::Xlsx { sheet },
-            Spreadsheet::Ods => Format::Ods { sheet },
+            Spreadsheet::Xlsx => Format::Xlsx { sheet, others },
+            Spreadsheet::Ods => Format::Ods { sheet, others },
         },
         encoding: None,
         columns: (0..width).map(name).collect(),

@@ -110,13 +110,18 @@ pub async fn test(
 ) -> Result<Vec<Tested>, DeskError> {
     let (_, content) = get(office, id).await?;
     let person = person(office, id, &Whose::First).await?;
+    let stacked = content.wording.stacked.clone();
     let letter = Letter::with(office, id, content).await?;
     let asked: Vec<String> = match languages {
         [] => {
             let found = office.store.person_counts(id).await?.languages;
             let mut found: Vec<String> = found
                 .keys()
-                .map(|known| letter.language_for(known).to_owned())
+                .map(|known| match letter.stacks(known) {
+                    // The one message in several languages.
+                    true => String::new(),
+                    false => letter.language_for(known).to_owned(),
+                })
                 .collect();
             found.sort();
             found.dedup();
@@ -127,6 +132,10 @@ pub async fn test(
     let mut samples = Vec::new();
     for language in asked {
         must_be_known(&letter, &language)?;
+        let shown = match letter.stacks(&language) {
+            true => stacked.join("+"),
+            false => language.clone(),
+        };
         let token = office.tokens.for_delivery(DeliveryId::new(0));
         let unlike = hex_of(&language, &office.now().timestamp_micros().to_string());
         let message_id = token::message_id_of(&format!("{token}-test-{unlike}"), &letter.sender.address);
@@ -140,7 +149,7 @@ pub async fn test(
                 TEST_MARK,
             )
             .map_err(unwritten)?;
-        samples.push((language, token, bytes));
+        samples.push((shown, token, bytes));
     }
     // The way that the campaign's own messages take, return path included: a relay may refuse senders with a plus.
     let settings = office.config.relay_to_individuals();

@@ -30,7 +30,8 @@ fn spreadsheets_show_what_a_person_sees() {
     assert_eq!(
         table.format(),
         &Format::Xlsx {
-            sheet: "Persons".into()
+            sheet: "Persons".into(),
+            others: vec!["Other".into()]
         }
     );
     assert_eq!(cells(&rows[0]), ["a@b.lu", "4711", "1975-03-04", "2", "0.5"]);
@@ -219,7 +220,10 @@ fn open_document_sheets() {
         (table.columns(), table.format()),
         (
             &["email".to_owned(), "number".to_owned()][..],
-            &Format::Ods { sheet: "Liste".into() }
+            &Format::Ods {
+                sheet: "Liste".into(),
+                others: Vec::new()
+            }
         )
     );
     assert_eq!(
