@@ -302,14 +302,17 @@ fn a_second_signal_ends_it_at_once_and_leaves_a_doubt() {
 #[test]
 fn it_refuses_to_start_half_configured() {
     let relay = Relay::sound();
-    for (file, wrong) in [("keys/sender.pass", Some("wrong")), ("../Maildir/new", None)] {
+    for (file, wrong, words) in [
+        ("keys/sender.pass", Some("wrong"), "passphrase"),
+        ("../Maildir/new", None, "Maildir"),
+    ] {
         let world = World::ready(&relay);
         let path = world.home().join(file);
         match wrong {
             Some(content) => std::fs::write(&path, content).unwrap(),
             None => std::fs::remove_dir(&path).unwrap(),
         }
-        world.run(&["serve"]).exits(1).says(&["error:"]);
+        world.run(&["serve"]).exits(1).says(&["error:", words]);
         assert_eq!(world.run(&["status", "--json"]).json()["daemon"], false);
     }
 }

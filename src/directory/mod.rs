@@ -435,7 +435,7 @@ mod tests {
             assert!(error.starts_with(&format!("{}:{line}:", path.display())), "{error}");
             assert!(error.contains(hint), "{error}");
             assert!(directory.find("fr-cnil").is_ok(), "other profiles stay usable");
-            assert!(directory.list().is_err());
+            assert_eq!(directory.list().unwrap_err().to_string(), error);
         }
     }
 

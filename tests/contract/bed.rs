@@ -1,5 +1,7 @@
 //! What a store is tested on: a home of its own, and the facts that the scenarios share.
 
+use std::fmt::Debug;
+
 use breachpost::model::Time;
 use breachpost::model::delivery::{Fault, FaultCause, Outcome, RetryPolicy, SmtpReply, SmtpStep, TlsFacts};
 use breachpost::model::id::{Actor, BreachId, CampaignId, DeliveryId, Reference, WorkerId};
@@ -8,7 +10,7 @@ use breachpost::model::pace::Pace;
 use breachpost::model::recipient::{Flags, PersonKey};
 use breachpost::store::{
     Claim, Done, JournalVerdict, ListTarget, NewList, NewMailOut, NewNotice, NewPerson, NewRow, Retries, RowContent,
-    Store, Which,
+    Store, StoreError, Which,
 };
 use chrono::TimeDelta;
 use serde_json::json;
@@ -51,6 +53,12 @@ pub fn retries() -> Retries {
         notices: retry(),
         persons: retry(),
     }
+}
+
+/// Insists that the state of things does not allow it; any other error is one.
+#[track_caller]
+pub fn conflict<T: Debug>(result: Result<T, StoreError>) {
+    assert!(matches!(result, Err(StoreError::Conflict { .. })), "{result:?}");
 }
 
 /// Reference number `n`.

@@ -15,8 +15,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 use crate::bed::{
-    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, deferred, done, in_doubt, intact, outcomes,
-    person, put_on_wire, refusal, run_campaign, worker,
+    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, conflict, deferred, done, in_doubt, intact,
+    outcomes, person, put_on_wire, refusal, run_campaign, worker,
 };
 
 pub async fn nobody_is_due_before_the_start(bed: &impl Bed) {
@@ -104,7 +104,7 @@ pub async fn two_different_persons_agree_to_the_same_content(bed: &impl Bed) {
         .await
         .unwrap();
     assert_eq!(state().await, CampaignState::Draft);
-    assert!(store.start(campaign, &anna(), at(3)).await.is_err());
+    conflict(store.start(campaign, &anna(), at(3)).await);
     approve(&store, campaign).await;
     store.schedule(campaign, at(9), &anna(), at(3)).await.unwrap();
     assert!(
@@ -127,7 +127,7 @@ pub async fn two_different_persons_agree_to_the_same_content(bed: &impl Bed) {
         .await
         .unwrap();
     assert_eq!(state().await, CampaignState::Draft);
-    assert!(store.resume(campaign, &anna(), at(6)).await.is_err());
+    conflict(store.resume(campaign, &anna(), at(6)).await);
     approve(&store, campaign).await;
     store.schedule(campaign, at(9), &anna(), at(6)).await.unwrap();
     store.pause(campaign, "not yet", &anna(), at(7)).await.unwrap();
@@ -137,7 +137,7 @@ pub async fn two_different_persons_agree_to_the_same_content(bed: &impl Bed) {
         (CampaignState::Running, Some(at(9)))
     );
     let edit = store.set_content(campaign, json!({}), &anna(), at(5)).await;
-    assert!(matches!(edit, Err(StoreError::Conflict { .. })), "{edit:?}");
+    conflict(edit);
     assert_eq!(claim(&store, worker(1), 9, at(10)).await.len(), 1);
     intact(&store).await;
 }
@@ -303,7 +303,7 @@ pub async fn it_settles_when_nothing_waits(bed: &impl Bed) {
         store.settle_campaign(campaign, at(99), &anna(), at(1)).await,
         store.finish(campaign, &anna(), at(1)).await,
     ] {
-        assert!(matches!(early, Err(StoreError::Conflict { .. })), "{early:?}");
+        conflict(early);
     }
     let sent = put_on_wire(&store, worker(1), at(1)).await;
     store.step(vec![done(&sent, accepted())], vec![], at(1)).await.unwrap();
@@ -311,7 +311,7 @@ pub async fn it_settles_when_nothing_waits(bed: &impl Bed) {
     store.finish(campaign, &anna(), at(100)).await.unwrap();
     let found = store.find_campaign(campaign).await.unwrap().unwrap();
     assert_eq!((found.state, found.ended_at), (CampaignState::Finished, Some(at(100))));
-    assert!(store.cancel(campaign, &anna(), at(101)).await.is_err());
+    conflict(store.cancel(campaign, &anna(), at(101)).await);
     intact(&store).await;
 }
 
@@ -345,7 +345,7 @@ pub async fn who_cannot_be_written_to_is_held_until_a_person_decides(bed: &impl 
     assert_eq!(found.held_reasons, BTreeMap::from([("no such word".to_owned(), 3)]));
     assert_eq!(crate::bed::outcomes(&store, claims[0].delivery).await, ["held"]);
     let settled = store.settle_campaign(campaign, at(99), &anna(), at(3)).await;
-    assert!(matches!(settled, Err(StoreError::Conflict { .. })), "{settled:?}");
+    conflict(settled);
 
     let first = store.list_held(campaign, None, 1).await.unwrap();
     let rest = store.list_held(campaign, Some(first[0].delivery), 9).await.unwrap();
@@ -389,7 +389,7 @@ pub async fn who_cannot_be_written_to_is_held_until_a_person_decides(bed: &impl 
     intact(&store).await;
     let draft = add_campaign(&store, add_breach(&store).await, vec![person(9)]).await;
     let early = store.decide_held(draft, HeldChoice::GiveUp, &anna(), at(9)).await;
-    assert!(matches!(early, Err(StoreError::Conflict { .. })), "{early:?}");
+    conflict(early);
 }
 
 /// Random outcomes, letters and rows that cannot be used: every grouping adds up to the same, and to the number of persons.

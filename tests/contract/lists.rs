@@ -8,7 +8,7 @@ use breachpost::store::{
 use serde_json::json;
 
 use crate::bed::{
-    Bed, add_breach, add_campaign, anna, approve, at, claim, intact, list, person, row, run_campaign, worker,
+    Bed, add_breach, add_campaign, anna, approve, at, claim, conflict, intact, list, person, row, run_campaign, worker,
 };
 
 fn counts(valid: u64, duplicates: u64, invalid: u64) -> RowCounts {
@@ -112,14 +112,10 @@ pub async fn a_list_that_was_cut_off_goes_on(bed: &impl Bed) {
     store.add_rows(begun.list, 0, first, &anna(), at(0)).await.unwrap();
     let state = || async { store.find_campaign(begun.campaign).await.unwrap().unwrap().state.name() };
     assert_eq!(state().await, "importing");
-    assert!(
-        store.start(begun.campaign, &anna(), at(1)).await.is_err(),
-        "not before all are in"
-    );
-    assert!(
-        store.end_list(begun.list, &anna(), at(1)).await.is_err(),
-        "a row is missing"
-    );
+    // Not before all are in.
+    conflict(store.start(begun.campaign, &anna(), at(1)).await);
+    // A row is missing.
+    conflict(store.end_list(begun.list, &anna(), at(1)).await);
     assert!(claim(&store, worker(1), 9, at(999)).await.is_empty());
 
     // As after a crash: another process, the same list.
@@ -142,7 +138,7 @@ pub async fn a_list_that_was_cut_off_goes_on(bed: &impl Bed) {
     assert!(other.campaign != begun.campaign && other.done == 0);
     let twice = list(ListTarget::Draft(begun.campaign), 'a', 3);
     let twice = store.begin_list(twice, &anna(), at(4)).await;
-    assert!(matches!(twice, Err(StoreError::Conflict { .. })), "{twice:?}");
+    conflict(twice);
     intact(&store).await;
 }
 
@@ -173,7 +169,7 @@ pub async fn a_started_campaign_takes_no_more_persons(bed: &impl Bed) {
     let campaign = run_campaign(&store, 1).await;
     let late = list(ListTarget::Draft(campaign), 'z', 1);
     let late = store.begin_list(late, &anna(), at(9)).await;
-    assert!(matches!(late, Err(StoreError::Conflict { .. })), "{late:?}");
+    conflict(late);
     assert_eq!(store.tally(campaign).await.unwrap().ready, 1);
     intact(&store).await;
 }
@@ -293,9 +289,9 @@ pub async fn a_list_that_changed_is_given_up(bed: &impl Bed) {
         store.find_campaign(open.campaign).await.unwrap().unwrap().state.name(),
         "cancelled"
     );
-    assert!(store.start(open.campaign, &anna(), at(2)).await.is_err());
+    conflict(store.start(open.campaign, &anna(), at(2)).await);
     let late = store.add_rows(open.list, 1, vec![row(person(2))], &anna(), at(2)).await;
-    assert!(matches!(late, Err(StoreError::Conflict { .. })), "{late:?}");
+    conflict(late);
     intact(&store).await;
 }
 

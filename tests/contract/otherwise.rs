@@ -7,7 +7,7 @@ use breachpost::store::{Campaigns, NewPerson, OtherChannel, Outbox, Reach, Store
 
 use crate::bed::{
     Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, deferred, done, in_doubt, intact, person,
-    put_on_wire, retry, run_campaign, state, worker,
+    put_on_wire, retries, run_campaign, state, worker,
 };
 
 /// A person of this name at this address, without a number of the controller.
@@ -107,7 +107,7 @@ pub async fn whoever_is_told_otherwise_gets_no_mail_afterwards(bed: &impl Bed) {
     for (claim, outcome) in outcomes {
         store.step(vec![done(claim, outcome)], vec![], at(7)).await.unwrap();
     }
-    store.recover(&[worker(1)], &retry(), at(8)).await.unwrap();
+    store.recover(&[worker(1)], &retries(), at(8)).await.unwrap();
     assert_eq!(state(&store, dead.delivery).await, "in_doubt");
     let wanted = Tally {
         cancelled: 3,

@@ -9,8 +9,8 @@ use breachpost::store::{Campaigns, Claim, Done, LeaseLost, Notices, Outbox, Retr
 use chrono::TimeDelta;
 
 use crate::bed::{
-    Bed, accepted, add_breach, anna, at, claim, deferred, done, file_notice, in_doubt, intact, lease, notice, outcomes,
-    put_on_wire, refusal, retries, retry, run_campaign, state, worker,
+    Bed, accepted, add_breach, anna, at, claim, conflict, deferred, done, file_notice, in_doubt, intact, lease, notice,
+    outcomes, put_on_wire, refusal, retries, retry, run_campaign, state, worker,
 };
 
 /// Two workers claim until nothing is left; each delivery must have been claimed by exactly one.
@@ -394,7 +394,7 @@ pub async fn a_step_is_all_or_nothing(bed: &impl Bed) {
         store.retry_now(next[0].delivery, &by, at(2)),
     );
     assert!(matches!(bad, Err(StoreError::NotFound { .. })), "{bad:?}");
-    assert!(matches!(good, Err(StoreError::Conflict { .. })), "{good:?}");
+    conflict(good);
     assert_eq!(state(&store, sent.delivery).await, "on_wire");
     assert_eq!(outcomes(&store, sent.delivery).await, Vec::<String>::new());
     assert_eq!(state(&store, next[0].delivery).await, "leased");
@@ -479,9 +479,9 @@ pub async fn confirmed_never_leaves(bed: &impl Bed) {
         file_sha256: Some("e".repeat(64)),
     };
     store.confirm(delivery, later, &anna(), at(4)).await.unwrap();
-    assert!(store.bounce(delivery, refusal(), &anna(), at(4)).await.is_err());
-    assert!(store.retry_now(delivery, &anna(), at(4)).await.is_err());
-    assert!(store.hold(delivery, HoldReason::Revoked, &anna(), at(4)).await.is_err());
+    conflict(store.bounce(delivery, refusal(), &anna(), at(4)).await);
+    conflict(store.retry_now(delivery, &anna(), at(4)).await);
+    conflict(store.hold(delivery, HoldReason::Revoked, &anna(), at(4)).await);
     store
         .step(
             vec![done(&sent, Outcome::Refused { fault: refusal() })],
@@ -527,7 +527,7 @@ pub async fn a_late_bounce_is_kept(bed: &impl Bed) {
     let store = bed.open();
     let campaign = run_campaign(&store, 1).await;
     let early = store.bounce(DeliveryId::new(1), refusal(), &anna(), at(1)).await;
-    assert!(matches!(early, Err(StoreError::Conflict { .. })), "{early:?}");
+    conflict(early);
     let sent = put_on_wire(&store, worker(1), at(1)).await;
     store.step(vec![done(&sent, accepted())], vec![], at(2)).await.unwrap();
     store.bounce(sent.delivery, refusal(), &anna(), at(3)).await.unwrap();

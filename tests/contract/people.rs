@@ -4,7 +4,7 @@ use breachpost::model::delivery::HoldReason;
 use breachpost::model::id::Actor;
 use breachpost::store::{NewNotice, Notices, Outbox, People, StoreError};
 
-use crate::bed::{Bed, add_breach, anna, at, claim, intact, notice, reference, state, worker};
+use crate::bed::{Bed, add_breach, anna, at, claim, conflict, intact, notice, reference, state, worker};
 
 fn bob() -> Actor {
     Actor::User("bob".into())
@@ -16,7 +16,7 @@ fn digest(n: u8) -> String {
 pub async fn a_token_leads_to_its_user(bed: &impl Bed) {
     let store = bed.open();
     store.add_user("bob", &digest(1), &anna(), at(1)).await.unwrap();
-    assert!(store.add_user("bob", &digest(2), &anna(), at(2)).await.is_err());
+    conflict(store.add_user("bob", &digest(2), &anna(), at(2)).await);
     store.renew_token("bob", &digest(3), &anna(), at(3)).await.unwrap();
     assert_eq!(store.find_user_by_token(&digest(1)).await.unwrap(), None);
     let found = store.find_user_by_token(&digest(3)).await.unwrap().unwrap();
@@ -41,8 +41,8 @@ pub async fn only_a_second_person_lets_a_notice_go(bed: &impl Bed) {
     };
     let delivery = store.file_notice(new.clone(), &anna(), at(1)).await.unwrap().unwrap();
     assert_eq!(state(&store, delivery).await, "held");
-    assert!(store.retry_now(delivery, &bob(), at(2)).await.is_err());
-    assert!(store.approve_notice(&reference(1), &anna(), at(2)).await.is_err());
+    conflict(store.retry_now(delivery, &bob(), at(2)).await);
+    conflict(store.approve_notice(&reference(1), &anna(), at(2)).await);
     assert!(claim(&store, worker(1), 9, at(3)).await.is_empty());
 
     assert_eq!(
@@ -60,6 +60,6 @@ pub async fn only_a_second_person_lets_a_notice_go(bed: &impl Bed) {
     assert_eq!((approval.by, approval.content_sha256), (bob(), new.content_sha256));
     // What waits for nobody needs no approval.
     store.file_notice(notice(breach, 2), &anna(), at(5)).await.unwrap();
-    assert!(store.approve_notice(&reference(2), &bob(), at(6)).await.is_err());
+    conflict(store.approve_notice(&reference(2), &bob(), at(6)).await);
     intact(&store).await;
 }
