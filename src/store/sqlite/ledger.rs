@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::rows::{Json, Micros, Text, all, failed, json, one, run};
 use super::writer::Tx;
-use super::{journal, register};
+use super::{journal, pace, register};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState, Fault, FaultCause, RetryPolicy, SmtpReply, TlsFacts};
 use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId, Reference};
@@ -296,6 +296,9 @@ pub(super) fn tell(
     register::add_line(tx, *breach, kind, &text, by, now)
 }
 
+/// Outcomes of messages that the relay has, or may have.
+const HAS_LEFT: [&str; 3] = ["accepted", "in_doubt", "recovered"];
+
 /// An attempt on its way to the history.
 #[derive(Debug, Clone)]
 pub(super) struct NewAttempt {
@@ -358,7 +361,8 @@ fn code_facts(reply: Option<&SmtpReply>, fault: Option<&Fault>) -> Map<String, V
     facts
 }
 
-/// Stores the campaign attempts that gathered in this transaction, with one journal entry for each campaign.
+/// Stores the campaign attempts that gathered in this transaction, with one journal entry for each campaign, and counts
+/// those that left, or may have, for the limit of a day.
 pub(super) fn close_batch(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     let mut by_campaign: BTreeMap<i64, Vec<NewAttempt>> = BTreeMap::new();
     for attempt in std::mem::take(&mut tx.batch) {
@@ -377,6 +381,8 @@ pub(super) fn close_batch(tx: &mut Tx<'_>) -> Result<(), StoreError> {
             .map(|a| a.at)
             .max()
             .expect("a campaign stands here for its attempts");
+        let left = attempts.iter().filter(|a| HAS_LEFT.contains(&a.outcome)).count();
+        pace::count_left(tx.conn, left as i64, at)?;
         store_attempts(tx, "campaign.attempts", facts, &attempts, &courier, at)?;
     }
     Ok(())

@@ -46,8 +46,6 @@ impl Outbox for Sqlite {
             for done in &done {
                 lost.extend(steps::finish(tx, done, now)?);
             }
-            let left = done.iter().filter(|done| steps::has_left(done)).count();
-            pace::count_left(tx.conn, left as i64, now)?;
             for claim in &next_on_wire {
                 lost.extend(steps::put_on_wire(tx.conn, claim, now)?);
             }
@@ -307,7 +305,6 @@ fn recover(tx: &mut Tx<'_>, dead: &[WorkerId], retry: &Retries, now: Time) -> Re
     })?;
     let courier = Actor::Loop("courier".to_owned());
     let (mut ready, mut in_doubt): (u64, u64) = (0, 0);
-    let mut persons_left = 0;
     for (id, _, _) in leases.into_iter().filter(|(_, by, ended)| *ended || dead.contains(by)) {
         let current = ledger::get(tx.conn, id)?;
         let policy = match current.owner {
@@ -327,7 +324,6 @@ fn recover(tx: &mut Tx<'_>, dead: &[WorkerId], retry: &Retries, now: Time) -> Re
         ledger::save(tx.conn, &current, &to, &beside)?;
         if doubtful {
             in_doubt += 1;
-            persons_left += i64::from(matches!(current.owner, ledger::Owner::Campaign(_)));
             ledger::add_attempt(tx, &current, "recovered", (None, None, None), &courier, now)?;
             let words = "its worker ended while it was on the wire";
             ledger::tell(tx, &current, "notice_in_doubt", words, &courier, now)?;
@@ -335,7 +331,6 @@ fn recover(tx: &mut Tx<'_>, dead: &[WorkerId], retry: &Retries, now: Time) -> Re
             ready += 1;
         }
     }
-    pace::count_left(tx.conn, persons_left, now)?;
     let brought_forward = end_impossible_waits(tx.conn, retry, now)?;
     let moved = ready + in_doubt + brought_forward;
     if moved > 0 {

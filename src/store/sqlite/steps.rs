@@ -67,11 +67,6 @@ pub(super) fn finish(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<L
     Ok(None)
 }
 
-/// Whether it is a person's message that the relay has, or may have.
-pub(super) fn has_left(done: &Done) -> bool {
-    done.claim.work.campaign().is_some() && matches!(done.outcome, Outcome::Accepted { .. } | Outcome::InDoubt { .. })
-}
-
 /// What their server said of it came before the relay's answer was stored.
 fn overtaken(state: &DeliveryState) -> bool {
     match state {
