@@ -119,7 +119,8 @@ fn what_is_really_sent_is_judged_and_nothing_else() {
     let discreet = create(&world, german, &["--discreet", "--texts", &texts])
         .exits(0)
         .json();
-    assert_eq!(judged(&world, &discreet), [click("message/de")]);
+    let sender = ("message".to_owned(), "discreet.sender".to_owned());
+    assert_eq!(judged(&world, &discreet), [click("message/de"), sender]);
 }
 
 #[test]

@@ -349,7 +349,12 @@ fn erase_bad_rows(conn: &Connection, campaign: CampaignId, row: Option<i64>) -> 
     let changed = run(
         conn,
         "erase the bad rows",
-        "UPDATE bad_rows SET person = NULL, cells = '[]', fields = '{}'
+        // Codes of a language and a country stay, as those of persons do: reports count by them.
+        "UPDATE bad_rows SET person = NULL, cells = '[]', fields = json_patch(
+             CASE length(fields ->> '$.language[0]')
+                 WHEN 2 THEN json_object('language', json_array(fields ->> '$.language[0]')) ELSE '{}' END,
+             CASE length(fields ->> '$.country[0]')
+                 WHEN 2 THEN json_object('country', json_array(fields ->> '$.country[0]')) ELSE '{}' END)
          WHERE campaign = ?1 AND cells <> '[]' AND (?2 IS NULL OR id = ?2)",
         params![campaign.row(), row],
     )?;
