@@ -218,19 +218,8 @@ fn a_question_is_answered_sealed_in_its_thread() {
     let relay = Relay::sound();
     let world = World::new(&relay);
     let gpg = Gpg::new(AUTHORITY_ADDRESS);
-    let file = world.file("cnpd.asc", gpg.certificate.as_bytes());
     world
-        .run(&[
-            "authority",
-            "cert",
-            "import",
-            AUTHORITY,
-            &file,
-            "--fingerprint",
-            &gpg.fingerprint,
-            "--verified",
-            "phone",
-        ])
+        .pin(&gpg.certificate, &gpg.fingerprint, &["--verified", "phone"])
         .exits(0);
     let ours = world.run(&["key", "export"]).exits(0).stdout;
     gpg.ok(&["--import"], ours.as_bytes());

@@ -397,11 +397,8 @@ async fn a_server_that_is_away_at_the_start_stops_nothing_else() {
     drop(reading.scratch);
 }
 
-#[test]
-fn a_notice_is_acknowledged_through_a_real_mailbox() {
-    let relay = Relay::sound();
-    let world = World::ready(&relay);
-    let dovecot = Dovecot::start();
+/// The mailbox is on Dovecot from now on.
+fn over_imap(world: &World, dovecot: &Dovecot) {
     let password = world.private_file("mailbox.password", PASSWORD.as_bytes());
     let maildir = format!("{{ url: \"maildir:{}\" }}", world.maildir().display());
     let imap = format!(
@@ -410,6 +407,14 @@ fn a_notice_is_acknowledged_through_a_real_mailbox() {
         dovecot.ca_file().display()
     );
     world.settle(&maildir, &imap);
+}
+
+#[test]
+fn a_notice_is_acknowledged_through_a_real_mailbox() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    let dovecot = Dovecot::start();
+    over_imap(&world, &dovecot);
     world.run(&["doctor"]).says(&[
         "localhost reached, logged in",
         "INBOX with 0 mails tells when mail comes",
@@ -442,14 +447,7 @@ fn a_rehearsal_comes_back_through_a_real_mailbox() {
     let relay = Relay::sound();
     let world = World::ready(&relay);
     let dovecot = Dovecot::start();
-    let password = world.private_file("mailbox.password", PASSWORD.as_bytes());
-    let maildir = format!("{{ url: \"maildir:{}\" }}", world.maildir().display());
-    let imap = format!(
-        "{{ url: \"imap://{USER}@localhost:{}\", password: {{ file: {password} }}, tls: {{ ca_file: {} }} }}",
-        dovecot.port,
-        dovecot.ca_file().display()
-    );
-    world.settle(&maildir, &imap);
+    over_imap(&world, &dovecot);
     let rehearsed = std::thread::scope(|scope| {
         scope.spawn(|| dovecot.deliver("INBOX", "1.rehearsal", &relay.taken(1)[0].bytes));
         world.run(&["notice", "test", world.breach(), "--to", AUTHORITY, "--yes", "--json"])

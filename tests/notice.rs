@@ -16,9 +16,7 @@ use world::{AUTHORITY, AUTHORITY_ADDRESS, BREACH, SENDER, World, text, until};
 fn with_gnupg(relay: &Relay) -> (World, Gpg, String) {
     let world = World::new(relay);
     let gpg = Gpg::new(AUTHORITY_ADDRESS);
-    let file = world.file("cnpd.asc", gpg.certificate.as_bytes());
-    let import = ["authority", "cert", "import", AUTHORITY, &file, "--fingerprint"];
-    let with = |fingerprint: &str| world.run(&[&import[..], &[fingerprint, "--verified", "phone", "--json"]].concat());
+    let with = |fingerprint: &str| world.pin(&gpg.certificate, fingerprint, &["--verified", "phone", "--json"]);
 
     let wrong = "0123 4567 89AB CDEF 0123 4567 89AB CDEF 0123 4567";
     with(wrong)

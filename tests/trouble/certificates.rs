@@ -90,17 +90,8 @@ fn expired_and_revoked_certificates_are_not_imported_and_not_used_when_they_were
         let world = World::new(&relay);
         world.open_breach(BREACH);
         let fingerprint = Cert::from_bytes(certificate.as_bytes()).unwrap().fingerprint().to_hex();
-        let file = world.file("cnpd.asc", certificate.as_bytes());
         world
-            .run(&[
-                "authority",
-                "cert",
-                "import",
-                AUTHORITY,
-                &file,
-                "--fingerprint",
-                &fingerprint,
-            ])
+            .pin(&certificate, &fingerprint, &[])
             .exits(2)
             .says(&["the certificate was not imported", why]);
 

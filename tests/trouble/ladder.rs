@@ -29,17 +29,7 @@ fn assert_neutral(mail: &[u8]) {
 
 fn import(world: &World, certificate: &str, more: &[&str]) -> crate::world::Ran {
     let fingerprint = Cert::from_bytes(certificate.as_bytes()).unwrap().fingerprint().to_hex();
-    let file = world.file("theirs.asc", certificate.as_bytes());
-    let line = [
-        "authority",
-        "cert",
-        "import",
-        AUTHORITY,
-        &file,
-        "--fingerprint",
-        &fingerprint,
-    ];
-    world.run(&[&line[..], more].concat())
+    world.pin(certificate, &fingerprint, more)
 }
 
 /// GnuPG ends with an error when it cannot check a signature.

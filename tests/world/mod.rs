@@ -156,9 +156,14 @@ impl World {
             SystemClock.now(),
         )
         .unwrap();
-        let file = self.file("cnpd.asc", made.public_armored.as_bytes());
-        let fingerprint = &made.fingerprint;
-        self.run(&[
+        self.pin(&made.public_armored, &made.fingerprint, &["--verified", "phone"])
+            .exits(0);
+    }
+
+    /// Imports a certificate for the authority, by this fingerprint.
+    pub fn pin(&self, certificate: &str, fingerprint: &str, more: &[&str]) -> Ran {
+        let file = self.file("cnpd.asc", certificate.as_bytes());
+        let line = [
             "authority",
             "cert",
             "import",
@@ -166,10 +171,8 @@ impl World {
             &file,
             "--fingerprint",
             fingerprint,
-            "--verified",
-            "phone",
-        ])
-        .exits(0);
+        ];
+        self.run(&[&line[..], more].concat())
     }
 
     /// Enters a record and returns its id.
