@@ -102,8 +102,6 @@ impl Mark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Certainty {
-    /// May be it: a person must say so.
-    Proposed,
     /// Names what everybody on the way could read.
     Likely,
     /// Names what only our message and its envelope carried, or a person said so.

@@ -46,21 +46,6 @@ reasons! {
     LineTooLong = "line_too_long": "a row of more than 1 MiB",
 }
 
-impl Reason {
-    /// Whether only the address is at fault: the person may be reached at another one.
-    pub fn is_about_address(self) -> bool {
-        matches!(
-            self,
-            Reason::NoAddress
-                | Reason::AddressCharacters
-                | Reason::AddressWithoutAt
-                | Reason::AddressLocalPart
-                | Reason::AddressDomain
-                | Reason::AddressTooLong
-                | Reason::SeveralAddresses
-        )
-    }
-}
 impl std::str::FromStr for Reason {
     type Err = UnknownReason;
     fn from_str(word: &str) -> Result<Self, UnknownReason> {
