@@ -9,6 +9,7 @@ use crate::config::{self, Address, Config, Home};
 use crate::directory::certificate;
 use crate::mail::smtp::Connection;
 
+use super::causes::chain;
 use super::desk::certificate::wanted_address;
 use super::office::{Office, OfficeError};
 use super::watch;
@@ -316,19 +317,4 @@ fn disk(home: &Home) -> Finding {
 pub(super) fn free_bytes(home: &Home) -> Result<u64, nix::Error> {
     let facts = nix::sys::statvfs::statvfs(home.root())?;
     Ok(facts.blocks_available() * facts.fragment_size())
-}
-
-/// An error with its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = cause.source();
-    }
-    text
 }

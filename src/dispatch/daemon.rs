@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint;
-use super::checkup::chain;
+use super::causes::chain;
 use super::clerk;
 use super::courier::{Courier, Scope};
 use super::desk::certificate;

@@ -12,7 +12,7 @@ use crate::mail::login::{Login, Tokens};
 use crate::mail::tls::TlsMode;
 use crate::secret::Secret;
 
-use super::checkup::chain;
+use super::causes::chain;
 
 /// How long what a command printed is used: a relay that closes after each message must not run it for each.
 const KEPT: Duration = Duration::from_secs(60);

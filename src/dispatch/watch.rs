@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::folder::MaildirReader;
 use self::imap::ImapReader;
-use super::checkup::chain;
+use super::causes::chain;
 use super::courier::jitter;
 use super::intake::{self, IntakeError};
 use super::office::Office;

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use serde::Deserialize;
 
-use super::{Finding, chain};
+use super::Finding;
+use crate::dispatch::causes::chain;
 use crate::config::{Mailbox, Oauth2, TokenSource, Verp};
 use crate::dispatch::dkim;
 use crate::dispatch::office::{Office, Way};

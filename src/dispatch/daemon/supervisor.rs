@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::board::Board;
 use super::{DaemonError, LoopError};
-use crate::dispatch::checkup::chain;
+use crate::dispatch::causes::chain;
 use crate::store::StoreError;
 
 /// Waits between two starts of a loop that fails.

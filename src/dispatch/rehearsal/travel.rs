@@ -18,7 +18,7 @@ use crate::model::Time;
 use crate::model::delivery::{Fault, FaultCause, Outcome, SmtpReply, SmtpStep, TlsFacts};
 use crate::model::id::MailId;
 
-use super::super::checkup::chain;
+use super::super::causes::chain;
 use super::super::desk::DeskError;
 use super::super::office::{Office, Way};
 use super::super::watch;

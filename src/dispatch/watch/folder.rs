@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Halt, Health, WatchError, stand_in, take_in};
-use crate::dispatch::checkup::chain;
+use crate::dispatch::causes::chain;
 use crate::dispatch::intake::MAX_MAIL_BYTES;
 use crate::dispatch::office::Office;
 use crate::mail::maildir::{Entry, Maildir, MaildirError, Stamp};
