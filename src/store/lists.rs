@@ -6,10 +6,18 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Time;
-use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, ListId};
+use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, DeliveryId, ListId};
 use crate::model::recipient::{Fields, Flags, PersonKey, Reason};
 
 use super::StoreError;
+
+/// A person who has a flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flagged {
+    pub delivery: DeliveryId,
+    pub address: String,
+    pub fields: Fields,
+}
 
 /// One person of a campaign, one row of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,6 +189,14 @@ pub trait Lists: Send + Sync {
     async fn person_counts(&self, campaign: CampaignId) -> Result<PersonCounts, StoreError>;
     /// Whether some person has this flag.
     async fn any_flagged(&self, campaign: CampaignId, flag: Flags) -> Result<bool, StoreError>;
+    /// Who has this flag, in the order of the ledger, after `after`, at most `most`.
+    async fn list_flagged(
+        &self,
+        campaign: CampaignId,
+        flag: Flags,
+        after: Option<DeliveryId>,
+        most: u32,
+    ) -> Result<Vec<Flagged>, StoreError>;
     /// How often each reason occurs.
     async fn bad_row_reasons(&self, campaign: CampaignId) -> Result<BTreeMap<String, u64>, StoreError>;
     /// In the order of the lists, after `after`, at most `most`.

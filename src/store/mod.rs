@@ -32,8 +32,8 @@ pub use intake::{
 };
 pub use journal::{Checkpoint, Journal, JournalEntry, JournalVerdict};
 pub use lists::{
-    BadRow, ListTarget, Lists, NewBadRow, NewList, NewPerson, NewRow, OpenList, PersonCounts, RowContent, RowCounts,
-    StoredList,
+    BadRow, Flagged, ListTarget, Lists, NewBadRow, NewList, NewPerson, NewRow, OpenList, PersonCounts, RowContent,
+    RowCounts, StoredList,
 };
 pub use outbox::{Attempt, Claim, Claimed, Done, LeaseLost, Outbox, Retries, StoredDelivery, Which, Work};
 pub use people::{Approval, People, User};

@@ -12,11 +12,11 @@ use super::rows::{Json, Micros, Text, all, failed, json as json_text, one, only,
 use super::{Sqlite, Tx, journal, ledger, register};
 use crate::model::Time;
 use crate::model::campaign::CampaignEvent;
-use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, ListId};
+use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, DeliveryId, ListId};
 use crate::model::recipient::{Fields, Flags, PersonKey};
 use crate::store::{
-    BadRow, ListTarget, Lists, NewBadRow, NewList, NewPerson, NewRow, OpenList, PersonCounts, RowContent, RowCounts,
-    StoreError, StoredList, chain,
+    BadRow, Flagged, ListTarget, Lists, NewBadRow, NewList, NewPerson, NewRow, OpenList, PersonCounts, RowContent,
+    RowCounts, StoreError, StoredList, chain,
 };
 
 /// Different domains that are counted; those that first occur later are not among the top ten.
@@ -89,6 +89,29 @@ impl Lists for Sqlite {
                 params![campaign.row(), flag.0],
                 |row| row.get(0),
             )
+        })
+        .await
+    }
+
+    async fn list_flagged(
+        &self,
+        campaign: CampaignId,
+        flag: Flags,
+        after: Option<DeliveryId>,
+        most: u32,
+    ) -> Result<Vec<Flagged>, StoreError> {
+        self.read(move |conn| {
+            let sql = "SELECT delivery, address, fields FROM persons
+                 WHERE delivery > ?3 AND +campaign = ?1 AND flags & ?2 <> 0 ORDER BY delivery LIMIT ?4";
+            let after = after.map_or(0, DeliveryId::row);
+            let values = params![campaign.row(), flag.0, after, most];
+            all(conn, "list the persons with a flag", sql, values, |row| {
+                Ok(Flagged {
+                    delivery: DeliveryId::new(row.get(0)?),
+                    address: row.get(1)?,
+                    fields: row.get::<_, Json<_>>(2)?.0,
+                })
+            })
         })
         .await
     }
