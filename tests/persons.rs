@@ -10,11 +10,17 @@ use std::sync::{Arc, LazyLock};
 
 use breachpost::config::Home;
 use breachpost::dispatch::campaign::{Letter, LetterError};
+use breachpost::dispatch::courier::{Courier, Scope};
+use breachpost::dispatch::desk::campaign::ready;
 use breachpost::dispatch::office::Office;
+use breachpost::dispatch::worker::WorkerKind;
 use breachpost::message::open;
 use breachpost::model::id::{Actor, CampaignId};
-use breachpost::model::{Clock, SystemClock};
+use breachpost::model::{Clock, SystemClock, Time};
+use sequoia_openpgp::cert::CertBuilder;
+use sequoia_openpgp::serialize::SerializeInto as _;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use world::gpg::Gpg;
 use world::relay::Relay;
@@ -257,13 +263,13 @@ fn whose_certificate_is_known_gets_an_encrypted_mail_that_gnupg_opens() {
             "{status}"
         );
     }
-    for (address, fields) in [("bob@example.lu", &without), ("carl@example.lu", &with)] {
-        let clear = write(&when_known, address, "en", fields).unwrap();
-        assert!(
-            clear.contains("Content-Type: text/plain"),
-            "a certificate that is not theirs is not used: {clear}"
-        );
-    }
+    let clear = write(&when_known, "bob@example.lu", "en", &without).unwrap();
+    assert!(clear.contains("Content-Type: text/plain"), "{clear}");
+    let of_another = write(&when_known, "carl@example.lu", "en", &with);
+    assert!(
+        matches!(of_another, Err(LetterError::CertificateEnded)),
+        "one that was kept and cannot be used is no reason for clear text: {of_another:?}"
+    );
 
     world.settle("#encrypt: when_known", "encrypt: required");
     let made = create(&world, &list.replace("Dora", "Dorothea"), &[]).exits(0).json();
@@ -276,6 +282,71 @@ fn whose_certificate_is_known_gets_an_encrypted_mail_that_gnupg_opens() {
     );
     let refused = write(&required, "bob@example.lu", "en", &without);
     assert!(matches!(refused, Err(LetterError::NoCertificate)), "{refused:?}");
+}
+
+/// The clock stands here.
+struct At(Time);
+impl Clock for At {
+    fn now(&self) -> Time {
+        self.0
+    }
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_no_reason_for_clear_text() {
+    let relay = Relay::sound();
+    let world = World::new(&relay);
+    world.open_breach(BREACH);
+    let (cert, _) = CertBuilder::general_purpose(Some("anna@example.lu"))
+        .set_validity_period(std::time::Duration::from_secs(86_400))
+        .generate()
+        .unwrap();
+    let cert = String::from_utf8(cert.armored().to_vec().unwrap()).unwrap();
+    let list = format!("email,name,language,certificate\nanna@example.lu,Anna,en,\"{cert}\"\nbob@example.lu,Bob,en,\n");
+    let made = create(&world, &list, &[]).exits(0).json();
+    let id = text(&made["id"]);
+    let checked = world.run(&["campaign", "check", &id, "--json"]).json();
+    let protection = &checked["protection"];
+    assert_eq!(
+        (&protection["encrypted"], &protection["certificate_ended"]),
+        (&json!(1), &json!(0)),
+        "{checked}"
+    );
+
+    // It starts two days later.
+    let clock = Arc::new(At(SystemClock.now() + chrono::TimeDelta::days(2)));
+    let later = Office::open(Home::find(Some(&world.home())).unwrap(), clock).unwrap();
+    let campaign: CampaignId = id.parse().unwrap();
+    wait(async {
+        let found = ready(&later, campaign).await.unwrap().protection;
+        assert_eq!((found.encrypted, found.certificate_ended, found.clear), (0, 1, 1));
+        let (store, by, now) = (&later.store, Actor::Os("tester".to_owned()), later.now());
+        let hash = Letter::of(&later, campaign).await.unwrap();
+        let hash = hash.digest(&later, campaign).await.unwrap();
+        store.approve_campaign(campaign, &hash, 1, &by, now).await.unwrap();
+        store.start(campaign, &by, now).await.unwrap();
+        let worker = later.sign_on(WorkerKind::Command).await.unwrap();
+        let courier = Arc::new(Courier::new(&later, &worker).unwrap());
+        courier.run(Scope::UntilIdle, CancellationToken::new()).await.unwrap();
+    });
+    drop(later);
+    let sent = relay.mails();
+    assert_eq!(sent.len(), 1, "only to Bob");
+    world
+        .run(&["campaign", "held", &id])
+        .exits(2)
+        .says(&["anna@example.lu", "has ended since", "--in-clear --reason"]);
+
+    world.run(&["campaign", "held", &id, "--in-clear"]).exits(64);
+    world
+        .run(&["campaign", "held", &id, "--in-clear", "--reason", "Anna asked for it"])
+        .exits(0)
+        .says(&["1 persons are written to in clear text"]);
+    world.run(&["campaign", "start", &id, "--yes"]).exits(0);
+    let sent = relay.taken(2);
+    let mail = String::from_utf8_lossy(&sent[1].bytes);
+    assert!(mail.contains("Dear Anna"), "{mail}");
+    world.is_intact();
 }
 
 #[test]

@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoint;
 use super::causes::chain;
+use super::checkpoint;
 use super::clerk;
 use super::courier::{Courier, Scope};
 use super::desk::certificate;

@@ -63,10 +63,16 @@ pub struct HeldPerson {
     pub why: String,
 }
 /// What a person decides about those who are held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeldChoice {
     /// Another try: what was wrong has been put right.
     Retry,
+    /// Another try without this merge field, for those who are held for exactly this reason, because somebody says so.
+    RetryWithout {
+        field: &'static str,
+        held_for: &'static str,
+        reason: String,
+    },
     /// They are not written to, and count as unreached.
     GiveUp,
 }

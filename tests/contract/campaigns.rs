@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use breachpost::model::campaign::CampaignState;
 use breachpost::model::delivery::{Fault, FaultCause, Outcome, SmtpStep};
 use breachpost::model::id::Actor;
+use breachpost::model::recipient::Flags;
 use breachpost::store::{
     Account, Campaigns, HeldChoice, LeaseLost, ListTarget, Lists, OtherChannel, Outbox, People, Reach, Reached,
-    StoreError, Tally, WhoTold, Whom,
+    StoreError, Tally, WhoTold, Whom, Work,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -390,6 +391,57 @@ pub async fn who_cannot_be_written_to_is_held_until_a_person_decides(bed: &impl 
     let draft = add_campaign(&store, add_breach(&store).await, vec![person(9)]).await;
     let early = store.decide_held(draft, HeldChoice::GiveUp, &anna(), at(9)).await;
     conflict(early);
+}
+
+pub async fn who_is_held_goes_on_without_a_field_where_somebody_says_so(bed: &impl Bed) {
+    let store = bed.open();
+    let persons = (0..3).map(|n| {
+        let mut person = person(n);
+        person.flags.set(Flags::CERTIFICATE);
+        person.fields.add("certificate", "mQ".to_owned());
+        person
+    });
+    let campaign = add_campaign(&store, add_breach(&store).await, persons.collect()).await;
+    let first = store.list_flagged(campaign, Flags::CERTIFICATE, None, 2).await.unwrap();
+    let rest = store.list_flagged(campaign, Flags::CERTIFICATE, Some(first[1].delivery), 9);
+    let rest = rest.await.unwrap();
+    assert_eq!((first.len(), rest.len()), (2, 1));
+    assert_eq!(rest[0].address, "person2@example.org");
+    assert_eq!(rest[0].fields.first("certificate"), Some("mQ"));
+    approve(&store, campaign).await;
+    store.start(campaign, &anna(), at(0)).await.unwrap();
+    let claims = claim(&store, worker(1), 9, at(1)).await;
+    let held = claims
+        .iter()
+        .zip(["ended", "ended", "no such word"])
+        .map(|(claim, why)| {
+            let fault = Fault {
+                step: SmtpStep::Prepare,
+                cause: FaultCause::Unfit(why.to_owned()),
+            };
+            done(claim, Outcome::Held { fault })
+        });
+    store.step(held.collect(), vec![], at(1)).await.unwrap();
+    let choice = HeldChoice::RetryWithout {
+        field: "certificate",
+        held_for: "ended",
+        reason: "asked by telephone".to_owned(),
+    };
+    assert_eq!(store.decide_held(campaign, choice, &anna(), at(2)).await.unwrap(), 2);
+    let again = claim(&store, worker(1), 9, at(3)).await;
+    assert_eq!(again.len(), 2);
+    for claim in &again {
+        let Work::Person { fields, .. } = &claim.work else {
+            panic!("{claim:?}")
+        };
+        assert!(fields["certificate"].is_null() && !fields["name"].is_null(), "{fields}");
+    }
+    let left = store.list_held(campaign, None, 9).await.unwrap();
+    assert_eq!(
+        left.iter().map(|held| held.why.as_str()).collect::<Vec<_>>(),
+        ["no such word"]
+    );
+    intact(&store).await;
 }
 
 /// Random outcomes, letters and rows that cannot be used: every grouping adds up to the same, and to the number of persons.

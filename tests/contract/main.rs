@@ -82,6 +82,7 @@ macro_rules! suite {
                 it_settles_when_nothing_waits
                 an_account_is_of_one_moment
                 who_cannot_be_written_to_is_held_until_a_person_decides
+                who_is_held_goes_on_without_a_field_where_somebody_says_so
                 the_sums_fit_whatever_happens);
             suite!(@ $bed, otherwise:
                 a_shared_address_names_nobody_alone

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::cli::Context;
 use crate::cli::output::{Exit, Failure, table};
+use crate::dispatch::campaign::CERTIFICATE_ENDED;
 use crate::dispatch::desk::campaign::{self, HeldList};
 use crate::dispatch::office::Office;
 use crate::model::id::CampaignId;
@@ -20,6 +21,12 @@ pub struct HeldArgs {
     /// Try them again: what was wrong has been put right.
     #[arg(long, conflicts_with = "give_up")]
     retry: bool,
+    /// Write in clear text to those whose certificate has ended since the list was imported; the reason is journalled.
+    #[arg(long, conflicts_with_all = ["give_up", "retry"], requires = "reason")]
+    in_clear: bool,
+    /// Why that is right.
+    #[arg(long, requires = "in_clear")]
+    reason: Option<String>,
     /// Write to them no more: they count as unreached, and get a letter or a call.
     #[arg(long)]
     give_up: bool,
@@ -27,11 +34,21 @@ pub struct HeldArgs {
 
 /// Status 2 while somebody is held.
 pub async fn run(args: HeldArgs, office: &Office, context: &Context) -> Result<Exit, Failure> {
-    let HeldArgs { id, retry, give_up } = args;
-    if retry || give_up {
-        let (choice, did) = match retry {
-            true => (HeldChoice::Retry, "are tried again"),
-            false => (HeldChoice::GiveUp, "are given up, and count as unreached"),
+    let HeldArgs {
+        id,
+        retry,
+        give_up,
+        in_clear,
+        reason,
+    } = args;
+    if retry || give_up || in_clear {
+        let (choice, did) = match reason {
+            Some(reason) if in_clear => (
+                campaign::in_clear(office, id, reason).await?,
+                "are written to in clear text",
+            ),
+            _ if retry => (HeldChoice::Retry, "are tried again"),
+            _ => (HeldChoice::GiveUp, "are given up, and count as unreached"),
         };
         let decided = campaign::decide_held(office, id, choice, &context.actor()).await?;
         if give_up {
@@ -68,6 +85,11 @@ fn told(list: &HeldList) -> String {
     text.push_str(&table(&rows.collect::<Vec<_>>()));
     if *held > SHOWN as u64 {
         text.push_str("  …\n");
+    }
+    if persons.iter().any(|person| person.why == CERTIFICATE_ENDED) {
+        text.push_str(&format!(
+            "To write in clear text where a certificate has ended: breachpost campaign held {id} --in-clear --reason 'WHY'\n"
+        ));
     }
     text + &format!(
         "When what was wrong is put right: breachpost campaign held {id} --retry\n\

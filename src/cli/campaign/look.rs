@@ -224,6 +224,19 @@ fn protection(id: CampaignId, protection: &Protection) -> String {
         ));
     }
     text.push_str(&format!(" (campaign.encrypt: {})\n", protection.encrypt.name()));
+    if protection.certificate_ended > 0 {
+        text.push_str(&format!(
+            "{} persons have a certificate that has ended since the list was imported: their message waits for your \
+             decision (breachpost campaign held {id}), or bring in a list with a later one\n",
+            protection.certificate_ended
+        ));
+    }
+    if protection.certificate_ends_soon > 0 {
+        text.push_str(&format!(
+            "{} of the certificates end before the run does\n",
+            protection.certificate_ends_soon
+        ));
+    }
     if protection.settings_have_changed {
         text.push_str(&format!(
             "config.yaml says otherwise by now; to take it in: breachpost campaign update {id}\n"

@@ -79,7 +79,7 @@ pub enum CampaignCommand {
     /// Whose message could not be written, and why; the others are told meanwhile. The campaign ends when these are tried
     /// again, booked as told otherwise (`campaign record`) or given up. Status 2 while somebody is held.
     #[command(
-        after_help = "Examples:\n  breachpost campaign held cmp_1\n  breachpost campaign held cmp_1 --retry\n  breachpost campaign held cmp_1 --give-up"
+        after_help = "Examples:\n  breachpost campaign held cmp_1\n  breachpost campaign held cmp_1 --retry\n  breachpost campaign held cmp_1 --in-clear --reason 'the key has ended'\n  breachpost campaign held cmp_1 --give-up"
     )]
     Held(held::HeldArgs),
     /// Print letters to those whom mail did not reach and whose postal address is known: one PDF for each language, for

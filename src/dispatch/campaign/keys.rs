@@ -10,7 +10,7 @@ use crate::model::Time;
 use crate::model::recipient::{Fields, Flags, Recipient};
 
 /// The merge field that holds it.
-const FIELD: &str = "certificate";
+pub const FIELD: &str = "certificate";
 /// Between the certificate and the judgement about it, each in base64.
 const JUDGED: char = '.';
 
@@ -44,6 +44,11 @@ fn why_unusable(error: &CertificateError) -> Flags {
         CertificateError::SecretKey { .. } => Flags::SECRET_KEY,
         _ => Flags::CERTIFICATE_UNREADABLE,
     }
+}
+
+/// Whether a certificate of this person could be used when the list was imported.
+pub fn had_usable(fields: &Fields) -> bool {
+    !fields.all(FIELD).is_empty()
 }
 
 /// The first of the person's certificates that can be used now.

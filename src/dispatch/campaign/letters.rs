@@ -69,6 +69,10 @@ impl CampaignContent {
 pub const NOT_APPROVED: &str =
     "what would be sent is not what was approved: a template, the sender or a setting has changed since";
 
+/// Why a person is held whose message was to be encrypted and cannot be any more.
+pub const CERTIFICATE_ENDED: &str =
+    "the person's certificate has ended since the list was imported, and the message would leave in clear text";
+
 /// A letter could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum LetterError {
@@ -80,6 +84,8 @@ pub enum LetterError {
     Mime(#[from] MimeError),
     #[error("there is no usable certificate of this person, and the campaign is encrypted for everybody")]
     NoCertificate,
+    #[error("the person's certificate has ended since the list was imported")]
+    CertificateEnded,
     #[error("the mail could not be sealed")]
     Seal(#[from] SealError),
 }
@@ -93,6 +99,7 @@ pub fn why(error: &LetterError) -> String {
             "a field of this person cannot stand in a mail".to_owned()
         }
         LetterError::NoCertificate => NO_CERTIFICATE.to_owned(),
+        LetterError::CertificateEnded => CERTIFICATE_ENDED.to_owned(),
         LetterError::Seal(_) => "the mail could not be sealed to the person's certificate".to_owned(),
     }
 }
@@ -295,7 +302,7 @@ impl Letter {
     /// policy says.
     ///
     /// # Errors
-    /// Fields or a text that cannot stand in a mail; no certificate where one is required; a seal that fails its check.
+    /// Fields or a text that cannot stand in a mail; no certificate where one is required, or one that has ended; a seal that fails its check.
     pub fn write(
         &self,
         address: &str,
@@ -307,9 +314,14 @@ impl Letter {
         let fields = understood(fields)?;
         let usable = match self.content.encrypt {
             Encrypt::Never => None,
-            Encrypt::WhenKnown => keys::usable(&fields, address, now),
-            Encrypt::Required => Some(keys::usable(&fields, address, now).ok_or(LetterError::NoCertificate)?),
+            Encrypt::WhenKnown | Encrypt::Required => keys::usable(&fields, address, now),
         };
+        match (usable.is_some(), keys::had_usable(&fields), self.content.encrypt) {
+            (true, ..) | (_, _, Encrypt::Never) | (_, false, Encrypt::WhenKnown) => {}
+            // What was approved was an encrypted message: clear, it would be another one.
+            (false, true, _) => return Err(LetterError::CertificateEnded),
+            (false, false, Encrypt::Required) => return Err(LetterError::NoCertificate),
+        }
         let filled = self.fill_for(language, &fields)?;
         let (content, headers) = self.mail(filled, &fields, address, message_id, now);
         match (usable, &self.our) {

@@ -4,11 +4,11 @@
 pub mod bad_rows;
 pub mod check;
 pub mod import;
-mod keys;
+pub mod keys;
 mod letters;
 pub mod post;
 pub mod settle;
 pub mod wording;
 
-pub use letters::{CampaignContent, Letter, LetterError, why};
+pub use letters::{CERTIFICATE_ENDED, CampaignContent, Letter, LetterError, why};
 pub use wording::Wording;

@@ -9,8 +9,8 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 
 use super::Finding;
-use crate::dispatch::causes::chain;
 use crate::config::{Mailbox, Oauth2, TokenSource, Verp};
+use crate::dispatch::causes::chain;
 use crate::dispatch::dkim;
 use crate::dispatch::office::{Office, Way};
 use crate::dispatch::rehearsal::{self, About, Rehearsal, Trip, Verdict};

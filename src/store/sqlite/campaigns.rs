@@ -95,9 +95,9 @@ impl Campaigns for Sqlite {
     ) -> Result<u64, StoreError> {
         let mut decided = 0;
         loop {
-            let by = by.clone();
+            let (choice, by) = (choice.clone(), by.clone());
             let moved = self
-                .write(move |tx| held::decide(tx, campaign, choice, &by, now))
+                .write(move |tx| held::decide(tx, campaign, &choice, &by, now))
                 .await?;
             if moved == 0 {
                 return Ok(decided);

@@ -37,7 +37,7 @@ pub(super) fn list(
 pub(super) fn decide(
     tx: &mut Tx<'_>,
     campaign: CampaignId,
-    choice: HeldChoice,
+    choice: &HeldChoice,
     by: &Actor,
     now: Time,
 ) -> Result<u64, StoreError> {
@@ -48,11 +48,23 @@ pub(super) fn decide(
         return Err(conflict(campaign, state, "deciding about who is held"));
     }
     let waiting = "SELECT id FROM deliveries WHERE campaign = ?1 AND state = 'held' LIMIT ?3";
+    let mut facts = json!({ "campaign": campaign });
     let (moved, event, told) = match choice {
         HeldChoice::Retry => {
             let sql = format!("UPDATE deliveries SET state = 'ready', due = ?2, detail = NULL WHERE id IN ({waiting})");
             let values = params![campaign.row(), Micros(now), CHUNK];
             let moved = run(tx.conn, "try the held again", &sql, values)?;
+            (moved, "campaign.held_retried", "persons_retried")
+        }
+        HeldChoice::RetryWithout {
+            field,
+            held_for,
+            reason,
+        } => {
+            facts["without"] = json!(field);
+            facts["reason"] = json!(reason);
+            let why = json_text(&HoldReason::Unwritten((*held_for).to_owned()));
+            let moved = retry_without(tx.conn, campaign, field, &why, now)?;
             (moved, "campaign.held_retried", "persons_retried")
         }
         HeldChoice::GiveUp => {
@@ -66,8 +78,27 @@ pub(super) fn decide(
     if moved > 0 {
         let text = format!("{campaign}: {moved} persons");
         register::add_line(tx, found.breach, told, &text, by, now)?;
-        let facts = json!({ "campaign": campaign, "deliveries": moved });
+        facts["deliveries"] = json!(moved);
         journal::append(tx, event, &facts, by, now)?;
     }
     Ok(moved as u64)
+}
+
+/// The next chunk of those who are held for this reason, ready again and without this field.
+fn retry_without(
+    conn: &Connection,
+    campaign: CampaignId,
+    field: &str,
+    why: &str,
+    now: Time,
+) -> Result<usize, StoreError> {
+    let chosen =
+        "SELECT id FROM deliveries WHERE campaign = ?1 AND state = 'held' AND detail = ?2 ORDER BY id LIMIT ?3";
+    let sql =
+        format!("UPDATE persons SET fields = json_remove(fields, '$.' || json_quote(?4)) WHERE delivery IN ({chosen})");
+    let values = params![campaign.row(), why, CHUNK, field];
+    run(conn, "take a field from the held", &sql, values)?;
+    let sql = format!("UPDATE deliveries SET state = 'ready', due = ?4, detail = NULL WHERE id IN ({chosen})");
+    let values = params![campaign.row(), why, CHUNK, Micros(now)];
+    run(conn, "try the held again", &sql, values)
 }

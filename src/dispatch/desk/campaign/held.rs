@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::{get, refused};
+use crate::config::Encrypt;
+use crate::dispatch::campaign::{CERTIFICATE_ENDED, keys};
 use crate::dispatch::desk::DeskError;
 use crate::dispatch::office::Office;
 use crate::model::id::{Actor, CampaignId};
@@ -55,6 +57,24 @@ pub async fn held(office: &Office, id: CampaignId) -> Result<HeldList, DeskError
         id,
         held: office.store.tally(id).await?.held,
         persons,
+    })
+}
+
+/// The choice to write in clear text to those whose certificate has ended since the list was imported.
+///
+/// # Errors
+/// [`DeskError::Refused`] where the campaign is encrypted for everybody.
+pub async fn in_clear(office: &Office, id: CampaignId, reason: String) -> Result<HeldChoice, DeskError> {
+    let (_, content) = get(office, id).await?;
+    if content.encrypt == Encrypt::Required {
+        return Err(DeskError::Refused(format!(
+            "{id} is encrypted for everybody (campaign.encrypt: required): leave them for letters and calls"
+        )));
+    }
+    Ok(HeldChoice::RetryWithout {
+        field: keys::FIELD,
+        held_for: CERTIFICATE_ENDED,
+        reason,
     })
 }
 

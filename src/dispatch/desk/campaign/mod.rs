@@ -7,7 +7,7 @@ mod preview;
 mod ready;
 mod report;
 
-pub use held::{Held, HeldList, decide_held, held};
+pub use held::{Held, HeldList, decide_held, held, in_clear};
 pub use life::{
     Approved, Started, approve, cancel, follow_up, pause, resume, settle_if_done, start, start_due, update,
 };

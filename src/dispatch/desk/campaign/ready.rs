@@ -8,15 +8,16 @@ use serde::Serialize;
 
 use super::{get, refused};
 use crate::config::Encrypt;
-use crate::dispatch::campaign::{CampaignContent, Letter};
+use crate::dispatch::campaign::{CampaignContent, Letter, keys};
 use crate::dispatch::desk::{DeskError, breach};
 use crate::dispatch::office::Office;
 use crate::message::template::{Finding, Severity};
 use crate::model::Time;
 use crate::model::breach::Decision;
+use crate::model::campaign::CampaignState;
 use crate::model::id::{Actor, BreachId, CampaignId};
 use crate::model::recipient::Flags;
-use crate::store::{Checked, StoredCampaign};
+use crate::store::{Checked, FlaggedPerson, StoredCampaign};
 
 /// What makes such a mail credible: its name, and what to do.
 pub const POINTS: &[(&str, &str)] = &[
@@ -42,6 +43,9 @@ pub const POINTS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Persons read from the store at a time.
+const PAGE: u32 = 1_000;
+
 /// A point of the checklist, and who has seen to it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Point {
@@ -66,6 +70,10 @@ pub struct Protection {
     /// To the person's own certificate.
     pub encrypted: u64,
     pub clear: u64,
+    /// Persons whose certificate has ended since the list was imported: they are held until somebody decides.
+    pub certificate_ended: u64,
+    /// Of the encrypted: persons whose certificate ends before the run does.
+    pub certificate_ends_soon: u64,
     /// Persons who would have to have a certificate and have none that can be used.
     pub not_written_to: u64,
 }
@@ -94,6 +102,7 @@ impl Ready {
         matches!(self.decision, Decision::Pending | Decision::NotRequired)
             || self.record_has_changed
             || self.protection.settings_have_changed
+            || self.protection.certificate_ended > 0
             || self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 }
@@ -115,16 +124,18 @@ pub async fn ready(office: &Office, id: CampaignId) -> Result<Ready, DeskError> 
         text,
         done: done.iter().find(|checked| checked.name == *name).cloned(),
     });
+    let estimate = estimate(office, id).await?;
+    let protection = protection(office, &stored, content.encrypt, estimate.as_ref()).await?;
     Ok(Ready {
         breach: stored.breach,
         decision: record.communication.decision,
         from: letter.sender.shown(),
         record_has_changed: record_has_changed(office, &stored, &content).await?,
-        protection: protection(office, &stored, content.encrypt).await?,
+        protection,
         told_before: office.store.told_before(id).await?,
         findings,
         checklist: points.collect(),
-        estimate: estimate(office, id).await?,
+        estimate,
     })
 }
 
@@ -193,7 +204,12 @@ fn once_each(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings
 }
 
-async fn protection(office: &Office, stored: &StoredCampaign, encrypt: Encrypt) -> Result<Protection, DeskError> {
+async fn protection(
+    office: &Office,
+    stored: &StoredCampaign,
+    encrypt: Encrypt,
+    estimate: Option<&Estimate>,
+) -> Result<Protection, DeskError> {
     let persons = office.store.row_counts(stored.id).await?.valid;
     let flags = office.store.person_counts(stored.id).await?.flags;
     let known = Flags::ALL
@@ -201,18 +217,55 @@ async fn protection(office: &Office, stored: &StoredCampaign, encrypt: Encrypt) 
         .zip(flags)
         .find(|((flag, _, _), _)| *flag == Flags::CERTIFICATE);
     let known = known.map_or(0, |(_, persons)| persons);
+    let (now, mut starts) = (office.now(), office.now());
+    if let CampaignState::Scheduled { at } = stored.state {
+        starts = starts.max(at);
+    }
+    let ends = starts + estimate.map_or(TimeDelta::zero(), |estimate| estimate.ends - now);
+    let (ended, ends_soon) = match encrypt {
+        Encrypt::Never => (0, 0),
+        Encrypt::WhenKnown | Encrypt::Required => certificates_at(office, stored.id, now, ends).await?,
+    };
     let (encrypted, clear, not_written_to) = match encrypt {
         Encrypt::Never => (0, persons, 0),
-        Encrypt::WhenKnown => (known, persons - known, 0),
-        Encrypt::Required => (known, 0, persons - known),
+        Encrypt::WhenKnown => (known.saturating_sub(ended), persons - known, 0),
+        Encrypt::Required => (known.saturating_sub(ended), 0, persons - known),
     };
     Ok(Protection {
         encrypt,
         settings_have_changed: !stored.state.has_begun() && encrypt != office.config.campaign.encrypt,
         encrypted,
         clear,
+        certificate_ended: ended,
+        certificate_ends_soon: ends_soon,
         not_written_to,
     })
+}
+
+/// Judges again the certificates that could be used when the list was imported: how many of the persons have none any more
+/// `now`, and how many will have none when the run `ends`.
+async fn certificates_at(office: &Office, id: CampaignId, now: Time, ends: Time) -> Result<(u64, u64), DeskError> {
+    let (mut ended, mut ends_soon, mut after) = (0, 0, None);
+    loop {
+        let page = office.store.list_flagged(id, Flags::CERTIFICATE, after, PAGE).await?;
+        let Some(last) = page.last() else {
+            return Ok((ended, ends_soon));
+        };
+        after = Some(last.delivery);
+        let judge = move || {
+            let none_at = |person: &FlaggedPerson, at| keys::usable(&person.fields, &person.address, at).is_none();
+            let (gone, stand): (Vec<_>, Vec<_>) = page.into_iter().partition(|person| none_at(person, now));
+            let soon = stand
+                .iter()
+                .filter(|person| ends > now && none_at(person, ends))
+                .count();
+            (gone.len() as u64, soon as u64)
+        };
+        let judged = tokio::task::spawn_blocking(judge).await;
+        let (gone, soon) = judged.expect("judging a certificate does not panic");
+        ended += gone;
+        ends_soon += soon;
+    }
 }
 
 /// The languages that the campaign's persons are written to in; the empty one if some get several in one message.
