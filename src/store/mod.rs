@@ -21,7 +21,7 @@ mod register;
 pub mod sqlite;
 
 pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
-pub use campaigns::{Campaigns, Checked, HeldChoice, HeldPerson, StoredCampaign, Tally};
+pub use campaigns::{Campaigns, Checked, HeldChoice, HeldPerson, StoredCampaign, Tally, Unattended};
 pub use certificates::{Look, Pin, Pins, Proposal, ProposalState, Proposals};
 pub use custody::{Copied, Custody};
 pub use erasure::{Erased, Erasure};

@@ -29,6 +29,7 @@ mod register;
 mod rows;
 mod steps;
 mod tellings;
+mod unattended;
 mod writer;
 
 use std::path::{Path, PathBuf};

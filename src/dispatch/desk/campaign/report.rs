@@ -133,6 +133,7 @@ pub fn why_unreached(reason: &str) -> &str {
         "not_reachable" => "their server could not be reached",
         "returned" => "it came back, for a reason that is not known",
         "refused" => "their server refused it, for a reason that is not known",
+        "put_off" => "their server put us off for days, until we gave up",
         "no_answer" => "their server gave no answer until the end",
         "not_prepared" => "their message could not be made",
         "cancelled" => "the campaign was called off before their turn",
@@ -415,7 +416,7 @@ mod tests {
         let broken = FaultCause::Network("broken".to_owned());
         reasons.push(fault(SmtpStep::Rcpt, broken.clone()));
         reasons.push(fault(SmtpStep::Prepare, broken));
-        reasons.extend(["refused", "cancelled"]);
+        reasons.extend(["refused", "cancelled", "put_off"]);
         reasons.extend(Reason::ALL.iter().map(|reason| reason.word()));
         for reason in reasons {
             let words = why_unreached(reason);
