@@ -40,6 +40,18 @@ impl PersonKey {
         key[8..].copy_from_slice(&first::<8>(&whole));
         Self(key)
     }
+    /// The least and the greatest key of [`PersonKey::of_name`] at this address.
+    pub fn all_at(address: &str) -> (Self, Self) {
+        let digest = Sha256::new().chain_update(b"at\0").chain_update(fold_address(address));
+        let at = first::<8>(&digest.finalize());
+        let key = |rest: [u8; 8]| {
+            let mut key = [0; 16];
+            key[..8].copy_from_slice(&at);
+            key[8..].copy_from_slice(&rest);
+            Self(key)
+        };
+        (key([0; 8]), key([0xff; 8]))
+    }
 }
 /// Not printed: whoever knows an address can compute it.
 impl std::fmt::Debug for PersonKey {

@@ -85,6 +85,7 @@ macro_rules! suite {
                 the_sums_fit_whatever_happens);
             suite!(@ $bed, otherwise:
                 a_shared_address_names_nobody_alone
+                persons_are_found_by_address_whatever_their_key
                 whoever_is_told_otherwise_gets_no_mail_afterwards
                 doubt_stays_when_the_person_is_told);
             suite!(@ $bed, unattended:

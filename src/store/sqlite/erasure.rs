@@ -1,6 +1,8 @@
 //! The end of personal data. Freed space is overwritten (`secure_delete`) and the log emptied; rows stay, so that counts
 //! and the journal do.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, params};
@@ -9,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::campaigns::{self, conflict};
 use super::rows::{Json, Micros, all, failed, json as json_text, one, only, run};
-use super::{Sqlite, Tx, journal, ledger, pace};
+use super::{Sqlite, Tx, addresses, journal, ledger, pace};
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::{DeliveryState, Fault, FaultCause, SmtpReply};
@@ -168,15 +170,15 @@ struct There {
 
 fn look_for(conn: &Connection, campaign: CampaignId, address: &str) -> Result<There, StoreError> {
     let folded = fold_address(address);
-    let domain = folded.rsplit_once('@').map_or("", |(_, domain)| domain);
-    let mut persons: Vec<(i64, String)> = all(
-        conn,
-        "look for the person",
-        "SELECT delivery, address FROM persons WHERE +campaign = ?1 AND domain = ?2",
-        params![campaign.row(), domain],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    persons.retain(|(_, found)| fold_address(found) == folded);
+    let found = addresses::find(conn, Some(campaign), &HashSet::from([folded.clone()]))?;
+    let mut persons: Vec<(i64, String)> = Vec::new();
+    for whom in found.into_values().flatten() {
+        if let Whom::Delivery(id) = whom {
+            let sql = "SELECT address FROM persons WHERE delivery = ?1";
+            let address = only(conn, "look for the person", sql, [id.row()], |row| row.get(0))?;
+            persons.push((id.row(), address));
+        }
+    }
     let step = failed("look for the rows of the person");
     let sql = "SELECT id, cells FROM bad_rows WHERE campaign = ?1 AND cells <> '[]' ORDER BY id";
     let mut statement = conn.prepare_cached(sql).map_err(&step)?;

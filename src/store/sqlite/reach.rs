@@ -1,13 +1,13 @@
 //! Who of a campaign was reached: counts from one walk, pages by key. What is booked by another channel: `otherwise`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_trait::async_trait;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::rows::{Json, all, failed, one, only};
-use super::{Sqlite, campaigns, erasure, lists, otherwise, pace};
+use super::{Sqlite, addresses, campaigns, erasure, lists, otherwise, pace};
 use crate::model::Time;
 use crate::model::delivery::{Fault, FaultCause, HoldReason};
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
@@ -58,9 +58,14 @@ impl Reach for Sqlite {
         by: &Actor,
         now: Time,
     ) -> Result<Vec<u64>, StoreError> {
-        let by = by.clone();
-        self.write(move |tx| otherwise::tell(tx, campaign, &persons, channel, &by, now))
-            .await
+        // Looked for before, so that nobody who writes waits for it; the ids that are found never change.
+        let named = self
+            .read(move |conn| otherwise::resolve_all(conn, campaign, &persons))
+            .await?;
+        let (by, counts) = (by.clone(), named.iter().map(|whom| whom.len() as u64).collect());
+        self.write(move |tx| otherwise::tell(tx, campaign, &named, channel, &by, now))
+            .await?;
+        Ok(counts)
     }
 
     async fn counted(&self, campaign: CampaignId) -> Result<(RowCounts, Tally, ToldOtherwise), StoreError> {
@@ -76,8 +81,16 @@ impl Reach for Sqlite {
     async fn find_by_address(&self, address: &str) -> Result<Vec<FoundPerson>, StoreError> {
         let wanted = fold_address(address);
         self.read(move |conn| {
-            let mut found = otherwise::by_address(conn, None, &wanted)?;
-            found.extend(erased(conn, &wanted)?);
+            let persons = addresses::find(conn, None, &HashSet::from([wanted.clone()]))?;
+            let persons = persons.into_values().flatten().filter_map(|whom| match whom {
+                Whom::Delivery(id) => Some(id),
+                Whom::BadRow(_) => None,
+            });
+            let erased = erasure::find_erased(conn, &wanted)?;
+            let mut found = Vec::new();
+            for delivery in persons.chain(erased.into_iter().map(|(_, delivery)| delivery)) {
+                found.extend(otherwise::found(conn, delivery)?);
+            }
             found.sort_by_key(|person| person.delivery);
             Ok(found)
         })
@@ -365,23 +378,6 @@ fn unreached(
                     detail: None,
                 })
             },
-        )?);
-    }
-    Ok(found)
-}
-
-/// Those who were at this address until they were erased.
-fn erased(conn: &Connection, wanted: &str) -> Result<Vec<FoundPerson>, StoreError> {
-    let sql = "SELECT d.campaign, d.id, NULL, t.channel, t.at, t.by
-               FROM deliveries d LEFT JOIN told_otherwise t ON t.delivery = d.id WHERE d.id = ?1";
-    let mut found = Vec::new();
-    for (_, delivery) in erasure::find_erased(conn, wanted)? {
-        found.extend(one(
-            conn,
-            "find a person who was erased",
-            sql,
-            [delivery.row()],
-            otherwise::read_found,
         )?);
     }
     Ok(found)
