@@ -38,8 +38,8 @@ pub use lists::{
 pub use outbox::{Attempt, Claim, Claimed, Done, LeaseLost, Outbox, StoredDelivery, Which, Work};
 pub use people::{Approval, People, User};
 pub use reach::{
-    Account, Breakdown, CameBack, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, ToldOtherwise,
-    WhoTold, Whom,
+    Account, Breakdown, CameBack, FoundPerson, FoundRow, NotReached, OtherChannel, PersonRow, Reach, Reached,
+    ToldOtherwise, WhoTold, Whom,
 };
 pub use register::{LogEntry, NewMailOut, NewNotice, Notices, Register, StoredBreach, StoredFile};
 

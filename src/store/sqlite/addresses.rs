@@ -5,15 +5,16 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, params};
 
-use super::rows::{all, failed, only};
-use crate::model::id::{CampaignId, DeliveryId};
-use crate::model::recipient::{PersonKey, fold_address};
+use super::rows::{Json, all, failed, only};
+use crate::model::id::{BadRowId, CampaignId, DeliveryId};
+use crate::model::recipient::{Fields, Flags, OTHER_EMAIL, PersonKey, addresses_in, fold_address};
 use crate::store::{StoreError, Whom};
 
 /// Who is at each of the addresses that were looked for, in the form in which addresses are compared.
 pub(super) type AtAddress = HashMap<String, Vec<Whom>>;
 
-/// The persons of a campaign, or of all that are not erased, at these addresses, in the order of the ledger.
+/// The persons of a campaign, or of all that are not erased, at these addresses, in the order of the ledger; then the rows
+/// that cannot be used and give one of them.
 pub(super) fn find(
     conn: &Connection,
     campaign: Option<CampaignId>,
@@ -41,6 +42,7 @@ pub(super) fn find(
                 by_key(conn, campaign, address, &mut found)?;
             }
         }
+        in_bad_rows(conn, campaign, wanted, &mut found)?;
     }
     Ok(found)
 }
@@ -84,10 +86,23 @@ fn walk(
     let domain_of = |address: &str| address.rsplit_once('@').map(|(_, domain)| domain.to_owned());
     let domains: HashSet<String> = wanted.iter().filter_map(|address| domain_of(address)).collect();
     let step = failed("find a person by address");
-    let sql = "SELECT delivery, domain, address FROM persons WHERE +campaign = ?1 ORDER BY delivery";
+    let sql = "SELECT delivery, domain, address, CASE WHEN flags & ?2 THEN fields END
+               FROM persons WHERE +campaign = ?1 ORDER BY delivery";
     let mut statement = conn.prepare_cached(sql).map_err(&step)?;
-    let mut rows = statement.query([campaign.row()]).map_err(&step)?;
+    let values = params![campaign.row(), Flags::OTHER_ADDRESS.0];
+    let mut rows = statement.query(values).map_err(&step)?;
     while let Some(row) = rows.next().map_err(&step)? {
+        let whom = Whom::Delivery(DeliveryId::new(row.get(0).map_err(&step)?));
+        if let Some(Json(fields)) = row.get::<_, Option<Json<Fields>>>(3).map_err(&step)? {
+            let others: HashSet<String> = fields
+                .all(OTHER_EMAIL)
+                .iter()
+                .map(|other| fold_address(other))
+                .collect();
+            for address in others.intersection(wanted) {
+                add(found, address, whom);
+            }
+        }
         // The domain is kept in the form in which it is compared: of most persons nothing else is looked at.
         let domain = row.get_ref(1).map_err(&step)?;
         if !domain.as_str().is_ok_and(|domain| domains.contains(domain)) {
@@ -95,11 +110,36 @@ fn walk(
         }
         let address = fold_address(&row.get::<_, String>(2).map_err(&step)?);
         if wanted.contains(&address) {
-            add(
-                found,
-                &address,
-                Whom::Delivery(DeliveryId::new(row.get(0).map_err(&step)?)),
-            );
+            add(found, &address, whom);
+        }
+    }
+    Ok(())
+}
+
+/// By what stands in the column of the address, whatever it is: that it is none is why the row cannot be used.
+fn in_bad_rows(
+    conn: &Connection,
+    campaign: CampaignId,
+    wanted: &HashSet<String>,
+    found: &mut AtAddress,
+) -> Result<(), StoreError> {
+    let step = failed("find a bad row by address");
+    let sql = "SELECT b.id, b.cells,
+                   (SELECT c.key FROM json_each(l.facts, '$.columns') c WHERE json_extract(c.value, '$.meaning') = 'email')
+               FROM bad_rows b JOIN lists l ON l.id = b.list WHERE b.campaign = ?1 AND b.cells <> '[]' ORDER BY b.id";
+    let mut statement = conn.prepare_cached(sql).map_err(&step)?;
+    let mut rows = statement.query([campaign.row()]).map_err(&step)?;
+    while let Some(row) = rows.next().map_err(&step)? {
+        let Json(cells) = row.get::<_, Json<Vec<String>>>(1).map_err(&step)?;
+        let place: Option<u32> = row.get(2).map_err(&step)?;
+        let Some(cell) = place.and_then(|place| cells.get(place as usize)) else {
+            continue;
+        };
+        let whom = Whom::BadRow(BadRowId::new(row.get(0).map_err(&step)?));
+        let mut given: HashSet<String> = addresses_in(cell).into_iter().collect();
+        given.insert(fold_address(cell));
+        for address in given.intersection(wanted) {
+            add(found, address, whom);
         }
     }
     Ok(())

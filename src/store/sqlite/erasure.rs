@@ -16,7 +16,7 @@ use crate::model::Time;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::{DeliveryState, Fault, FaultCause, SmtpReply};
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId, MailId};
-use crate::model::recipient::{fold_address, holds_address};
+use crate::model::recipient::{addresses_in, fold_address};
 use crate::store::{Erased, Erasure, StoreError, Whom};
 
 /// Persons of one transaction: others wait less than a second.
@@ -171,25 +171,29 @@ struct There {
 fn look_for(conn: &Connection, campaign: CampaignId, address: &str) -> Result<There, StoreError> {
     let folded = fold_address(address);
     let found = addresses::find(conn, Some(campaign), &HashSet::from([folded.clone()]))?;
-    let mut persons: Vec<(i64, String)> = Vec::new();
+    let (mut persons, mut bad_rows): (Vec<(i64, String)>, Vec<i64>) = (Vec::new(), Vec::new());
     for whom in found.into_values().flatten() {
-        if let Whom::Delivery(id) = whom {
-            let sql = "SELECT address FROM persons WHERE delivery = ?1";
-            let address = only(conn, "look for the person", sql, [id.row()], |row| row.get(0))?;
-            persons.push((id.row(), address));
+        match whom {
+            Whom::Delivery(id) => {
+                let sql = "SELECT address FROM persons WHERE delivery = ?1";
+                let address = only(conn, "look for the person", sql, [id.row()], |row| row.get(0))?;
+                persons.push((id.row(), address));
+            }
+            Whom::BadRow(id) => bad_rows.push(id.row()),
         }
     }
     let step = failed("look for the rows of the person");
     let sql = "SELECT id, cells FROM bad_rows WHERE campaign = ?1 AND cells <> '[]' ORDER BY id";
     let mut statement = conn.prepare_cached(sql).map_err(&step)?;
     let mut rows = statement.query([campaign.row()]).map_err(&step)?;
-    let mut bad_rows = Vec::new();
     while let Some(row) = rows.next().map_err(&step)? {
         let cells: Json<Vec<String>> = row.get(1).map_err(&step)?;
-        if cells.0.iter().any(|cell| holds_address(cell, &folded)) {
-            bad_rows.push(row.get(0).map_err(&step)?);
+        let id = row.get(0).map_err(&step)?;
+        if !bad_rows.contains(&id) && cells.0.iter().any(|cell| addresses_in(cell).contains(&folded)) {
+            bad_rows.push(id);
         }
     }
+    bad_rows.sort_unstable();
     Ok(There { persons, bad_rows })
 }
 

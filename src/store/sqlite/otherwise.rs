@@ -12,7 +12,7 @@ use crate::model::Time;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
 use crate::model::recipient::{Fields, fold_address, plain};
-use crate::store::{FoundPerson, OtherChannel, StoreError, WhoTold, Whom};
+use crate::store::{FoundPerson, FoundRow, OtherChannel, StoreError, WhoTold, Whom};
 
 /// Whom each of `persons` names.
 pub(super) fn resolve_all(
@@ -180,19 +180,36 @@ pub(super) fn found(conn: &Connection, delivery: DeliveryId) -> Result<Option<Fo
     one(conn, "read a person who was found", sql, [delivery.row()], read_found)
 }
 
+/// What is known of one row that cannot be used.
+pub(super) fn found_row(conn: &Connection, row: BadRowId) -> Result<Option<FoundRow>, StoreError> {
+    let sql = "SELECT b.campaign, b.id, t.channel, t.at, l.file, b.row, b.reason
+               FROM bad_rows b JOIN lists l ON l.id = b.list LEFT JOIN told_otherwise t ON t.bad_row = b.id WHERE b.id = ?1";
+    one(conn, "read a bad row that was found", sql, [row.row()], |row| {
+        Ok(FoundRow {
+            campaign: CampaignId::new(row.get(0)?),
+            bad_row: BadRowId::new(row.get(1)?),
+            file: row.get(4)?,
+            row: row.get::<_, i64>(5)?.cast_unsigned(),
+            reason: row.get(6)?,
+            told_otherwise: read_told(row)?,
+        })
+    })
+}
+
+/// By which channel, in column 2, and when, in column 3.
+fn read_told(row: &Row<'_>) -> rusqlite::Result<Option<(OtherChannel, Time)>> {
+    let channel = match row.get::<_, Option<String>>(2)?.as_deref() {
+        None => return Ok(None),
+        Some("post") => OtherChannel::Post,
+        Some(_) => OtherChannel::Phone,
+    };
+    Ok(Some((channel, row.get::<_, Micros>(3)?.0)))
+}
+
 fn read_found(row: &Row<'_>) -> rusqlite::Result<FoundPerson> {
-    let channel: Option<String> = row.get(2)?;
-    let told_otherwise = match channel.as_deref() {
+    let told_otherwise = match read_told(row)? {
+        Some((channel, at)) => Some((channel, at, row.get::<_, Text<_>>(4)?.0)),
         None => None,
-        Some(channel) => Some((
-            if channel == "post" {
-                OtherChannel::Post
-            } else {
-                OtherChannel::Phone
-            },
-            row.get::<_, Micros>(3)?.0,
-            row.get::<_, Text<_>>(4)?.0,
-        )),
     };
     Ok(FoundPerson {
         campaign: CampaignId::new(row.get(0)?),

@@ -13,8 +13,8 @@ use crate::model::delivery::{Fault, FaultCause, HoldReason};
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
 use crate::model::recipient::fold_address;
 use crate::store::{
-    Account, Breakdown, CameBack, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, RowCounts,
-    StoreError, Tally, ToldOtherwise, WhoTold, Whom,
+    Account, Breakdown, CameBack, FoundPerson, FoundRow, NotReached, OtherChannel, PersonRow, Reach, Reached,
+    RowCounts, StoreError, Tally, ToldOtherwise, WhoTold, Whom,
 };
 
 /// Different domains that are told apart; those that first occur later are counted together.
@@ -92,6 +92,20 @@ impl Reach for Sqlite {
                 found.extend(otherwise::found(conn, delivery)?);
             }
             found.sort_by_key(|person| person.delivery);
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn find_bad_rows(&self, address: &str) -> Result<Vec<FoundRow>, StoreError> {
+        let wanted = HashSet::from([fold_address(address)]);
+        self.read(move |conn| {
+            let mut found = Vec::new();
+            for whom in addresses::find(conn, None, &wanted)?.into_values().flatten() {
+                if let Whom::BadRow(id) = whom {
+                    found.extend(otherwise::found_row(conn, id)?);
+                }
+            }
             Ok(found)
         })
         .await

@@ -12,9 +12,9 @@ use crate::dispatch::office::Office;
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::DeliveryState;
-use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId, MailId};
+use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, DeliveryId, MailId};
 use crate::model::receipt::ReceiptKind;
-use crate::model::recipient::{Columns, ColumnsError, Meaning, PersonKey, Reason, formula_safe};
+use crate::model::recipient::{Columns, ColumnsError, Meaning, OTHER_EMAIL, PersonKey, Reason, formula_safe};
 use crate::reading::table::{Options, Table, TableError};
 use crate::store::{
     Attempt, Breakdown, CameBack, DeliveryReport, NotReached, OtherChannel, StoredCampaign, WhoTold, Whom,
@@ -217,6 +217,46 @@ pub async fn find(office: &Office, address: &str) -> Result<Vec<Found>, DeskErro
     Ok(all)
 }
 
+/// A row that cannot be used and gives this address: its person is written to by nobody.
+#[derive(Debug, Clone, Serialize)]
+pub struct FoundUnusable {
+    pub campaign: CampaignId,
+    pub breach: BreachId,
+    /// `invalid`.
+    pub state: &'static str,
+    /// Names the person when they are booked as told.
+    pub bad_row: BadRowId,
+    /// The list's file, and the row's number there.
+    pub file: String,
+    pub row: u64,
+    pub reason: String,
+    pub informed: bool,
+    pub told_otherwise: Option<(OtherChannel, Time)>,
+}
+
+/// The rows, in any campaign, that cannot be used and give this address, or what stands in its place.
+///
+/// # Errors
+/// The store fails.
+pub async fn find_unusable(office: &Office, address: &str) -> Result<Vec<FoundUnusable>, DeskError> {
+    let mut all = Vec::new();
+    for found in office.store.find_bad_rows(address).await? {
+        let (stored, _) = get(office, found.campaign).await?;
+        all.push(FoundUnusable {
+            campaign: found.campaign,
+            breach: stored.breach,
+            state: "invalid",
+            bad_row: found.bad_row,
+            file: found.file,
+            row: found.row,
+            reason: found.reason,
+            informed: found.told_otherwise.is_some(),
+            told_otherwise: found.told_otherwise,
+        });
+    }
+    Ok(all)
+}
+
 /// The columns of an export of persons who were not reached; `person` names them when they are booked later.
 pub const UNREACHED_COLUMNS: &[&str] = &[
     "person",
@@ -232,6 +272,7 @@ pub const UNREACHED_COLUMNS: &[&str] = &[
     "state",
     "reason",
     "detail",
+    OTHER_EMAIL,
 ];
 
 /// One person's cells, each harmless in a spreadsheet program.
@@ -251,6 +292,7 @@ pub fn unreached_cells(person: &NotReached) -> Vec<String> {
         person.state.clone(),
         person.reason.clone(),
         person.detail.clone().unwrap_or_default(),
+        field(OTHER_EMAIL),
     ];
     cells.iter().map(|cell| formula_safe(cell).into_owned()).collect()
 }
