@@ -124,7 +124,7 @@ fn from_a_draft_to_letters() {
         .says(&["exists already"]);
 
     // Booked by our own ids, and again, and with somebody who is not there.
-    let told = world.file("told.csv", format!("{csv}dlv_999,,,,,,,,,,,,,,\n").as_bytes());
+    let told = world.file("told.csv", format!("{csv}dlv_999,,,,,,,,,,,,,,,\n").as_bytes());
     let line = ["record", "cmp_1", "--channel", "post", "--file", &told];
     for _ in 0..2 {
         let named = campaign(&world, &line).exits(2).json();
@@ -168,6 +168,47 @@ fn a_call_to_one_person_books_nobody_else() {
         unreached.contains("Ben Weber") && !unreached.contains("Anna"),
         "{unreached}"
     );
+}
+
+/// Nobody in a list is unknown to us, by whatever address it has of them.
+#[test]
+fn every_address_of_a_list_leads_to_its_person() {
+    let relay = relay();
+    let world = World::new(&relay);
+    world.open_breach(BREACH);
+    let list = "person_id,email,name\n1,a@refused.example,Anna\n1,Second@home.example,Anna\n2,no-address,Ben\n\
+                3,c@home.example d@home.example,Carl\n";
+    world.file("list.csv", list.as_bytes());
+    let create = ["campaign", "create", world.breach(), "--recipients", "list.csv"];
+    world
+        .run(&create)
+        .exits(2)
+        .says(&["1 with another address in a further row: only the first one is written to"]);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+    let find = |address: &str| world.run(&["campaign", "find", address]);
+    find("second@HOME.example").exits(2).says(&["not told: cmp_1", "dlv_1"]);
+    for (address, row) in [
+        ("no-address", "row_1"),
+        ("c@home.example", "row_2"),
+        ("d@home.example", "row_2"),
+    ] {
+        find(address)
+            .exits(2)
+            .says(&["not told: cmp_1", row, "of list.csv cannot be used"]);
+        let json = campaign(&world, &["find", address]).json();
+        assert_eq!(
+            (&json[0]["state"], &json[0]["bad_row"]),
+            (&"invalid".into(), &row.into())
+        );
+    }
+    find("e@home.example").exits(2).says(&["in no campaign"]);
+    let unreached = world.run(&["campaign", "unreached", "cmp_1"]).exits(0).stdout;
+    assert!(unreached.contains("Second@home.example"), "{unreached}");
+    let told = world.file("told.csv", b"email\nsecond@home.example\nno-address\nd@home.example\n");
+    campaign(&world, &["record", "cmp_1", "--channel", "post", "--file", &told]).exits(0);
+    assert_eq!(report(&world), [3, 3, 0, 0, 0]);
+    find("no-address").exits(0).says(&["told: cmp_1", "told by post"]);
 }
 
 /// Makes one person's message impossible to write, past all of our code: what a list brings in can be written.

@@ -66,6 +66,7 @@ fn a_minimal_file_loads_with_every_default() {
     );
     assert_eq!(config.alerts.remind_hours_before, [48, 24, 12, 6, 2]);
     assert_eq!((config.campaign.settle_days, config.campaign.dsn_success), (7, false));
+    assert_eq!(config.campaign.give_up_days, 5);
     assert_eq!(config.limits.sealed_bytes, 8_000_000);
     assert_eq!(
         (config.retention.recipients_days, config.retention.register_years),

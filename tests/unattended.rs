@@ -12,7 +12,7 @@ use breachpost::dispatch::campaign::settle;
 use breachpost::dispatch::clerk;
 use breachpost::dispatch::office::Office;
 use breachpost::dispatch::worker::WorkerKind;
-use breachpost::drill::receiver::Plan;
+use breachpost::drill::receiver::{Act, Plan, Step, Trouble};
 use breachpost::model::{Clock, SystemClock};
 use chrono::TimeDelta;
 
@@ -20,6 +20,11 @@ use scratch::TestClock;
 use world::relay::Relay;
 use world::{BREACH, Ran, World, text};
 
+/// Ben's server puts everybody off.
+fn puts_off() -> Relay {
+    let later = Trouble::at(Step::Rcpt, Act::reply("450 4.2.0 greylisted, come back later"));
+    Relay::start(Plan::clear().with(later.to(|address| address.ends_with("@puts-off.example"))))
+}
 /// A draft `cmp_1` of two persons.
 fn drafted(relay: &Relay) -> World {
     let world = World::new(relay);
@@ -78,4 +83,44 @@ fn a_start_long_past_its_time_waits_for_a_person() {
     after(&world, TimeDelta::hours(25));
     assert_eq!(state(&world), "running");
     assert!(relay.mails().is_empty(), "nobody carries it here");
+}
+
+/// A server that greylists for ever costs its person five days, and then they get a letter.
+#[test]
+fn whoever_is_put_off_for_days_is_unreached() {
+    let relay = puts_off();
+    let world = drafted(&relay);
+    world.settle("#give_up_days: 5", "give_up_days: 3");
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(2);
+    assert_eq!(relay.taken(1).len(), 1);
+    after(&world, TimeDelta::hours(25));
+    assert!(alerts(&world).contains(&"persons_waiting".to_owned()));
+    assert_eq!(state(&world), "running");
+    after(&world, TimeDelta::days(4));
+    assert_eq!(state(&world), "settling");
+    let report = world.run(&["campaign", "report", "cmp_1"]).exits(0);
+    report.says(&["their server put us off for days, until we gave up"]);
+    let unreached = world.run(&["campaign", "unreached", "cmp_1"]).exits(0).stdout;
+    assert!(unreached.contains("ben@puts-off.example") && !unreached.contains("anna@"));
+    world.is_intact();
+}
+
+/// A list that was never sent is personal data too.
+#[test]
+fn what_was_never_sent_is_named_and_erased_in_the_end() {
+    let relay = Relay::start(Plan::clear());
+    let world = drafted(&relay);
+    after(&world, TimeDelta::days(29));
+    assert_eq!(alerts(&world), ["deadline"]);
+    after(&world, TimeDelta::days(31));
+    assert!(alerts(&world).contains(&"campaign_unfinished".to_owned()));
+    assert_eq!(state(&world), "draft");
+    after(&world, TimeDelta::days(366));
+    assert_eq!(state(&world), "cancelled");
+    world
+        .run(&["campaign", "erase", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&["erased already"]);
+    world.is_intact();
 }

@@ -394,6 +394,8 @@ pub struct Campaign {
     pub fallback_language: Option<Language>,
     /// How long late bounces are awaited after the last try.
     pub settle_days: u32,
+    /// How long a person is tried whose server puts us off (RFC 5321 §4.5.4.1).
+    pub give_up_days: u32,
     /// Whether a delivery status notification is asked for success too (RFC 3461 §4.1).
     pub dsn_success: bool,
     /// Whether messages are encrypted for persons whose certificate came with the list.
@@ -405,6 +407,7 @@ impl Default for Campaign {
             error_budget: 0.05,
             fallback_language: None,
             settle_days: 7,
+            give_up_days: 5,
             dsn_success: false,
             encrypt: Encrypt::WhenKnown,
         }
@@ -413,7 +416,8 @@ impl Default for Campaign {
 impl Section for Campaign {
     fn check(&self) -> Result<(), String> {
         within("error_budget", self.error_budget, 0.000_001, 1.0)?;
-        within("settle_days", f64::from(self.settle_days), 0.0, 90.0)
+        within("settle_days", f64::from(self.settle_days), 0.0, 90.0)?;
+        within("give_up_days", f64::from(self.give_up_days), 1.0, 30.0)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::model::delivery::RetryPolicy;
 use crate::model::id::{AlertId, WorkerId};
 use crate::store::{Changes, HealthNote, TellingClaim, Told};
 
+use super::campaign;
 use super::courier;
 use super::desk;
 use super::office::{Office, OfficeError};
@@ -105,6 +106,7 @@ async fn round_until(office: &Office, by: WorkerId, stop: &CancellationToken) ->
     let clerk = Office::as_loop("clerk");
     desk::campaign::start_due(office, &clerk).await?;
     office.store.sweep_cancelled(&clerk, now).await?;
+    campaign::give_up::round(office).await?;
     let usual = ids(&channels::usual(&office.config));
     let escalated = ids(&channels::escalated(&office.config));
     let seen = survey::survey(office, &escalated, now).await?;

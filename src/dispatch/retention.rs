@@ -3,6 +3,8 @@
 
 use chrono::TimeDelta;
 
+use crate::model::Time;
+use crate::model::campaign::CampaignState;
 use crate::model::id::{Actor, CampaignId};
 use crate::store::{Erased, HealthNote, StoreError, Whom};
 
@@ -26,7 +28,9 @@ pub async fn round(office: &Office) -> Result<u32, OfficeError> {
         return Ok(0);
     };
     let mut campaigns = 0;
-    for campaign in office.store.list_erasable(before).await? {
+    let mut erasable = office.store.list_erasable(before).await?;
+    erasable.extend(call_off_unsent(office, before).await?);
+    for campaign in erasable {
         match office
             .store
             .erase_campaign(campaign, &Office::as_loop("clerk"), now)
@@ -42,6 +46,30 @@ pub async fn round(office: &Office) -> Result<u32, OfficeError> {
         }
     }
     Ok(campaigns)
+}
+
+/// Calls off every campaign that was never sent and that nobody did anything about since: its list is no less personal.
+async fn call_off_unsent(office: &Office, before: Time) -> Result<Vec<CampaignId>, OfficeError> {
+    let mut called_off = Vec::new();
+    for (campaign, _) in office.store.list_unattended(before).await? {
+        let Some(stored) = office.store.find_campaign(campaign).await? else {
+            continue;
+        };
+        if stored.state.has_begun() || matches!(stored.state, CampaignState::Scheduled { .. }) {
+            continue;
+        }
+        match office
+            .store
+            .cancel(campaign, &Office::as_loop("clerk"), office.now())
+            .await
+        {
+            Ok(_) => called_off.push(campaign),
+            // Somebody was quicker, and does something about it.
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(called_off)
 }
 
 /// Whom [`erase`] would erase at this address: persons, and rows that could not be used.

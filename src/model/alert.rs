@@ -46,9 +46,15 @@ pub enum Condition {
     TrayWaiting,
     /// A campaign has stopped itself.
     CampaignPaused,
+    /// Persons of a campaign whose message could not be written wait for a decision.
+    PersonsHeld,
+    /// Persons of a campaign have been put off since yesterday or before.
+    PersonsWaiting,
+    /// A campaign is neither sent to its end nor called off, and nobody has done anything about it for a month.
+    CampaignUnfinished,
 }
 impl Condition {
-    pub const ALL: [Condition; 16] = [
+    pub const ALL: [Condition; 19] = [
         Condition::Deadline,
         Condition::NoAcknowledgement,
         Condition::UpdateDue,
@@ -65,6 +71,9 @@ impl Condition {
         Condition::DiskLow,
         Condition::TrayWaiting,
         Condition::CampaignPaused,
+        Condition::PersonsHeld,
+        Condition::PersonsWaiting,
+        Condition::CampaignUnfinished,
     ];
     /// As in JSON and in the store.
     pub fn name(self) -> &'static str {
@@ -85,6 +94,9 @@ impl Condition {
             Condition::DiskLow => "disk_low",
             Condition::TrayWaiting => "tray_waiting",
             Condition::CampaignPaused => "campaign_paused",
+            Condition::PersonsHeld => "persons_held",
+            Condition::PersonsWaiting => "persons_waiting",
+            Condition::CampaignUnfinished => "campaign_unfinished",
         }
     }
 }
@@ -224,7 +236,9 @@ impl Alarm {
                 | Condition::KeyExpiring
                 | Condition::UpdateDue
                 | Condition::ClockSkew
-                | Condition::TrayWaiting,
+                | Condition::TrayWaiting
+                | Condition::PersonsWaiting
+                | Condition::CampaignUnfinished,
                 _,
             ) => Urgency::Today,
             _ => Urgency::Now,

@@ -153,6 +153,7 @@ impl Fault {
             detail if detail.starts_with("7.") => "refused_by_policy",
             detail if detail.starts_with("4.") => "not_reachable",
             _ if matches!(self.cause, FaultCause::Bounce(_)) => "returned",
+            _ if matches!(&self.cause, FaultCause::Reply(reply) if reply.code < 500) => "put_off",
             _ => "refused",
         }
     }

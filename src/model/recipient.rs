@@ -16,6 +16,8 @@ pub use fields::{Fields, MOST_VALUES};
 pub use reason::{Flags, Reason, UnknownReason, Unusable};
 pub use words::plain;
 
+/// The field that keeps the addresses of a person's further rows.
+pub const OTHER_EMAIL: &str = "other_email";
 /// The longest name, language, country or id taken, in characters.
 const MOST_CHARS: usize = 200;
 /// The longest of any other field. A certificate has some 4 KiB, a large one 30.
@@ -40,6 +42,18 @@ impl PersonKey {
         key[8..].copy_from_slice(&first::<8>(&whole));
         Self(key)
     }
+    /// The least and the greatest key of [`PersonKey::of_name`] at this address.
+    pub fn all_at(address: &str) -> (Self, Self) {
+        let digest = Sha256::new().chain_update(b"at\0").chain_update(fold_address(address));
+        let at = first::<8>(&digest.finalize());
+        let key = |rest: [u8; 8]| {
+            let mut key = [0; 16];
+            key[..8].copy_from_slice(&at);
+            key[8..].copy_from_slice(&rest);
+            Self(key)
+        };
+        (key([0; 8]), key([0xff; 8]))
+    }
 }
 /// Not printed: whoever knows an address can compute it.
 impl std::fmt::Debug for PersonKey {
@@ -63,19 +77,24 @@ pub fn fold_address(address: &str) -> String {
     }
 }
 
-/// Whether a cell of a list holds this address, folded, as a whole: `a@b.example` is not in `dana@b.example`.
-pub fn holds_address(cell: &str, folded: &str) -> bool {
-    if fold_address(cell.trim_matches(|c: char| c.is_whitespace() || c == '\'')) == folded {
-        return folded.contains('@');
-    }
+/// The addresses in a cell of a list, folded, each as a whole: `a@b.example` is not in `dana@b.example`.
+pub fn addresses_in(cell: &str) -> Vec<String> {
+    let folded = |word: &str| fold_address(word.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\'' | '.')));
     // What cannot stand in an address without quotes (RFC 5321 §4.1.2) parts it from the next.
     let parts = |c: char| c.is_whitespace() || c.is_control() || "()<>[]:;,\\\"".contains(c);
-    cell.split(parts).filter(|word| word.contains('@')).any(|word| {
-        let same = |word: &str| fold_address(word.trim_matches(['\'', '.'])) == folded;
+    let mut found = vec![folded(cell)];
+    for word in cell.split(parts) {
+        found.push(folded(word));
         // These may stand in one, and part several: then each has its own @.
-        let pieces = || word.split(['/', '|']);
-        same(word) || (pieces().all(|piece| piece.contains('@')) && pieces().any(same))
-    })
+        let pieces = word.split(['/', '|']);
+        if pieces.clone().all(|piece| piece.contains('@')) {
+            found.extend(pieces.map(folded));
+        }
+    }
+    found.retain(|address| address.contains('@'));
+    found.sort();
+    found.dedup();
+    found
 }
 
 /// One person of a list who can be written to.

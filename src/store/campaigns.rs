@@ -55,6 +55,15 @@ pub struct Tally {
     pub possibly_twice: u64,
 }
 
+/// What of a campaign that has begun waits for somebody, or for long.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unattended {
+    /// Persons whose message could not be written.
+    pub held: bool,
+    /// Persons who were first tried long ago and wait for another try.
+    pub put_off: bool,
+}
+
 /// A person whose message could not be written, and waits for a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HeldPerson {
@@ -118,6 +127,15 @@ pub trait Campaigns: Send + Sync {
     /// Calls it off; then cancels what waits, a chunk at a time. Cut off, calling it again goes on. Returns how many
     /// deliveries were cancelled now.
     async fn cancel(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<u64, StoreError>;
+    /// Gives up, in a running campaign, whose server put us off for the first time before `before`, and does so still: they
+    /// failed with the last answer; of whom it is not known whether they have it, it stays so. What is not their server's
+    /// answer about them (our relay is gone, refusals of us) gives nobody up. Returns how many.
+    async fn give_up(&self, campaign: CampaignId, before: Time, by: &Actor, now: Time) -> Result<u64, StoreError>;
+    /// Campaigns that are neither over nor settling, and that nobody did anything about since `before`; with the time when
+    /// somebody did: a list came in, it was approved, started.
+    async fn list_unattended(&self, before: Time) -> Result<Vec<(CampaignId, Time)>, StoreError>;
+    /// Whether anybody is held, or was first tried before `before` and waits still.
+    async fn unattended(&self, campaign: CampaignId, before: Time) -> Result<Unattended, StoreError>;
     /// As the second half of [`Campaigns::cancel`], for what came back from the wire meanwhile.
     async fn sweep_cancelled(&self, by: &Actor, now: Time) -> Result<u64, StoreError>;
     /// Who is held, in the order of the ledger, after `after`.

@@ -21,7 +21,7 @@ mod register;
 pub mod sqlite;
 
 pub use alarms::{Alarms, Changes, Health, HealthNote, StoredAlert, Telling, TellingClaim, TellingState, Told};
-pub use campaigns::{Campaigns, Checked, Deferred, HeldChoice, HeldPerson, StoredCampaign, Tally};
+pub use campaigns::{Campaigns, Checked, Deferred, HeldChoice, HeldPerson, StoredCampaign, Tally, Unattended};
 pub use certificates::{Look, Pin, Pins, Proposal, ProposalState, Proposals};
 pub use custody::{Copied, Custody};
 pub use erasure::{Erased, Erasure};
@@ -38,8 +38,8 @@ pub use lists::{
 pub use outbox::{Attempt, Claim, Claimed, Done, LeaseLost, Outbox, Retries, StoredDelivery, Which, Work};
 pub use people::{Approval, People, User};
 pub use reach::{
-    Account, Breakdown, CameBack, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, ToldOtherwise,
-    WhoTold, Whom,
+    Account, Breakdown, CameBack, FoundPerson, FoundRow, NotReached, OtherChannel, PersonRow, Reach, Reached,
+    ToldOtherwise, WhoTold, Whom,
 };
 pub use register::{LogEntry, NewMailOut, NewNotice, Notices, Register, StoredBreach, StoredFile};
 

@@ -145,6 +145,20 @@ pub struct FoundPerson {
     pub told_otherwise: Option<(OtherChannel, Time, Actor)>,
 }
 
+/// A row that cannot be used, found by what it gives as the address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundRow {
+    pub campaign: CampaignId,
+    pub bad_row: BadRowId,
+    /// The list's file, and the row's number there.
+    pub file: String,
+    pub row: u64,
+    /// A word for why it cannot be used.
+    pub reason: String,
+    /// How and when its person was told otherwise.
+    pub told_otherwise: Option<(OtherChannel, Time)>,
+}
+
 /// Who of a campaign was reached.
 #[async_trait]
 pub trait Reach: Send + Sync {
@@ -172,9 +186,11 @@ pub trait Reach: Send + Sync {
     ) -> Result<Vec<u64>, StoreError>;
     /// Rows, deliveries and persons told otherwise, all as of one moment: [`Reach::account`] without its walks.
     async fn counted(&self, campaign: CampaignId) -> Result<(RowCounts, Tally, ToldOtherwise), StoreError>;
-    /// Every person at this address, in all campaigns, oldest first; those who were erased too, while the hashes of their
+    /// Every person at this address, also where it is the one of a further row, in all campaigns, oldest first; those who were erased too, while the hashes of their
     /// addresses exist.
     async fn find_by_address(&self, address: &str) -> Result<Vec<FoundPerson>, StoreError>;
+    /// Every row that cannot be used and gives this as its address, or among several, in all campaigns, oldest first.
+    async fn find_bad_rows(&self, address: &str) -> Result<Vec<FoundRow>, StoreError>;
     /// How many persons of this campaign were told by another one about the same breach, or may have been: by their number
     /// where the lists have one, else by address and name.
     async fn told_before(&self, campaign: CampaignId) -> Result<u64, StoreError>;

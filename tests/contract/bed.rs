@@ -121,7 +121,7 @@ pub fn list(into: ListTarget, mark: char, rows: u64) -> NewList {
         fingerprint: mark.to_string().repeat(64),
         file: "list.csv".into(),
         sha256: "e".repeat(64),
-        facts: json!({ "columns": [{ "name": "email", "meaning": "email" }] }),
+        facts: json!({ "columns": [{ "name": "email", "meaning": "email" }, { "name": "no", "meaning": "person_id" }] }),
         rows,
     }
 }

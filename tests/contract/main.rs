@@ -25,6 +25,7 @@ mod proposals;
 mod register;
 mod scale;
 mod sqlite;
+mod unattended;
 
 /// Runs every scenario on one kind of bed.
 macro_rules! suite {
@@ -86,8 +87,13 @@ macro_rules! suite {
                 the_sums_fit_whatever_happens);
             suite!(@ $bed, otherwise:
                 a_shared_address_names_nobody_alone
+                persons_are_found_by_address_whatever_their_key
                 whoever_is_told_otherwise_gets_no_mail_afterwards
                 doubt_stays_when_the_person_is_told);
+            suite!(@ $bed, unattended:
+                whoever_is_put_off_for_days_is_given_up
+                what_may_have_left_is_given_up_in_doubt
+                a_campaign_that_nobody_touches_is_found);
             suite!(@ $bed, lists:
                 the_same_person_counts_once
                 rows_of_one_person_are_united

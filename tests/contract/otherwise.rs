@@ -3,11 +3,14 @@
 use breachpost::model::delivery::Outcome;
 use breachpost::model::id::{CampaignId, DeliveryId};
 use breachpost::model::recipient::PersonKey;
-use breachpost::store::{Campaigns, NewPerson, OtherChannel, Outbox, Reach, Store, Tally, WhoTold, Whom};
+use breachpost::store::{
+    Campaigns, ListTarget, Lists, NewList, NewPerson, OtherChannel, Outbox, Reach, Store, Tally, WhoTold, Whom,
+};
+use serde_json::json;
 
 use crate::bed::{
-    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, deferred, done, in_doubt, intact, person,
-    put_on_wire, retries, run_campaign, state, worker,
+    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, deferred, done, in_doubt, intact, list, person,
+    put_on_wire, retries, row, run_campaign, state, worker,
 };
 
 /// A person of this name at this address, without a number of the controller.
@@ -76,6 +79,40 @@ pub async fn a_shared_address_names_nobody_alone(bed: &impl Bed) {
     let claimed = claim(&store, worker(1), 9, at(6)).await;
     let names: Vec<_> = claimed.iter().map(|claim| claim.delivery).collect();
     assert_eq!(names, [DeliveryId::new(2)], "only whom nobody told is written to");
+    intact(&store).await;
+}
+
+/// With numbers of the controller and without, among many, in whatever spelling.
+pub async fn persons_are_found_by_address_whatever_their_key(bed: &impl Bed) {
+    let store = bed.open();
+    let breach = add_breach(&store).await;
+    let content = json!({});
+    for (mark, meanings) in [('x', vec!["email"]), ('y', vec!["email", "person_id"])] {
+        let columns: Vec<_> = meanings.iter().map(|meaning| json!({ "meaning": meaning })).collect();
+        let fresh = ListTarget::Fresh {
+            breach,
+            content: content.clone(),
+        };
+        let new = NewList {
+            facts: json!({ "columns": columns }),
+            ..list(fresh, mark, 60)
+        };
+        let open = store.begin_list(new, &anna(), at(0)).await.unwrap();
+        let of = |n: usize| match mark {
+            'x' => named(&format!("person{}@example.org", n / 2), &format!("Person {n}")),
+            _ => NewPerson {
+                address: format!("person{}@example.org", n / 2),
+                ..person(n)
+            },
+        };
+        let rows = (0..60).map(|n| row(of(n))).collect();
+        store.add_rows(open.list, 0, rows, &anna(), at(0)).await.unwrap();
+        store.end_list(open.list, &anna(), at(0)).await.unwrap();
+    }
+    let found = store.find_by_address("Person7@EXAMPLE.org").await.unwrap();
+    let deliveries: Vec<_> = found.iter().map(|person| person.delivery).collect();
+    assert_eq!(deliveries, [15, 16, 75, 76].map(DeliveryId::new));
+    assert_eq!(store.find_by_address("person99@example.org").await.unwrap(), []);
     intact(&store).await;
 }
 

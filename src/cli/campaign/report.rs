@@ -4,6 +4,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
 use serde_json::json;
 
 use super::create::new_file;
@@ -11,7 +12,9 @@ use super::look::must_be_an_address;
 use super::run::watch;
 use crate::cli::Context;
 use crate::cli::output::{Exit, Failure, table};
-use crate::dispatch::desk::campaign::{self, Found, Named, RecordError, Report, Status, UNREACHED_COLUMNS};
+use crate::dispatch::desk::campaign::{
+    self, Found, FoundUnusable, Named, RecordError, Report, Status, UNREACHED_COLUMNS,
+};
 use crate::dispatch::office::Office;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::DeliveryState;
@@ -104,12 +107,20 @@ pub async fn run(command: ReportCommand, office: &Office, context: &Context) -> 
         }
         ReportCommand::Find { address } => {
             let found = campaign::find(office, &address).await?;
-            if found.is_empty() {
+            let unusable = campaign::find_unusable(office, &address).await?;
+            let all = found.iter().map(Whoever::Person);
+            let all: Vec<Whoever<'_>> = all.chain(unusable.iter().map(Whoever::Row)).collect();
+            if all.is_empty() {
                 // What a list holds may be no address; what nobody has is mistyped.
                 must_be_an_address(&address)?;
             }
-            context.out.data(&found, || told(&address, &found))?;
-            let informed = found.iter().any(|found| found.informed);
+            context.out.data(&all, || {
+                if all.is_empty() {
+                    return format!("{address} is in no campaign\n");
+                }
+                told(&found) + &not_usable(&unusable)
+            })?;
+            let informed = found.iter().any(|found| found.informed) || unusable.iter().any(|row| row.informed);
             Ok(if informed { Exit::Done } else { Exit::Person })
         }
         ReportCommand::Unreached { id, output, in_doubt } => unreached(office, context, id, output, in_doubt).await,
@@ -303,10 +314,36 @@ fn came_back(came: &CameBack) -> String {
     }
 }
 
-fn told(address: &str, found: &[Found]) -> String {
-    if found.is_empty() {
-        return format!("{address} is in no campaign\n");
+/// What was found by an address.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Whoever<'a> {
+    Person(&'a Found),
+    Row(&'a FoundUnusable),
+}
+
+fn not_usable(rows: &[FoundUnusable]) -> String {
+    let mut text = String::new();
+    for found in rows {
+        let words = if found.informed { "told" } else { "not told" };
+        text.push_str(&format!(
+            "{words}: {} for {} ({}): row {} of {} cannot be used: {}\n",
+            found.campaign,
+            found.breach,
+            found.bad_row,
+            found.row,
+            found.file,
+            campaign::why_unreached(&found.reason)
+        ));
+        if let Some((channel, at)) = &found.told_otherwise {
+            let at = at.format("%Y-%m-%d %H:%M:%S UTC");
+            text.push_str(&format!("  {at}  told by {}\n", channel.name()));
+        }
     }
+    text
+}
+
+fn told(found: &[Found]) -> String {
     let mut text = String::new();
     for person in found {
         let words = match person.state {

@@ -3,6 +3,7 @@
 
 pub mod bad_rows;
 pub mod check;
+pub mod give_up;
 pub mod import;
 pub mod keys;
 mod letters;

@@ -45,6 +45,12 @@ pub struct Snapshot {
     pub keys: Vec<KeyFacts>,
     pub health: Vec<HealthNote>,
     pub paused: Vec<CampaignId>,
+    /// Campaigns with persons whose message could not be written.
+    pub held: Vec<CampaignId>,
+    /// Campaigns with persons who have been put off for long.
+    pub put_off: Vec<CampaignId>,
+    /// Campaigns that nobody did anything about for long, and when somebody did.
+    pub unfinished: Vec<(CampaignId, Time)>,
 }
 
 /// A breach that an authority may have to be told of.
@@ -107,17 +113,30 @@ pub fn holding(seen: &Snapshot, now: Time) -> Vec<Alarm> {
     alarms.extend(seen.inquiries.iter().map(|inquiry| inquiry_due(inquiry, now)));
     alarms.extend(seen.keys.iter().filter_map(|key| expiring(key, now)));
     alarms.extend(seen.health.iter().filter_map(|note| unhealthy(note, now)));
-    alarms.extend(seen.paused.iter().map(|campaign| Alarm {
-        condition: Condition::CampaignPaused,
+    let campaigns = [
+        (Condition::CampaignPaused, &seen.paused),
+        (Condition::PersonsHeld, &seen.held),
+        (Condition::PersonsWaiting, &seen.put_off),
+    ];
+    for (condition, campaigns) in campaigns {
+        alarms.extend(campaigns.iter().map(|id| about_campaign(*id, condition, None)));
+    }
+    let unfinished = seen.unfinished.iter();
+    alarms.extend(unfinished.map(|(id, since)| about_campaign(*id, Condition::CampaignUnfinished, Some(*since))));
+    alarms
+}
+
+fn about_campaign(campaign: CampaignId, condition: Condition, since: Option<Time>) -> Alarm {
+    Alarm {
+        condition,
         stage: Stage::Now,
         about: About {
-            campaign: Some(*campaign),
+            campaign: Some(campaign),
             ..About::default()
         },
         due: None,
-        since: None,
-    }));
-    alarms
+        since,
+    }
 }
 
 /// No notice has been handed to the authority that must have one (GDPR Art. 33(1)). What waits for the relay is not there

@@ -20,6 +20,10 @@ use crate::store::{HealthNote, StoredBreach};
 
 /// Mail may wait this long for a person before the person is reminded.
 const TRAY_PATIENCE: TimeDelta = TimeDelta::hours(4);
+/// Whoever is put off for longer than a day may have to be told another way (GDPR Art. 34: without undue delay).
+const WAITS_PATIENCE: TimeDelta = TimeDelta::hours(24);
+/// A campaign that nobody touches for so long was forgotten.
+const CAMPAIGN_PATIENCE: TimeDelta = TimeDelta::days(30);
 /// Clocks of two machines differ by seconds; more than this moves deadlines and certificates.
 pub(super) const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(2);
 /// Entries of the journal that are looked at: a clock that was set back is noticed until as many were written since.
@@ -40,9 +44,19 @@ pub(super) async fn survey(office: &Office, channels: &[String], now: Time) -> R
     let own = office.own_authority();
     let breaches = office.store.list_breaches().await?;
     let campaigns = office.store.list_campaigns().await?;
-    let paused = campaigns
-        .into_iter()
-        .filter(|campaign| matches!(campaign.state, CampaignState::Paused { .. }));
+    let (mut paused, mut held, mut put_off) = (Vec::new(), Vec::new(), Vec::new());
+    for campaign in campaigns {
+        let id = campaign.id;
+        match campaign.state {
+            CampaignState::Paused { .. } => paused.push(id),
+            CampaignState::Running => {}
+            _ => continue,
+        }
+        let waits = office.store.unattended(id, now - WAITS_PATIENCE).await?;
+        held.extend(waits.held.then_some(id));
+        put_off.extend(waits.put_off.then_some(id));
+    }
+    let unfinished = office.store.list_unattended(now - CAMPAIGN_PATIENCE).await?;
     Ok(Snapshot {
         remind_hours_before: office.config.alerts.remind_hours_before.clone(),
         zone: office.zone(),
@@ -54,7 +68,10 @@ pub(super) async fn survey(office: &Office, channels: &[String], now: Time) -> R
         inquiries: office.store.list_inquiries(true).await?,
         keys: keys(office, now).await?,
         health: health(office, channels).await?,
-        paused: paused.map(|campaign| campaign.id).collect(),
+        paused,
+        held,
+        put_off,
+        unfinished,
     })
 }
 

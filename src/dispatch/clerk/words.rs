@@ -35,11 +35,13 @@ pub fn words(alarm: &Alarm, directory: &Directory, zone: Tz) -> Words {
         | Condition::SealedToExpired => of_notice(alarm, &subject, &due),
         Condition::UpdateDue | Condition::InquiryDue => of_promise(alarm, &subject, &due),
         Condition::CertificateExpiring | Condition::KeyExpiring => of_key(alarm, &subject, &due),
-        Condition::Unreachable
-        | Condition::ClockSkew
-        | Condition::DiskLow
-        | Condition::TrayWaiting
-        | Condition::CampaignPaused => of_house(alarm, zone),
+        Condition::Unreachable | Condition::ClockSkew | Condition::DiskLow | Condition::TrayWaiting => {
+            of_house(alarm, zone)
+        }
+        Condition::CampaignPaused
+        | Condition::PersonsHeld
+        | Condition::PersonsWaiting
+        | Condition::CampaignUnfinished => of_campaign(alarm, zone),
     }
 }
 
@@ -195,6 +197,36 @@ fn of_key(alarm: &Alarm, of: &Subject, due: &str) -> Words {
     }
 }
 
+fn of_campaign(alarm: &Alarm, zone: Tz) -> Words {
+    let campaign = alarm.about.campaign.map(|id| id.to_string()).unwrap_or_default();
+    let since = alarm.since.map(|since| show_local(since, zone)).unwrap_or_default();
+    match alarm.condition {
+        Condition::PersonsHeld => say(
+            format!("messages of {campaign} could not be written: their persons wait for a decision"),
+            "See whose and why; try again, book those who were told another way, or give them up for letters.",
+            format!("breachpost campaign held {campaign}"),
+        ),
+        Condition::PersonsWaiting => say(
+            format!("persons of {campaign} have been put off by their servers for more than a day"),
+            "They are tried for some days more. Who must be told sooner can be telephoned, and booked with `campaign record`.",
+            format!("breachpost campaign report {campaign}"),
+        ),
+        Condition::CampaignUnfinished => say(
+            format!("{campaign} is neither sent nor called off, and nobody has done anything about it since {since}"),
+            "Send it, or cancel it: its list is personal data, and is kept as long as it waits.",
+            format!("breachpost campaign status {campaign}"),
+        ),
+        _ => say(
+            format!(
+                "{campaign} has paused: too many messages were refused, its time to start is long past, or somebody \
+                 stopped it"
+            ),
+            "See why, and resume or cancel it.",
+            "breachpost status",
+        ),
+    }
+}
+
 fn of_house(alarm: &Alarm, zone: Tz) -> Words {
     let since = alarm.since.map(|since| show_local(since, zone)).unwrap_or_default();
     const DOCTOR: &str = "breachpost doctor";
@@ -214,16 +246,6 @@ fn of_house(alarm: &Alarm, zone: Tz) -> Words {
             "An authority's answer may be among it: look, and match each mail or put it aside.",
             "breachpost mailbox tray",
         ),
-        Condition::CampaignPaused => {
-            let campaign = alarm.about.campaign.map(|id| id.to_string()).unwrap_or_default();
-            say(
-                format!(
-                    "{campaign} has paused: too many messages were refused, its time to start is long past, or somebody stopped it"
-                ),
-                "See why, and resume or cancel it.",
-                "breachpost status",
-            )
-        }
         _ => match alarm.about.part.as_deref().unwrap_or_default() {
             "relay" => say(
                 format!("the relay has not taken mail from us since {since}: notices wait"),

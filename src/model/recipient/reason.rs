@@ -126,6 +126,8 @@ impl Flags {
     pub const CERTIFICATE_OF_ANOTHER: Flags = Flags(1 << 14);
     pub const CERTIFICATE_UNREADABLE: Flags = Flags(1 << 15);
     pub const SECRET_KEY: Flags = Flags(1 << 16);
+    /// Another row of this person gives another address, to which nothing is sent.
+    pub const OTHER_ADDRESS: Flags = Flags(1 << 20);
 
     /// Each flag with the name it has in JSON and the words for a person, in the order in which they are shown.
     pub const ALL: &'static [(Flags, &'static str, &'static str)] = &[
@@ -169,6 +171,11 @@ impl Flags {
             Flags::VALUES_LEFT_OUT,
             "values_left_out",
             "with more than 100 different values in one field: the rest was left out",
+        ),
+        (
+            Flags::OTHER_ADDRESS,
+            "other_address",
+            "with another address in a further row: only the first one is written to, the other is kept (`other_email`)",
         ),
         (
             Flags::CERTIFICATE,

@@ -7,11 +7,13 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
 use super::rows::{Json, Micros, Text, all, json as json_text, one, only, run};
-use super::{Sqlite, Tx, custody, held, journal, pace, people, register};
+use super::{Sqlite, Tx, custody, held, journal, pace, people, register, unattended};
 use crate::model::Time;
 use crate::model::campaign::{CampaignEvent, CampaignState};
 use crate::model::id::{Actor, CampaignId, DeliveryId};
-use crate::store::{Campaigns, Checked, Deferred, HeldChoice, HeldPerson, StoreError, StoredCampaign, Tally, chain};
+use crate::store::{
+    Campaigns, Checked, Deferred, HeldChoice, HeldPerson, StoreError, StoredCampaign, Tally, Unattended, chain,
+};
 
 /// Deliveries that are cancelled in one transaction: some tenths of a second, so that others get their turn.
 pub(super) const CHUNK: u32 = 5_000;
@@ -60,6 +62,35 @@ impl Campaigns for Sqlite {
         self.turn(campaign, CampaignEvent::Cancel, "cancelling it", by, now)
             .await?;
         self.cancel_all_waiting(campaign, by, now).await
+    }
+
+    async fn give_up(&self, campaign: CampaignId, before: Time, by: &Actor, now: Time) -> Result<u64, StoreError> {
+        let mut all = 0;
+        loop {
+            // Looked for without holding up those who write.
+            let overdue = self
+                .read(move |conn| unattended::overdue(conn, campaign, before))
+                .await?;
+            if overdue.is_empty() {
+                return Ok(all);
+            }
+            let by = by.clone();
+            let given_up = self
+                .write(move |tx| unattended::give_up(tx, campaign, &overdue, &by, now))
+                .await?;
+            if given_up == 0 {
+                return Ok(all);
+            }
+            all += given_up;
+        }
+    }
+
+    async fn list_unattended(&self, before: Time) -> Result<Vec<(CampaignId, Time)>, StoreError> {
+        self.read(move |conn| unattended::list(conn, before)).await
+    }
+
+    async fn unattended(&self, campaign: CampaignId, before: Time) -> Result<Unattended, StoreError> {
+        self.read(move |conn| unattended::look(conn, campaign, before)).await
     }
 
     async fn sweep_cancelled(&self, by: &Actor, now: Time) -> Result<u64, StoreError> {

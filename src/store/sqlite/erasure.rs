@@ -1,6 +1,8 @@
 //! The end of personal data. Freed space is overwritten (`secure_delete`) and the log emptied; rows stay, so that counts
 //! and the journal do.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, params};
@@ -9,12 +11,12 @@ use sha2::{Digest, Sha256};
 
 use super::campaigns::{self, conflict};
 use super::rows::{Json, Micros, all, failed, json as json_text, one, only, run};
-use super::{Sqlite, Tx, journal, ledger, pace};
+use super::{Sqlite, Tx, addresses, journal, ledger, pace};
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::{DeliveryState, Fault, FaultCause, SmtpReply};
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId, MailId};
-use crate::model::recipient::{fold_address, holds_address};
+use crate::model::recipient::{addresses_in, fold_address};
 use crate::store::{Erased, Erasure, StoreError, Whom};
 
 /// Persons of one transaction: others wait less than a second.
@@ -168,26 +170,30 @@ struct There {
 
 fn look_for(conn: &Connection, campaign: CampaignId, address: &str) -> Result<There, StoreError> {
     let folded = fold_address(address);
-    let domain = folded.rsplit_once('@').map_or("", |(_, domain)| domain);
-    let mut persons: Vec<(i64, String)> = all(
-        conn,
-        "look for the person",
-        "SELECT delivery, address FROM persons WHERE +campaign = ?1 AND domain = ?2",
-        params![campaign.row(), domain],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    persons.retain(|(_, found)| fold_address(found) == folded);
+    let found = addresses::find(conn, Some(campaign), &HashSet::from([folded.clone()]))?;
+    let (mut persons, mut bad_rows): (Vec<(i64, String)>, Vec<i64>) = (Vec::new(), Vec::new());
+    for whom in found.into_values().flatten() {
+        match whom {
+            Whom::Delivery(id) => {
+                let sql = "SELECT address FROM persons WHERE delivery = ?1";
+                let address = only(conn, "look for the person", sql, [id.row()], |row| row.get(0))?;
+                persons.push((id.row(), address));
+            }
+            Whom::BadRow(id) => bad_rows.push(id.row()),
+        }
+    }
     let step = failed("look for the rows of the person");
     let sql = "SELECT id, cells FROM bad_rows WHERE campaign = ?1 AND cells <> '[]' ORDER BY id";
     let mut statement = conn.prepare_cached(sql).map_err(&step)?;
     let mut rows = statement.query([campaign.row()]).map_err(&step)?;
-    let mut bad_rows = Vec::new();
     while let Some(row) = rows.next().map_err(&step)? {
         let cells: Json<Vec<String>> = row.get(1).map_err(&step)?;
-        if cells.0.iter().any(|cell| holds_address(cell, &folded)) {
-            bad_rows.push(row.get(0).map_err(&step)?);
+        let id = row.get(0).map_err(&step)?;
+        if !bad_rows.contains(&id) && cells.0.iter().any(|cell| addresses_in(cell).contains(&folded)) {
+            bad_rows.push(id);
         }
     }
+    bad_rows.sort_unstable();
     Ok(There { persons, bad_rows })
 }
 

@@ -13,7 +13,7 @@ use super::{Sqlite, Tx, journal, ledger, register};
 use crate::model::Time;
 use crate::model::campaign::CampaignEvent;
 use crate::model::id::{Actor, BadRowId, BreachId, CampaignId, DeliveryId, ListId};
-use crate::model::recipient::{Fields, Flags, PersonKey};
+use crate::model::recipient::{Fields, Flags, OTHER_EMAIL, PersonKey, fold_address};
 use crate::store::{
     BadRow, FLAGGED_SHOWN, FlaggedPerson, ListTarget, Lists, NewBadRow, NewList, NewPerson, NewRow, OpenList,
     PersonCounts, RowContent, RowCounts, StoreError, StoredList, chain,
@@ -440,7 +440,15 @@ impl<'c> Adding<'c> {
     fn add_person(&mut self, person: &NewPerson, fields: &str) -> Result<(), StoreError> {
         if let Some(delivery) = self.delivery_of(person.key)? {
             self.counts.duplicates += 1;
-            return self.unite(delivery, &person.fields, person.flags);
+            return match self.is_elsewhere(delivery, &person.address)? {
+                false => self.unite(delivery, &person.fields, person.flags),
+                true => {
+                    let (mut fields, mut flags) = (person.fields.clone(), person.flags);
+                    fields.add(OTHER_EMAIL, person.address.clone());
+                    flags.set(Flags::OTHER_ADDRESS);
+                    self.unite(delivery, &fields, flags)
+                }
+            };
         }
         let delivery = ledger::add(self.conn, None, Some((self.campaign, &person.domain)), None, self.now)?.row();
         let values = params![
@@ -540,6 +548,13 @@ impl<'c> Adding<'c> {
         found.optional().map_err(failed("look for the person"))
     }
 
+    /// Whether a person who is in is written to at another address than this.
+    fn is_elsewhere(&self, delivery: i64, address: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT address FROM persons WHERE delivery = ?1";
+        let known: String = only(self.conn, "read the person", sql, [delivery], |row| row.get(0))?;
+        Ok(known != address && fold_address(&known) != fold_address(address))
+    }
+
     fn bad_row_of(&mut self, key: PersonKey) -> Result<Option<(BadRowId, Fields)>, StoreError> {
         if !self.bad_rows_name_persons {
             return Ok(None);
@@ -555,6 +570,7 @@ impl<'c> Adding<'c> {
         let kept = flags.0
             & (Flags::UNKNOWN_DATA.0
                 | Flags::FORMULA.0
+                | Flags::OTHER_ADDRESS.0
                 | Flags::VALUES_LEFT_OUT.0
                 | Flags::CERTIFICATE.0
                 | Flags::BAD_CERTIFICATE.0);

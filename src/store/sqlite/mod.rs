@@ -2,6 +2,7 @@
 //! `synchronous=FULL`. One thread writes and shares each commit among all who wait for one; another reads. Several
 //! processes may work on the same file. Holds the opening and the migrations; each noun's SQL lies in its own file.
 
+mod addresses;
 mod alarms;
 mod campaigns;
 mod conversation;
@@ -30,6 +31,7 @@ mod register;
 mod rows;
 mod steps;
 mod tellings;
+mod unattended;
 mod writer;
 
 use std::path::{Path, PathBuf};

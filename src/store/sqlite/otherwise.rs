@@ -5,33 +5,45 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
-use super::rows::{Json, Micros, Text, all, failed, json as json_text, only, run};
+use super::addresses::{self, AtAddress};
+use super::rows::{Json, Micros, Text, all, json as json_text, one, only, run};
 use super::{Tx, campaigns, journal, register};
 use crate::model::Time;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
 use crate::model::recipient::{Fields, fold_address, plain};
-use crate::store::{FoundPerson, OtherChannel, StoreError, WhoTold, Whom};
+use crate::store::{FoundPerson, FoundRow, OtherChannel, StoreError, WhoTold, Whom};
 
-/// Books whom each of `persons` names. Several are not booked: nobody knows which of them was told.
+/// Whom each of `persons` names.
+pub(super) fn resolve_all(
+    conn: &Connection,
+    campaign: CampaignId,
+    persons: &[WhoTold],
+) -> Result<Vec<Vec<Whom>>, StoreError> {
+    let addresses = persons.iter().filter_map(|who| match who {
+        WhoTold::At { address, .. } => Some(fold_address(address)),
+        _ => None,
+    });
+    let at = addresses::find(conn, Some(campaign), &addresses.collect())?;
+    persons.iter().map(|who| resolve(conn, campaign, who, &at)).collect()
+}
+
+/// Books the person that each row names. Several are not booked: nobody knows which of them was told.
 pub(super) fn tell(
     tx: &mut Tx<'_>,
     campaign: CampaignId,
-    persons: &[WhoTold],
+    named: &[Vec<Whom>],
     channel: OtherChannel,
     by: &Actor,
     now: Time,
-) -> Result<Vec<u64>, StoreError> {
+) -> Result<(), StoreError> {
     let found = campaigns::get(tx.conn, campaign)?;
     if !found.state.has_begun() {
         let state = found.state.name().to_owned();
         return Err(campaigns::conflict(campaign, state, "booking persons told otherwise"));
     }
-    let mut named = Vec::with_capacity(persons.len());
     let mut booked = 0;
-    for who in persons {
-        let whom = resolve(tx.conn, campaign, who)?;
-        named.push(whom.len() as u64);
+    for whom in named {
         if let [whom] = whom[..] {
             booked += book(tx.conn, campaign, whom, channel, by, now)?;
         }
@@ -42,7 +54,7 @@ pub(super) fn tell(
         let facts = json!({ "campaign": campaign, "channel": channel, "persons": booked });
         journal::append(tx, "campaign.told_otherwise", &facts, by, now)?;
     }
-    Ok(named)
+    Ok(())
 }
 
 /// Books one person, and ends what waits for them: a person told is not told again by mail. Returns how many were not
@@ -109,7 +121,7 @@ pub(super) fn end_retries(
 }
 
 /// The persons of this campaign that are meant.
-fn resolve(conn: &Connection, campaign: CampaignId, who: &WhoTold) -> Result<Vec<Whom>, StoreError> {
+fn resolve(conn: &Connection, campaign: CampaignId, who: &WhoTold, at: &AtAddress) -> Result<Vec<Whom>, StoreError> {
     let step = "find a person";
     let delivery = |row: &Row<'_>| row.get(0).map(|id| Whom::Delivery(DeliveryId::new(id)));
     let bad_row = |row: &Row<'_>| row.get(0).map(|id| Whom::BadRow(BadRowId::new(id)));
@@ -131,8 +143,7 @@ fn resolve(conn: &Connection, campaign: CampaignId, who: &WhoTold) -> Result<Vec
             Ok(found)
         }
         WhoTold::At { address, name } => {
-            let found = by_address(conn, Some(campaign), &fold_address(address))?;
-            let found: Vec<Whom> = found.into_iter().map(|found| Whom::Delivery(found.delivery)).collect();
+            let found = at.get(&fold_address(address)).cloned().unwrap_or_default();
             match name {
                 Some(name) => of_name(conn, found, &plain(name)),
                 None => Ok(found),
@@ -162,44 +173,43 @@ fn of_name(conn: &Connection, found: Vec<Whom>, wanted: &str) -> Result<Vec<Whom
     Ok(if named.is_empty() { nameless } else { named })
 }
 
-/// By domain first, whose form is known, then by the whole address in the form in which addresses are compared.
-pub(super) fn by_address(
-    conn: &Connection,
-    campaign: Option<CampaignId>,
-    wanted: &str,
-) -> Result<Vec<FoundPerson>, StoreError> {
-    let domain = wanted.rsplit_once('@').map_or(wanted, |(_, domain)| domain);
-    let sql = "SELECT p.campaign, p.delivery, p.address, t.channel, t.at, t.by
-               FROM persons p LEFT JOIN told_otherwise t ON t.delivery = p.delivery
-               WHERE p.domain = ?1 AND (?2 IS NULL OR p.campaign = ?2) ORDER BY p.delivery";
-    let step = failed("find a person by address");
-    let mut statement = conn.prepare_cached(sql).map_err(&step)?;
-    let mut rows = statement
-        .query(params![domain, campaign.map(CampaignId::row)])
-        .map_err(&step)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next().map_err(&step)? {
-        let address: String = row.get(2).map_err(&step)?;
-        if fold_address(&address) == wanted {
-            found.push(read_found(row).map_err(&step)?);
-        }
-    }
-    Ok(found)
+/// What is known of one person of the ledger.
+pub(super) fn found(conn: &Connection, delivery: DeliveryId) -> Result<Option<FoundPerson>, StoreError> {
+    let sql = "SELECT d.campaign, d.id, t.channel, t.at, t.by
+               FROM deliveries d LEFT JOIN told_otherwise t ON t.delivery = d.id WHERE d.id = ?1";
+    one(conn, "read a person who was found", sql, [delivery.row()], read_found)
 }
 
-pub(super) fn read_found(row: &Row<'_>) -> rusqlite::Result<FoundPerson> {
-    let channel: Option<String> = row.get(3)?;
-    let told_otherwise = match channel.as_deref() {
+/// What is known of one row that cannot be used.
+pub(super) fn found_row(conn: &Connection, row: BadRowId) -> Result<Option<FoundRow>, StoreError> {
+    let sql = "SELECT b.campaign, b.id, t.channel, t.at, l.file, b.row, b.reason
+               FROM bad_rows b JOIN lists l ON l.id = b.list LEFT JOIN told_otherwise t ON t.bad_row = b.id WHERE b.id = ?1";
+    one(conn, "read a bad row that was found", sql, [row.row()], |row| {
+        Ok(FoundRow {
+            campaign: CampaignId::new(row.get(0)?),
+            bad_row: BadRowId::new(row.get(1)?),
+            file: row.get(4)?,
+            row: row.get::<_, i64>(5)?.cast_unsigned(),
+            reason: row.get(6)?,
+            told_otherwise: read_told(row)?,
+        })
+    })
+}
+
+/// By which channel, in column 2, and when, in column 3.
+fn read_told(row: &Row<'_>) -> rusqlite::Result<Option<(OtherChannel, Time)>> {
+    let channel = match row.get::<_, Option<String>>(2)?.as_deref() {
+        None => return Ok(None),
+        Some("post") => OtherChannel::Post,
+        Some(_) => OtherChannel::Phone,
+    };
+    Ok(Some((channel, row.get::<_, Micros>(3)?.0)))
+}
+
+fn read_found(row: &Row<'_>) -> rusqlite::Result<FoundPerson> {
+    let told_otherwise = match read_told(row)? {
+        Some((channel, at)) => Some((channel, at, row.get::<_, Text<_>>(4)?.0)),
         None => None,
-        Some(channel) => Some((
-            if channel == "post" {
-                OtherChannel::Post
-            } else {
-                OtherChannel::Phone
-            },
-            row.get::<_, Micros>(4)?.0,
-            row.get::<_, Text<_>>(5)?.0,
-        )),
     };
     Ok(FoundPerson {
         campaign: CampaignId::new(row.get(0)?),

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{MIGRATIONS, campaigns, notices, outbox, pace, reach};
+use super::{MIGRATIONS, addresses, campaigns, notices, outbox, pace, reach, unattended};
 
 fn empty_store() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
@@ -31,7 +31,7 @@ fn ledger_queries_use_their_indexes() {
     let conn = empty_store();
     let by_reference = format!("{} WHERE n.reference = ?1", notices::NOTICE);
     let by_message_id = format!("{} WHERE n.message_id = ?1", notices::NOTICE);
-    let tables: [(&str, &str, &[&str]); 15] = [
+    let tables: [(&str, &str, &[&str]); 17] = [
         (
             "claim",
             outbox::CLAIM,
@@ -98,6 +98,20 @@ fn ledger_queries_use_their_indexes() {
             &[
                 "SEARCH p USING COVERING INDEX sqlite_autoindex_persons_1 (campaign=?)",
                 "SEARCH e USING COVERING INDEX sqlite_autoindex_persons_1 (campaign=? AND person=?)",
+            ],
+        ),
+        (
+            "persons at an address",
+            addresses::BY_KEY,
+            &["SEARCH persons USING INDEX sqlite_autoindex_persons_1 (campaign=? AND person>? AND person<?)"],
+        ),
+        (
+            "tried before",
+            unattended::TRIED_BEFORE,
+            &[
+                "SEARCH deliveries USING INDEX deliveries_ready (campaign=? AND due>?)",
+                "SEARCH deliveries USING INDEX deliveries_in_doubt (campaign=? AND due>?)",
+                "SEARCH attempts USING INDEX attempts_of_delivery (delivery=?)",
             ],
         ),
         (

@@ -7,15 +7,15 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::rows::{Json, all, failed, one, only};
-use super::{Sqlite, campaigns, erasure, lists, otherwise, pace};
+use super::{Sqlite, addresses, campaigns, erasure, lists, otherwise, pace};
 use crate::model::Time;
 use crate::model::breach::is_country;
 use crate::model::delivery::{Fault, FaultCause, HoldReason};
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
 use crate::model::recipient::fold_address;
 use crate::store::{
-    Account, Breakdown, CameBack, FoundPerson, NotReached, OtherChannel, PersonRow, Reach, Reached, RowCounts,
-    StoreError, Tally, ToldOtherwise, WhoTold, Whom,
+    Account, Breakdown, CameBack, FoundPerson, FoundRow, NotReached, OtherChannel, PersonRow, Reach, Reached,
+    RowCounts, StoreError, Tally, ToldOtherwise, WhoTold, Whom,
 };
 
 /// Different domains that are told apart; those that first occur later are counted together.
@@ -59,9 +59,14 @@ impl Reach for Sqlite {
         by: &Actor,
         now: Time,
     ) -> Result<Vec<u64>, StoreError> {
-        let by = by.clone();
-        self.write(move |tx| otherwise::tell(tx, campaign, &persons, channel, &by, now))
-            .await
+        // Looked for before, so that nobody who writes waits for it; the ids that are found never change.
+        let named = self
+            .read(move |conn| otherwise::resolve_all(conn, campaign, &persons))
+            .await?;
+        let (by, counts) = (by.clone(), named.iter().map(|whom| whom.len() as u64).collect());
+        self.write(move |tx| otherwise::tell(tx, campaign, &named, channel, &by, now))
+            .await?;
+        Ok(counts)
     }
 
     async fn counted(&self, campaign: CampaignId) -> Result<(RowCounts, Tally, ToldOtherwise), StoreError> {
@@ -77,9 +82,31 @@ impl Reach for Sqlite {
     async fn find_by_address(&self, address: &str) -> Result<Vec<FoundPerson>, StoreError> {
         let wanted = fold_address(address);
         self.read(move |conn| {
-            let mut found = otherwise::by_address(conn, None, &wanted)?;
-            found.extend(erased(conn, &wanted)?);
+            let persons = addresses::find(conn, None, &HashSet::from([wanted.clone()]))?;
+            let persons = persons.into_values().flatten().filter_map(|whom| match whom {
+                Whom::Delivery(id) => Some(id),
+                Whom::BadRow(_) => None,
+            });
+            let erased = erasure::find_erased(conn, &wanted)?;
+            let mut found = Vec::new();
+            for delivery in persons.chain(erased.into_iter().map(|(_, delivery)| delivery)) {
+                found.extend(otherwise::found(conn, delivery)?);
+            }
             found.sort_by_key(|person| person.delivery);
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn find_bad_rows(&self, address: &str) -> Result<Vec<FoundRow>, StoreError> {
+        let wanted = HashSet::from([fold_address(address)]);
+        self.read(move |conn| {
+            let mut found = Vec::new();
+            for whom in addresses::find(conn, None, &wanted)?.into_values().flatten() {
+                if let Whom::BadRow(id) = whom {
+                    found.extend(otherwise::found_row(conn, id)?);
+                }
+            }
             Ok(found)
         })
         .await
@@ -380,23 +407,6 @@ fn unreached(
                     detail: None,
                 })
             },
-        )?);
-    }
-    Ok(found)
-}
-
-/// Those who were at this address until they were erased.
-fn erased(conn: &Connection, wanted: &str) -> Result<Vec<FoundPerson>, StoreError> {
-    let sql = "SELECT d.campaign, d.id, NULL, t.channel, t.at, t.by
-               FROM deliveries d LEFT JOIN told_otherwise t ON t.delivery = d.id WHERE d.id = ?1";
-    let mut found = Vec::new();
-    for (_, delivery) in erasure::find_erased(conn, wanted)? {
-        found.extend(one(
-            conn,
-            "find a person who was erased",
-            sql,
-            [delivery.row()],
-            otherwise::read_found,
         )?);
     }
     Ok(found)

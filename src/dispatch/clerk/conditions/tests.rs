@@ -76,6 +76,9 @@ fn house() -> Snapshot {
         keys: Vec::new(),
         health: Vec::new(),
         paused: Vec::new(),
+        held: Vec::new(),
+        put_off: Vec::new(),
+        unfinished: Vec::new(),
     }
 }
 /// `condition stage` of every alarm.
@@ -435,7 +438,18 @@ fn what_cannot_be_reached() {
     let mut seen = house();
     seen.breaches.clear();
     seen.paused.push(CampaignId::new(3));
-    assert_eq!(shown(&seen, at(0)), ["campaign_paused now"]);
+    seen.held.push(CampaignId::new(3));
+    seen.put_off.push(CampaignId::new(4));
+    seen.unfinished.push((CampaignId::new(5), at(-800)));
+    assert_eq!(
+        shown(&seen, at(0)),
+        [
+            "campaign_paused now",
+            "persons_held now",
+            "persons_waiting now",
+            "campaign_unfinished now"
+        ]
+    );
 }
 
 proptest! {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{get, ready, refused};
 use crate::config::Persons;
-use crate::dispatch::campaign::{CampaignContent, Letter, Wording};
+use crate::dispatch::campaign::{CampaignContent, Letter, Wording, give_up};
 use crate::dispatch::desk::{DeskError, breach};
 use crate::dispatch::office::{Office, OfficeError};
 use crate::model::Time;
@@ -181,6 +181,8 @@ pub async fn settle_if_done(office: &Office, id: CampaignId) -> Result<bool, Des
         return Ok(false);
     }
     let now = office.now();
+    // Where no daemon runs, this is the one who looks.
+    give_up::of(office, id, &Office::as_loop("courier")).await?;
     let until = now + TimeDelta::days(i64::from(office.config.campaign.settle_days));
     match office
         .store

@@ -14,8 +14,8 @@ pub use life::{
 pub use preview::{Preview, Tested, Whose, preview, public_notice, test};
 pub use ready::{Estimate, POINTS, Point, Protection, Ready, check_off, ready};
 pub use report::{
-    Found, Named, RecordError, Report, Status, UNREACHED_COLUMNS, find, record, report, status, unreached,
-    unreached_cells, why_unreached,
+    Found, FoundUnusable, Named, RecordError, Report, Status, UNREACHED_COLUMNS, find, find_unusable, record, report,
+    status, unreached, unreached_cells, why_unreached,
 };
 
 use super::DeskError;
