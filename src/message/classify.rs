@@ -43,7 +43,7 @@ pub struct Marks {
 /// Reads the marks of a mail.
 pub fn marks(mail: &Opened) -> Marks {
     let text = clip(&mail.text);
-    let (unquoted, quotes) = quote::unquoted(text);
+    let (unquoted, quotes) = quote::unquoted(text, &mail.to);
     let subject = match mail.outer_subject == mail.subject {
         true => mail.subject.clone(),
         false => format!("{} {}", mail.subject, mail.outer_subject),
@@ -352,7 +352,7 @@ impl Verdict {
 /// The profile's pattern (one group) in subject, then text. A profile without a pattern finds nothing.
 fn find_reference(profile: &Profile, mail: &Opened) -> Option<String> {
     let pattern = profile.acknowledgement.pattern()?;
-    let (text, _) = quote::unquoted(clip(&mail.text));
+    let (text, _) = quote::unquoted(clip(&mail.text), &mail.to);
     [&mail.subject, &text]
         .into_iter()
         .find_map(|text| {
