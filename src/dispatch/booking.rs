@@ -177,6 +177,9 @@ fn believed(report: &Report, found: &Match) -> Result<Vec<NewReport>, String> {
     if !found.is_certain() {
         return Err("it carries neither our token nor our Message-ID, only what a stranger may know".to_owned());
     }
+    if !report.by_server {
+        return Err("nothing but its words says that a mail server wrote it".to_owned());
+    }
     // Whose address was erased is known by the token alone.
     let sole = delivery.recipient.is_empty() && report.recipients.len() == 1;
     let ours: Vec<&Recipient> = report
