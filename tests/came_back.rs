@@ -609,9 +609,28 @@ fn a_persons_request_is_shown_whatever_words_it_uses() {
             true,
         ),
         (machine, "I am out of the office until Friday.", false),
+        // Not read there: nobody was informed (Art. 34(1)).
+        (
+            machine,
+            "Ben no longer works for us. Your message will not be read.",
+            true,
+        ),
+        (machine, "Diese Adresse wird nicht mehr abgerufen.", true),
+        (
+            machine,
+            "Your message is being held until you confirm that you are human.",
+            true,
+        ),
+        // Only a person: no server wrote that her mailbox is full.
+        (
+            "",
+            "Your message to ben@example.lu could not be delivered to my telephone: mailbox full. Which data?",
+            true,
+        ),
     ] {
         let ingested = sent.answer("ben@example.lu", headers, words);
         assert_eq!(ingested["in_tray"], json!(shown), "{words}: {ingested}");
         assert_eq!(ingested["certainty"], "certain", "{words}: {ingested}");
     }
+    assert_eq!(sent.coverage(), [3, 3, 0, 0, 0], "nobody was moved");
 }

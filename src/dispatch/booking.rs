@@ -37,6 +37,8 @@ pub struct Facts<'a> {
     pub asks: Option<&'static str>,
     /// Its headers, or how its subject begins, say that a machine wrote it.
     pub by_machine: bool,
+    /// By what it says that it was not read, and will not be.
+    pub unread: Option<&'static str>,
     pub now: Time,
 }
 
@@ -104,9 +106,14 @@ pub fn judge(facts: Facts<'_>) -> (Understanding, Consequences) {
         // A holiday reply of a person we wrote to says nothing that anybody must act on, and there may be thousands.
         // Words alone make none: people write "as soon as possible" and "my case number is" as well.
         (ReceiptKind::Autoreply, _) if facts.found.notice.is_none() && facts.found.is_certain() => {
-            in_tray = !facts.by_machine;
-            if in_tray {
-                add("nothing but its words says that a machine wrote it");
+            in_tray = !facts.by_machine || facts.unread.is_some();
+            match facts.unread {
+                // Who was not reached has not been informed (GDPR Art. 34(1)).
+                Some(phrase) => add(&format!(
+                    "the message may not be read there (\u{201c}{phrase}\u{201d}): tell them another way"
+                )),
+                None if in_tray => add("nothing but its words says that a machine wrote it"),
+                None => {}
             }
         }
         _ => {}
@@ -176,6 +183,9 @@ fn believed(report: &Report, found: &Match) -> Result<Vec<NewReport>, String> {
     }
     if !found.is_certain() {
         return Err("it carries neither our token nor our Message-ID, only what a stranger may know".to_owned());
+    }
+    if !report.by_server {
+        return Err("nothing but its words says that a mail server wrote it".to_owned());
     }
     // Whose address was erased is known by the token alone.
     let sole = delivery.recipient.is_empty() && report.recipients.len() == 1;

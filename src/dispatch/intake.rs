@@ -10,6 +10,7 @@ use crate::config::{Config, Line, Mailbox, MailboxUrl};
 use crate::directory::certificate;
 use crate::directory::profile::Profile;
 use crate::message::open::{self, Opened, Protection, Signature};
+use crate::message::phrases::Sense;
 use crate::message::rehearsal::Bearing;
 use crate::message::{authenticity, classify, order};
 use crate::model::Time;
@@ -171,6 +172,10 @@ async fn understand(
         authenticity: authenticity_of(office, raw, source, &opened, signed_by.as_deref()).await,
         asks: marks.asks,
         by_machine: marks.automatic,
+        unread: marks
+            .words
+            .find(Sense::Gone)
+            .or_else(|| marks.words.find(Sense::Challenge)),
         due: due(profile.as_ref(), now),
         order_hint: order::hint(&opened.text).map(str::to_owned),
         opened: &opened,

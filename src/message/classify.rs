@@ -7,7 +7,7 @@ use crate::model::receipt::ReceiptKind;
 
 use super::automatic::{self, Hand};
 use super::open::Opened;
-use super::phrases::{Found, Sense};
+use super::phrases::{Confirmation, Found, Sense};
 use super::quote;
 use super::report::{self, Report};
 use super::token;
@@ -32,8 +32,8 @@ pub struct Marks {
     pub mass: bool,
     /// The out-of-office phrase found.
     pub away: Option<&'static str>,
-    /// The receipt phrase found.
-    pub receipt: Option<&'static str>,
+    /// The phrase by which it confirms receipt, or may.
+    pub receipt: Option<Confirmation>,
     /// By what it asks something of its reader: a phrase, or a question mark.
     pub asks: Option<&'static str>,
     /// All phrases found in subject and unquoted text.
@@ -43,7 +43,7 @@ pub struct Marks {
 /// Reads the marks of a mail.
 pub fn marks(mail: &Opened) -> Marks {
     let text = clip(&mail.text);
-    let (unquoted, quotes) = quote::unquoted(text);
+    let (unquoted, quotes) = quote::unquoted(text, &mail.to);
     let subject = match mail.outer_subject == mail.subject {
         true => mail.subject.clone(),
         false => format!("{} {}", mail.subject, mail.outer_subject),
@@ -71,7 +71,7 @@ pub fn marks(mail: &Opened) -> Marks {
         answers_by_machine: hand == Hand::Autoresponder || auto_subject,
         mass: hand == Hand::Mass,
         away: automatic::away(mail, &words, quotes),
-        receipt: words.find(Sense::Receipt),
+        receipt: words.confirmation(hand >= Hand::Machine || auto_subject),
         asks: words
             .find(Sense::Asks)
             .or_else(|| asks_a_question(&unquoted).then_some("?")),
@@ -142,7 +142,7 @@ fn answers_by_words(mail: &Opened, marks: &Marks) -> bool {
     let threaded = answers_something(mail, marks);
     let ticket = says(Sense::Ticket);
     if marks.automatic {
-        return threaded || ticket || says(Sense::Away) || says(Sense::AutoHint) || says(Sense::Receipt);
+        return threaded || ticket || says(Sense::Away) || says(Sense::AutoHint) || marks.receipt.is_some();
     }
     let machine_words = says(Sense::AutoText);
     (threaded && (machine_words || ticket))
@@ -157,9 +157,10 @@ fn answers_something(mail: &Opened, marks: &Marks) -> bool {
 }
 
 /// What the mail is for the notice it is tied to, and why; `profile` is the notice's authority, `None` when it is tied to
-/// no notice. The rule of an acknowledgement: from the profile's senders, no report, no out-of-office phrase, nothing that
-/// says it could not be read, and the authority's own reference, a receipt phrase or the number of a ticket. It may say
-/// that a machine wrote it.
+/// no notice. The rule of an acknowledgement: from the profile's senders, no report, no word of absence, nothing that says
+/// it could not be read or was held up, no bad news, and the authority's own reference, or a receipt phrase or the number of
+/// a ticket in a sentence that neither denies nor promises it. Anything less is left to a person. It may say that a machine
+/// wrote it.
 pub fn judge(mail: &Opened, marks: &Marks, profile: Option<&Profile>) -> Verdict {
     if let Some(verdict) = by_itself(mail, marks, profile.is_some()) {
         return verdict;
@@ -182,14 +183,14 @@ pub fn judge(mail: &Opened, marks: &Marks, profile: Option<&Profile>) -> Verdict
         let why = format!("answers us, but does not come from a known sender of {}", profile.id);
         return Verdict::of(kind, why);
     }
-    let unreadable = marks.words.find(Sense::Unreadable);
     let authority_reference = find_reference(profile, mail);
-    let said = marks.receipt.or_else(|| marks.words.find(Sense::Ticket));
-    let confirms = (authority_reference.is_some() || said.is_some()) && marks.words.find(Sense::Away).is_none();
-    if confirms && unreadable.is_none() {
-        let why = match (&authority_reference, said) {
-            (Some(_), _) => "from the authority, with its own reference".to_owned(),
-            (None, phrase) => format!("from the authority, says {}", quoted(phrase.unwrap_or_default())),
+    let doubt = doubt(marks);
+    let clear = authority_reference.is_some() || marks.receipt.is_some_and(|said| said.is_clear);
+    let said = marks.receipt.map(|said| quoted(said.phrase)).unwrap_or_default();
+    if clear && doubt.is_none() {
+        let why = match &authority_reference {
+            Some(_) => "from the authority, with its own reference".to_owned(),
+            None => format!("from the authority, says {said}"),
         };
         return Verdict {
             kind: ReceiptKind::Acknowledgement,
@@ -197,15 +198,39 @@ pub fn judge(mail: &Opened, marks: &Marks, profile: Option<&Profile>) -> Verdict
             authority_reference,
         };
     }
-    let (kind, who) = match marks.automatic || marks.answers_by_machine {
+    // Words alone make no machine of an authority: what it asks must be answered.
+    let (kind, who) = match marks.automatic {
         true => (ReceiptKind::Autoreply, "written by a machine"),
         false => (ReceiptKind::Reply, "a person wrote"),
     };
-    let what = match unreadable {
-        Some(phrase) => format!("says {}: they may not have been able to read it", quoted(phrase)),
-        None => "confirms nothing".to_owned(),
+    let what = match (doubt, clear || marks.receipt.is_some()) {
+        (Some(doubt), false) => doubt,
+        (Some(doubt), true) => format!("may confirm receipt, but {doubt}"),
+        (None, true) => format!(
+            "may confirm receipt, but where it says {said} it may also be denied, promised or of something else"
+        ),
+        (None, false) => "confirms nothing".to_owned(),
     };
-    Verdict::of(kind, format!("from the authority, {who}, {what}"))
+    let confirm = match clear || marks.receipt.is_some() {
+        true => "; if it does confirm: `mailbox match` it `--as acknowledgement`",
+        false => "",
+    };
+    Verdict::of(kind, format!("from the authority, {who}, {what}{confirm}"))
+}
+
+/// Why a confirmation is none, or needs a person's eye: whatever stands around it.
+fn doubt(marks: &Marks) -> Option<String> {
+    let meanings = [
+        (Sense::Unreadable, "they may not have been able to read it"),
+        (Sense::Held, "it may be held up, or have come without what we sent"),
+        (Sense::Away, "somebody is away"),
+        (Sense::Leave, "somebody may be away"),
+        (Sense::Regret, "that is not all they say"),
+    ];
+    meanings.into_iter().find_map(|(sense, meaning)| {
+        let phrase = marks.words.find(sense)?;
+        Some(format!("says {}: {meaning}", quoted(phrase)))
+    })
 }
 
 /// The verdict where the store cannot be asked: a mail counts as tied to a notice when it carries a reference of ours or
@@ -327,7 +352,7 @@ impl Verdict {
 /// The profile's pattern (one group) in subject, then text. A profile without a pattern finds nothing.
 fn find_reference(profile: &Profile, mail: &Opened) -> Option<String> {
     let pattern = profile.acknowledgement.pattern()?;
-    let (text, _) = quote::unquoted(clip(&mail.text));
+    let (text, _) = quote::unquoted(clip(&mail.text), &mail.to);
     [&mail.subject, &text]
         .into_iter()
         .find_map(|text| {

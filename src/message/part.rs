@@ -131,7 +131,13 @@ pub(super) fn decoded_words(value: &str) -> String {
     decoded.unwrap_or(value).to_owned()
 }
 
-/// The text of an HTML page, with a line for each block and a blank between cells.
+/// Around what a page quotes, until it is text; no page of text holds them.
+const QUOTE_BEGINS: char = '\u{e000}';
+const QUOTE_ENDS: char = '\u{e001}';
+/// Before what a mail program quotes without marking its end.
+const REST_IS_QUOTED: char = '\u{e002}';
+
+/// The text of an HTML page, with a line for each block, a blank between cells and `> ` before what it quotes.
 pub(super) fn text_of_html(html: &str) -> String {
     const BLOCKS: [&str; 14] = [
         "p",
@@ -161,7 +167,19 @@ pub(super) fn text_of_html(html: &str) -> String {
         let end = tag.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(tag.len());
         let name = tag[..end.min(12)].to_ascii_lowercase();
         match name.as_str() {
-            name if BLOCKS.contains(&name) => divided.push_str("<br>"),
+            name if BLOCKS.contains(&name) => {
+                divided.push_str("<br>");
+                let opens = !rest[at + 1..].starts_with('/');
+                match name {
+                    "blockquote" if opens => divided.extend([QUOTE_BEGINS]),
+                    "blockquote" => divided.extend([QUOTE_ENDS]),
+                    "div" if opens && begins_original(tag) => divided.extend([REST_IS_QUOTED]),
+                    _ => {}
+                }
+                if matches!(name, "blockquote") {
+                    divided.push_str("<br>");
+                }
+            }
             "td" | "th" => divided.push(' '),
             _ => {}
         }
@@ -169,7 +187,38 @@ pub(super) fn text_of_html(html: &str) -> String {
         rest = &rest[at + 1..];
     }
     divided.push_str(rest);
-    html_to_text(&divided)
+    mark_quotes(&html_to_text(&divided))
+}
+
+/// Outlook's block of headers before the mail that is answered.
+fn begins_original(tag: &str) -> bool {
+    let end = tag.find('>').unwrap_or(tag.len()).min(200);
+    let tag = &tag[..tag.floor_char_boundary(end)];
+    tag.contains("divRplyFwdMsg") || tag.contains("OLK_SRC_BODY_SECTION")
+}
+
+fn mark_quotes(text: &str) -> String {
+    if !text.contains([QUOTE_BEGINS, REST_IS_QUOTED]) {
+        return text.replace(QUOTE_ENDS, "");
+    }
+    let mut marked = String::with_capacity(text.len() + text.len() / 8);
+    let (mut depth, mut rest) = (0_usize, false);
+    for line in text.split_inclusive('\n') {
+        for c in line.chars() {
+            match c {
+                QUOTE_BEGINS => depth += 1,
+                QUOTE_ENDS => depth = depth.saturating_sub(1),
+                REST_IS_QUOTED => rest = true,
+                _ => {}
+            }
+        }
+        let line = line.replace([QUOTE_BEGINS, QUOTE_ENDS, REST_IS_QUOTED], "");
+        if (depth > 0 || rest) && !line.trim().is_empty() {
+            marked.push_str("> ");
+        }
+        marked.push_str(&line);
+    }
+    marked
 }
 
 /// UTF-8 where it is valid, else Latin-1, which cannot fail.
@@ -318,6 +367,21 @@ mod tests {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         assert_eq!(lines, ["To: a@b.example", "Why", "Gone", "away"]);
         assert_eq!(text_of_html("a <b>c</b> &lt;d&gt;").trim(), "a c <d>");
+    }
+
+    #[test]
+    fn what_a_page_quotes_is_marked() {
+        let lines = |page: &str| -> Vec<String> {
+            let text = text_of_html(page);
+            let lines = text.lines().map(|line| line.trim().to_owned());
+            lines.filter(|line| !line.is_empty()).collect()
+        };
+        let page =
+            "<p>Why?</p><blockquote type=\"cite\">received<blockquote>older</blockquote>still</blockquote><p>Below</p>";
+        assert_eq!(lines(page), ["Why?", "> received", "> older", "> still", "Below"]);
+        let page = "Why?<div id=\"divRplyFwdMsg\"><b>From:</b> us</div><div>received</div>";
+        assert_eq!(lines(page), ["Why?", "> From: us", "> received"]);
+        assert_eq!(lines("</blockquote>a<blockquote>"), ["a"]);
     }
 
     #[test]

@@ -11,14 +11,32 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sense {
-    /// "We have received your notification."
+    /// "We acknowledge receipt."
     Receipt,
+    /// "Was received": a receipt phrase where its sentence names what was received.
+    ReceiptWeak,
+    /// "Thank you for your notification": a receipt phrase where a machine says it.
+    Thanks,
     /// A receipt phrase in other company: asked for, promised, denied. It hides the phrases that it touches.
     NoReceipt,
     /// Received, but not readable: never an acknowledgement.
     Unreadable,
+    /// Stopped at a gate, or came through without what we sent: never an acknowledgement.
+    Held,
+    /// Bad news follows: never an acknowledgement by itself.
+    Regret,
     /// A ticket system opened a ticket: an acknowledgement where an authority says so.
     Ticket,
+    /// A word that turns its sentence round.
+    Negator,
+    /// A word by which what follows it in its sentence is promised, asked or supposed.
+    Condition,
+    /// What an authority receives.
+    Object,
+    /// Nobody reads it there any more: left, dead, closed, deleted.
+    Gone,
+    /// A word of leave or absence, in whatever order its sentence puts them.
+    Leave,
     /// "I am out of the office": said only by those who are.
     Away,
     /// Was away, and is back: it hides the phrases that it touches.
@@ -166,6 +184,23 @@ struct Hit {
     phrase: &'static str,
     start: usize,
     end: usize,
+    /// Of a phrase that confirms receipt: how its sentence stands to it.
+    sentence: Sentence,
+}
+/// What stands around a phrase in its sentence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sentence {
+    /// Neither denied nor promised nor asked.
+    plain: bool,
+    /// It names what was received.
+    names: bool,
+}
+/// A phrase by which receipt may be confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confirmation {
+    pub phrase: &'static str,
+    /// It confirms by itself; otherwise it only may.
+    pub is_clear: bool,
 }
 impl Found {
     /// Looks through subject and text at once.
@@ -174,7 +209,7 @@ impl Found {
         let subject_len = folded.len();
         // No phrase holds a line end: none is found across it.
         folded.push('\n');
-        folded.push_str(&fold(text));
+        folded.push_str(&fold_paragraphs(text));
         let mut hits: Vec<Hit> = PHRASES
             .automaton
             .found(&folded)
@@ -186,9 +221,11 @@ impl Found {
                     phrase,
                     start,
                     end,
+                    sentence: Sentence::default(),
                 }
             })
             .collect();
+        judge_sentences(&folded, &mut hits);
         let spans = |sense: Sense| -> Vec<(usize, usize)> {
             let hiding = hits.iter().filter(|hit| hit.sense == sense);
             hiding.map(|hit| (hit.start, hit.end)).collect()
@@ -197,7 +234,7 @@ impl Found {
         hits.retain(|hit| {
             let touches = |(start, end): &(usize, usize)| *start < hit.end && hit.start < *end;
             match hit.sense {
-                Sense::Receipt | Sense::Ticket => !no_receipt.iter().any(touches),
+                Sense::Receipt | Sense::ReceiptWeak | Sense::Thanks | Sense::Ticket => !no_receipt.iter().any(touches),
                 Sense::Away => !not_away.iter().any(touches),
                 _ => true,
             }
@@ -208,6 +245,26 @@ impl Found {
     /// The first phrase of this sense.
     pub fn find(&self, sense: Sense) -> Option<&'static str> {
         self.hits.iter().find(|hit| hit.sense == sense).map(|hit| hit.phrase)
+    }
+
+    /// The phrase that confirms receipt; one that does so clearly is preferred.
+    pub(super) fn confirmation(&self, by_machine: bool) -> Option<Confirmation> {
+        let confirms = |hit: &Hit| {
+            let meant = match hit.sense {
+                Sense::Receipt => true,
+                Sense::ReceiptWeak => hit.sentence.names,
+                Sense::Ticket => hit.sentence.names || by_machine,
+                Sense::Thanks => by_machine,
+                _ => return None,
+            };
+            Some(Confirmation {
+                phrase: hit.phrase,
+                is_clear: meant && hit.sentence.plain,
+            })
+        };
+        let found: Vec<Confirmation> = self.hits.iter().filter_map(confirms).collect();
+        let clear = found.iter().find(|confirmation| confirmation.is_clear);
+        clear.or(found.first()).copied()
     }
 
     /// How many phrases of this sense there are.
@@ -231,14 +288,103 @@ impl Found {
     }
 }
 
+/// Reads the sentences in which receipt may be confirmed. The words that only serve this are dropped.
+fn judge_sentences(folded: &str, hits: &mut Vec<Hit>) {
+    let starts = |sense: Sense| -> Vec<usize> {
+        let of_it = hits.iter().filter(|hit| hit.sense == sense);
+        let mut starts: Vec<usize> = of_it.map(|hit| hit.start).collect();
+        starts.sort_unstable();
+        starts
+    };
+    let (negators, conditions, objects) = (starts(Sense::Negator), starts(Sense::Condition), starts(Sense::Object));
+    let ends = sentence_ends(folded);
+    let any = |sorted: &[usize], from: usize, to: usize| {
+        sorted
+            .get(sorted.partition_point(|at| *at < from))
+            .is_some_and(|at| *at < to)
+    };
+    hits.retain_mut(|hit| {
+        match hit.sense {
+            Sense::Negator | Sense::Condition | Sense::Object => return false,
+            Sense::Receipt | Sense::ReceiptWeak | Sense::Thanks | Sense::Ticket => {
+                let number = ends.partition_point(|end| *end <= hit.start);
+                let from = number.checked_sub(1).map_or(0, |before| ends[before]);
+                let last = ends.partition_point(|end| *end < hit.end);
+                let to = ends.get(last).copied().unwrap_or(folded.len());
+                let asks = folded[from..to].trim_end().ends_with(['?', '\u{ff1f}']);
+                hit.sentence = Sentence {
+                    plain: !asks && !any(&negators, from, to) && !any(&conditions, from, hit.start),
+                    names: any(&objects, from, to),
+                };
+            }
+            _ => {}
+        }
+        true
+    });
+}
+
+/// Where the sentences of a folded text end. Where a stop may belong to a date or an abbreviation, none is seen: rather two
+/// sentences are taken for one than one for two, of which the second would lose its "not".
+fn sentence_ends(folded: &str) -> Vec<usize> {
+    // Of three letters; shorter words before a stop are taken for abbreviations, longer ones end their sentence.
+    const ABBREVIATIONS: [&str; 16] = [
+        "abs", "apr", "art", "aug", "bzw", "dec", "dez", "feb", "gem", "ggf", "jan", "nov", "okt", "ref", "tel", "vgl",
+    ];
+    let mut ends = Vec::new();
+    let mut word = 0;
+    let mut chars = folded.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        let next = chars.peek().map(|(_, next)| *next);
+        let is_end = match c {
+            '\n' | '!' | '?' | '\u{3002}' | '\u{ff01}' | '\u{ff1f}' => true,
+            '.' => {
+                let before = &folded[word..at];
+                let short = (1..=2).contains(&before.chars().count()) || ABBREVIATIONS.contains(&before);
+                next.is_none_or(char::is_whitespace) && !short
+            }
+            _ => false,
+        };
+        if is_end {
+            ends.push(at + c.len_utf8());
+        }
+        if !c.is_alphanumeric() {
+            word = at + c.len_utf8();
+        }
+    }
+    ends
+}
+
+/// Folded, with a line end between its paragraphs: no phrase and no sentence goes on in the next.
+fn fold_paragraphs(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    let mut begins = 0;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let after = at + line.len();
+        if line.trim().is_empty() {
+            folded.push_str(&fold(&text[begins..at]));
+            folded.push('\n');
+            begins = after;
+        }
+        at = after;
+    }
+    folded.push_str(&fold(&text[begins..]));
+    folded
+}
+
 /// How many bytes of a folded subject are white space and tags in square brackets.
 fn skip_tags(subject: &str) -> usize {
     let mut rest = subject;
     loop {
         rest = rest.trim_start();
-        match rest.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
-            Some((tag, after)) if tag.len() <= 40 => rest = after,
-            _ => return subject.len() - rest.len(),
+        let framed = |begin: &str, end: &str| rest.strip_prefix(begin).and_then(|inside| inside.split_once(end));
+        let named = ["extern:", "external:", "externe:", "spam:", "ext:"];
+        rest = match framed("[", "]").or_else(|| framed("***", "***")) {
+            Some((tag, after)) if tag.len() <= 40 => after,
+            _ => match named.iter().find_map(|tag| rest.strip_prefix(tag)) {
+                Some(after) => after,
+                None => return subject.len() - rest.len(),
+            },
         }
     }
 }
@@ -369,6 +515,12 @@ mod tests {
                     | Sense::ForwardPrefix
                     | Sense::ReadSubject
                     | Sense::DeliveredSubject
+                    // They count beside another phrase only.
+                    | Sense::Negator
+                    | Sense::Condition
+                    | Sense::Object
+                    // Nothing follows from it but that a person looks.
+                    | Sense::Leave
             );
             let wide = phrase.chars().any(|c| !in_word(c) && c.is_alphanumeric());
             assert!(
@@ -417,6 +569,45 @@ mod tests {
     }
 
     #[test]
+    fn a_receipt_phrase_confirms_only_in_a_plain_sentence() {
+        let clear = |text: &str| Found::read("", text).confirmation(false).map(|said| said.is_clear);
+        for (said, is_clear) in [
+            (
+                "Den Eingang Ihrer Meldung bestätigen wir. Wie viele Personen sind betroffen?",
+                true,
+            ),
+            (
+                "Ihre Meldung nach Art. 33 DSGVO ist am 18. November 2026 bei uns eingegangen.",
+                true,
+            ),
+            (
+                "We acknowledge receipt of your notification.\n\nWe will not write again.",
+                true,
+            ),
+            ("Hemos recibido su correo, pero sin el anexo.", false),
+            ("Notificarea nu a fost înregistrată.", false),
+            ("Vi har tagit emot ert meddelande men det är tomt.", false),
+            (
+                "Dĺžka nevadí, potvrzení o přijetí Vám zašleme, jakmile ohlášení dorazí.",
+                false,
+            ),
+            (
+                "When was it, and has our letter been seen? Was your notification received by them?",
+                false,
+            ),
+            ("Have we received your notification?", false),
+            ("We note that access has been logged by the supplier.", false),
+            ("Your notification has been logged.", true),
+            ("You wrote that the mail has been recorded.", false),
+            ("Thank you for your notification.", false),
+        ] {
+            assert_eq!(clear(said) == Some(true), is_clear, "{said}");
+        }
+        let by_machine = Found::read("", "Thank you for your notification.").confirmation(true);
+        assert!(by_machine.is_some_and(|said| said.is_clear));
+    }
+
+    #[test]
     fn words_may_stand_between_the_halves_of_a_phrase() {
         for (said, is_one) in [
             ("Ihre Meldung haben wir am 18. November 2026 erhalten.", true),
@@ -429,7 +620,12 @@ mod tests {
 
     #[test]
     fn tags_before_a_subject_are_skipped() {
-        for subject in ["Automatic reply: x", " [EXT] [SPAM?] Automatic reply: x"] {
+        for subject in [
+            "Automatic reply: x",
+            " [EXT] [SPAM?] Automatic reply: x",
+            "***SPAM*** Automatic reply: x",
+            "EXTERN: Automatic reply: x",
+        ] {
             let found = Found::read(subject, "");
             assert!(found.begins_subject(Sense::AutoSubject, subject).is_some(), "{subject}");
         }

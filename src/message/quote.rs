@@ -1,5 +1,7 @@
 //! What in a text its writer wrote, and what he quotes: our own words in an answer confirm nothing.
 
+use super::mime::Mailbox;
+
 /// Around the words that mail programs put before the mail they answer: `-----Original Message-----`.
 const ORIGINALS: [&str; 18] = [
     "original message",
@@ -73,23 +75,43 @@ const WROTE: [&str; 16] = [
     "napsal:",
 ];
 
-/// The text without what it quotes, and whether it quotes anything.
-pub(super) fn unquoted(text: &str) -> (String, bool) {
+/// Of a mail to more, only the first are looked for.
+const MOST_ADDRESSES: usize = 20;
+/// How many lines may begin a quoted mail: `From`, `Sent`, `To`, `Cc`, `Subject`, `Importance`.
+const MOST_HEADERS: usize = 6;
+
+/// The text without what it quotes, and whether it quotes anything. `ours` are the addresses it was sent to: what is quoted
+/// was written by one of them, and where it begins is known by that in every language.
+pub(super) fn unquoted(text: &str, ours: &[Mailbox]) -> (String, bool) {
+    let ours = ours.iter().take(MOST_ADDRESSES);
+    let ours: Vec<String> = ours.map(|one| one.address.to_lowercase()).collect();
     let lines: Vec<&str> = text.lines().collect();
     let mut own = String::with_capacity(text.len());
     let mut quotes = false;
+    let mut skipped = 0;
     for (number, line) in lines.iter().enumerate() {
         let trimmed = line.trim();
+        if number < skipped {
+            continue;
+        }
         if trimmed.starts_with('>') {
             quotes = true;
             continue;
         }
-        if begins_original(trimmed, &lines[number + 1..]) {
+        if begins_original(trimmed, &lines[number + 1..])
+            || (!trimmed.is_empty() && begins_headers(&lines[number..], &ours))
+        {
             quotes = true;
             break;
         }
-        if attributes(trimmed) {
-            let next = lines[number + 1..]
+        let after = match lines.get(number + 1) {
+            _ if attributes(trimmed, &ours) => number + 1,
+            Some(next) if is_wrapped(trimmed, next.trim(), &ours) => number + 2,
+            _ => number,
+        };
+        if after > number {
+            skipped = after;
+            let next = lines[after..]
                 .iter()
                 .map(|line| line.trim())
                 .find(|line| !line.is_empty());
@@ -127,10 +149,37 @@ fn begins_original(line: &str, next: &[&str]) -> bool {
         && sent.map(label_of).any(|(label, _)| SENT.contains(&label.as_str()))
 }
 
+/// The headers of the mail that is answered, in whatever language: some labelled lines, of which one names one of us and
+/// one a year.
+fn begins_headers(lines: &[&str], ours: &[String]) -> bool {
+    let labelled: Vec<&str> = lines
+        .iter()
+        .take(3 * MOST_HEADERS)
+        .map(|line| line.trim())
+        .filter(|line| !line.is_empty())
+        .take(MOST_HEADERS)
+        .map_while(|line| {
+            let (label, rest) = label_of(line);
+            (!label.is_empty() && !rest.is_empty()).then_some(rest)
+        })
+        .collect();
+    labelled.len() >= 3 && labelled.iter().any(|line| names(line, ours)) && labelled.iter().any(|line| has_year(line))
+}
+
+fn names(line: &str, ours: &[String]) -> bool {
+    let line = line.to_lowercase();
+    ours.iter().any(|address| line.contains(address.as_str()))
+}
+
+fn has_year(line: &str) -> bool {
+    let mut numbers = line.split(|c: char| !c.is_ascii_digit());
+    numbers.any(|number| number.len() == 4 && (number.starts_with("19") || number.starts_with("20")))
+}
+
 /// `*From:* Anna` and `De : Anna` as their label in lower case and what follows.
 fn label_of(line: &str) -> (String, &str) {
     match line.split_once(':') {
-        Some((label, rest)) if label.len() < 24 => (
+        Some((label, rest)) if label.chars().count() <= 24 => (
             label
                 .trim_matches(|c: char| c.is_whitespace() || c == '*')
                 .to_lowercase(),
@@ -140,9 +189,20 @@ fn label_of(line: &str) -> (String, &str) {
     }
 }
 
-fn attributes(line: &str) -> bool {
-    if line.len() > 300 || !line.ends_with(':') {
+/// A long attribution goes over two lines, the first of which holds the date.
+fn is_wrapped(first: &str, second: &str, ours: &[String]) -> bool {
+    first.chars().any(|c| c.is_ascii_digit())
+        && !first.ends_with(['.', '!', '?', ';', ':'])
+        && !attributes(second, ours)
+        && attributes(&format!("{first} {second}"), ours)
+}
+
+fn attributes(line: &str, ours: &[String]) -> bool {
+    if line.len() > 300 || !line.ends_with([':', '\u{ff1a}']) {
         return false;
+    }
+    if line.contains('<') && names(line, ours) && line.chars().any(|c| c.is_ascii_digit()) {
+        return true;
     }
     let lower = line.to_lowercase().replace('\u{a0}', " ");
     let german = lower.contains(" schrieb ") || lower.contains(" schreef ");
@@ -172,8 +232,46 @@ mod tests {
             ("From: us\nto you", "From: us\nto you\n"),
             ("She wrote:\nhello", "She wrote:\nhello\n"),
         ] {
-            assert_eq!(unquoted(text).0, wanted, "{text}");
+            assert_eq!(unquoted(text, &[]).0, wanted, "{text}");
         }
-        assert!(!unquoted("nothing").1);
+        assert!(!unquoted("nothing", &[]).1);
+    }
+
+    #[test]
+    fn what_we_wrote_is_known_in_every_language() {
+        let ours = [Mailbox::new(None, "breach@example.lu")];
+        for (text, wanted) in [
+            (
+                "Dotaz?\n\nOd: Example <breach@example.lu>\nOdesláno: neděle 22. listopadu 2026 10:00\nKomu: x\nPředmět: y\n\nreceived",
+                "Dotaz?\n\n",
+            ),
+            (
+                "Ερώτηση;\n\nΑπό: Example <Breach@Example.lu>\n\nΣτάλθηκε: 22/11/2026\n\nΠρος: x\n\nreceived",
+                "Ερώτηση;\n\n",
+            ),
+            (
+                "Klausimas?\n2026-11-22, 10:00 Example <breach@example.lu> rašė:\nreceived",
+                "Klausimas?\n",
+            ),
+            (
+                "Why?\nOn Sun, 22 Nov 2026 at 10:00, Example S.A. <breach@example.lu>\nwrote:\nreceived",
+                "Why?\n",
+            ),
+            (
+                "Why?\nOn Sun, 22 Nov 2026, <breach@example.lu>\nwrote:\n> received\nAnswer.",
+                "Why?\nAnswer.\n",
+            ),
+            // A list of facts, and a line with somebody else's address.
+            (
+                "File: 2026/118\nOfficer: Anna\nPhone: 123\nreceived",
+                "File: 2026/118\nOfficer: Anna\nPhone: 123\nreceived\n",
+            ),
+            (
+                "Send to <inbox@cnpd.lu> by 30.11.2026:\nthe list",
+                "Send to <inbox@cnpd.lu> by 30.11.2026:\nthe list\n",
+            ),
+        ] {
+            assert_eq!(unquoted(text, &ours).0, wanted, "{text}");
+        }
     }
 }

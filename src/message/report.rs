@@ -175,6 +175,8 @@ pub struct Report {
     pub manner: Option<String>,
     /// Read from text alone, without a machine-readable part: a person may have to look.
     pub from_text: bool,
+    /// A machine-readable part, the sender, the null path or a header says that a server wrote it, and not its words alone.
+    pub by_server: bool,
 }
 impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -200,6 +202,7 @@ impl Report {
             about: Vec::new(),
             manner: None,
             from_text: false,
+            by_server: true,
         }
     }
 
@@ -383,7 +386,12 @@ fn recipient(
     let contradicts = |field: &String| action == Action::Failed && field.starts_with('2');
     let status = match field.filter(|field| !contradicts(field)) {
         Some(field) if code::says_something(&field) => field,
-        Some(field) => code::enhanced_of_class(spoken, field.chars().next()).unwrap_or(field),
+        // X.0.0 names only the class; the other server's words may say more.
+        Some(field) => code::enhanced_of_class(spoken, field.chars().next())
+            .or_else(|| {
+                Some(code::derive(spoken, action)).filter(|derived| derived.chars().next() == field.chars().next())
+            })
+            .unwrap_or(field),
         None => code::derive(spoken, action),
     };
     Some(Recipient {

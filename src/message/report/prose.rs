@@ -20,14 +20,10 @@ const DIAGNOSTIC_CHARS: usize = 500;
 pub(super) fn read(mail: &Opened, words: &Found) -> Option<Report> {
     let named = mail.header("X-Failed-Recipients").is_some();
     let daemon = from_daemon(mail);
-    let subject = [
-        Sense::FailedSubject,
-        Sense::DelayedSubject,
-        Sense::DeliveredSubject,
-        Sense::ReportSubject,
-    ]
-    .into_iter()
-    .any(|sense| words.in_subject(sense).is_some());
+    let sure_subject = [Sense::FailedSubject, Sense::DelayedSubject, Sense::DeliveredSubject]
+        .into_iter()
+        .any(|sense| words.in_subject(sense).is_some());
+    let subject = sure_subject || words.in_subject(Sense::ReportSubject).is_some();
     let body = [Sense::Failed, Sense::Permanent, Sense::Delayed, Sense::Delivered]
         .into_iter()
         .any(|sense| words.find(sense).is_some());
@@ -46,14 +42,17 @@ pub(super) fn read(mail: &Opened, words: &Found) -> Option<Report> {
         .iter()
         .any(|r| r.diagnostic.as_deref().is_some_and(|d| code::reply_code(d).is_some()));
     let machine = null_path || hand >= Hand::Machine;
+    // "Your message" is what people write about as well, above all in answer to one.
+    let perhaps_a_person = hand == Hand::Unsaid && !null_path && (!sure_subject || !mail.in_reply_to.is_empty());
     let is_report = named
         || (daemon && (subject || body || refused))
         || (machine && (subject || body) && (returned.is_some() || refused || (subject && body)))
-        || (subject && (body || refused) && !recipients.is_empty());
+        || (subject && (body || refused) && !recipients.is_empty() && !perhaps_a_person);
     if !is_report {
         return None;
     }
-    let mut report = Report::of(kind(words));
+    let mut report = Report::of(kind_of(mail, words));
+    report.by_server = named || daemon || machine;
     report.recipients = recipients;
     report.returned = returned;
     report.from_text = true;
@@ -73,6 +72,35 @@ pub(super) fn kind(words: &Found) -> ReportKind {
         return ReportKind::Delivered;
     }
     ReportKind::Bounce
+}
+
+/// Where no word says that it is over, the codes do: a server that was only put off for now is tried again.
+fn kind_of(mail: &Opened, words: &Found) -> ReportKind {
+    let failed = [Sense::Failed, Sense::Permanent]
+        .into_iter()
+        .any(|sense| words.find(sense).is_some())
+        || words.in_subject(Sense::FailedSubject).is_some();
+    match kind(words) {
+        ReportKind::Bounce if !failed && is_put_off(&notification(mail)) => ReportKind::Delay,
+        kind => kind,
+    }
+}
+
+/// It quotes a code, and none but of the class that is not final (RFC 5321 §4.2.1).
+fn is_put_off(text: &str) -> bool {
+    let classes: Vec<char> = text
+        .lines()
+        .take(MOST_LINES)
+        .flat_map(|line| {
+            [
+                code::reply_code(line).map(|code| code.to_string()),
+                code::enhanced(line),
+            ]
+        })
+        .flatten()
+        .filter_map(|code| code.chars().next())
+        .collect();
+    !classes.is_empty() && classes.iter().all(|class| *class == '4')
 }
 
 /// Whether a mail server wrote it, by its From (RFC 5321 §4.5.5 leaves it the null path; RFC 3464 §2 a name of its own).
@@ -167,12 +195,18 @@ fn separates(phrases: &Automaton, folded: &str) -> bool {
     found.iter().any(|(_, start, _)| framed || *start == core)
 }
 
-/// What follows a separator, without the indentation, quotes or rule that some put before it.
+/// What follows a separator, without the indentation, quotes or rule that some put before it, and without what they say
+/// about the copy: `------ The body of the message is 13734 characters long; only the first`.
 fn copy(text: &str) -> Option<String> {
+    /// The headers begin soon after the separator.
+    const MOST_REMARKS: usize = 10;
     let mut lines = text
         .lines()
         .skip_while(|line| line.trim().is_empty() || line.trim().chars().all(|c| "-=_*>+ ".contains(c)))
         .peekable();
+    let is_header = |line: &&str| fields::field(line.trim_start_matches([' ', '\t', '>', '|'])).is_some();
+    let remarks = lines.clone().take(MOST_REMARKS).position(|line| is_header(&line));
+    let mut lines = lines.by_ref().skip(remarks.unwrap_or(0)).peekable();
     let first = lines.peek()?;
     let margin = &first[..first.len() - first.trim_start_matches([' ', '\t', '>', '|']).len()];
     let margin = margin.to_owned();
@@ -243,7 +277,7 @@ pub(super) fn recipients(mail: &Opened, returned: Option<&Returned>, words: &Fou
     {
         addresses.push(only.address.clone());
     }
-    let action = match kind(words) {
+    let action = match kind_of(mail, words) {
         ReportKind::Delay => Action::Delayed,
         ReportKind::Delivered => Action::Delivered,
         _ => Action::Failed,
