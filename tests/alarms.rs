@@ -477,14 +477,14 @@ async fn a_relay_that_says_nothing_keeps_the_clerk_neither_from_work_nor_from_th
     let stop = CancellationToken::new();
     let clerk = tokio::spawn(clerk::run(office.clone(), worker.id(), stop.clone()));
     let leader = async || office.store.find_leader().await.unwrap();
-    until_paused(office, "the clerk is at work", leader).await;
+    until_paused(office, || "the clerk is at work".to_owned(), leader).await;
     scratch.clock.advance(TimeDelta::hours(2));
     let (_first, _) = mute.accept().await.unwrap();
     let fault = async || {
         let notes = office.store.list_health().await.unwrap();
         notes.into_iter().find(|note| note.what == "relay")?.fault
     };
-    let fault = until_paused(office, "it has been noted", fault).await;
+    let fault = until_paused(office, || "it has been noted".to_owned(), fault).await;
     assert_eq!(fault, "the relay did not answer within 30 s");
 
     scratch.clock.advance(TimeDelta::hours(2));
@@ -526,7 +526,7 @@ async fn a_slow_relay_does_not_keep_the_clerk_longer_than_it_may_lead() {
         let told: BTreeSet<String> = mails.map(|mail| mail.recipients[0].address.clone()).collect();
         (told.len() == MANY).then_some(())
     };
-    until_paused(&house.office, "everybody is told", everybody).await;
+    until_paused(&house.office, || "everybody is told".to_owned(), everybody).await;
 }
 
 /// The looks of one case, in minutes after awareness; time may jump back.

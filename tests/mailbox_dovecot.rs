@@ -6,6 +6,8 @@
 mod dovecot;
 #[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
 mod scratch;
+#[path = "world/until_async.rs"]
+mod until_async;
 #[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
 mod world;
 
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use dovecot::{Dovecot, PASSWORD, USER};
 use scratch::Scratch;
+use until_async::until_async;
 use world::relay::Relay;
 use world::{AUTHORITY, SENDER, World, text, until};
 
@@ -80,7 +83,7 @@ impl Reading {
     }
     async fn until_stored(&self, count: usize, dovecot: &Dovecot) {
         let what = || format!("{count} mails are stored; {}", dovecot.log());
-        patiently(what, async || self.stored().await >= count).await;
+        until_async(what, async || (self.stored().await >= count).then_some(())).await;
     }
     /// Until the clerk may know that this works, or why it does not.
     async fn until_noted(&self, what: &str, fault: Option<&str>) {
@@ -93,18 +96,8 @@ impl Reading {
                 _ => false,
             }
         };
-        patiently(|| format!("{what}: {fault:?}"), noted).await;
+        until_async(|| format!("{what}: {fault:?}"), async || noted().await.then_some(())).await;
     }
-}
-/// Looks again and again until it is so.
-async fn patiently(what: impl Fn() -> String, so: impl AsyncFn() -> bool) {
-    let waiting = async {
-        while !so().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
-    assert!(waited.is_ok(), "waited until {}", what());
 }
 struct Watching {
     stop: CancellationToken,

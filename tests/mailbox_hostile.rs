@@ -2,6 +2,8 @@
 //! the loops above it, which must neither lose a mail nor stop at one.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
+#[path = "scratch/paused.rs"]
+mod paused;
 #[expect(dead_code, reason = "shared by several journeys, each of which needs a part")]
 mod scratch;
 
@@ -18,6 +20,7 @@ use breachpost::mail::tls::TlsMode;
 use breachpost::model::id::MailId;
 use breachpost::secret::Secret;
 use chrono::NaiveDate;
+use paused::until_paused;
 use scratch::Scratch;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -562,18 +565,7 @@ async fn watched(dialogues: Vec<Vec<Play>>, count: i64) -> (Vec<String>, String)
     let stop = CancellationToken::new();
     let watching = tokio::spawn(watch::run(office.clone(), stop.clone()));
     let find = async |number| office.store.find_mail(MailId::new(number)).await.unwrap();
-    // The clock is paused: each round lets a second of the waits between two tries pass, and gives the store's threads,
-    // which know no other clock, the time they need.
-    for round in 0.. {
-        if find(count).await.is_some() {
-            break;
-        }
-        assert!(round < 10_000, "waited for ever: {}", server.heard());
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(2)))
-            .await
-            .unwrap();
-    }
+    until_paused(&office, || server.heard(), async || find(count).await).await;
     stop.cancel();
     watching.await.unwrap().unwrap();
     let mut mails = Vec::new();

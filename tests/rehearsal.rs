@@ -42,8 +42,8 @@ impl Behind<'_> {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !over.load(Ordering::SeqCst) {
+                    self.relay.wait_beyond(self.done.load(Ordering::SeqCst));
                     self.deliver_new();
-                    std::thread::yield_now();
                 }
             });
             let ran = self.world.run(line);

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -16,6 +16,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tempfile::TempDir;
+
+use crate::world::until;
 
 pub const USER: &str = "breach";
 pub const PASSWORD: &str = "correct horse é \"battery\"";
@@ -190,11 +192,8 @@ userdb {{
 
     pub fn stop(&self) {
         self.doveadm(&["stop"]);
-        let end = Instant::now() + Duration::from_secs(30);
-        while self.path("run/master.pid").exists() {
-            assert!(Instant::now() < end, "Dovecot does not stop: {}", self.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let gone = || (!self.path("run/master.pid").exists()).then_some(());
+        until("Dovecot has stopped", gone);
     }
     pub fn start_again(&self) {
         self.run("dovecot", &[]);

@@ -174,6 +174,7 @@ async fn answer(stream: &mut (impl AsyncWriteExt + Unpin), page: Page) -> io::Re
         Page::Drip => loop {
             stream.write_all(b"x").await?;
             stream.flush().await?;
+            // No wait of the test's: this is how fast the server is.
             tokio::time::sleep(Duration::from_millis(20)).await;
         },
         Page::Announced(_) => std::future::pending().await,

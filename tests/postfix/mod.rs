@@ -1,17 +1,19 @@
 //! Postfix as it is used: an instance of our own on loopback with STARTTLS and a login, delivering to Maildirs in a
 //! temporary folder. Needs the packages that tests/setup installs, and root, which Postfix asks for.
 
+#[path = "../world/until_async.rs"]
+mod until_async;
+
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use breachpost::mail::smtp::{Connector, Relay};
 use breachpost::secret::Secret;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use until_async::until_async;
 
 pub const USER: &str = "breach@example.lu";
 pub const PASSWORD: &str = "correct horse é";
@@ -73,27 +75,16 @@ impl Postfix {
     /// The mails of a mailbox, once there are `count`.
     pub async fn mails_of(&self, mailbox: &str, count: usize) -> Vec<String> {
         let folder = self.home.path().join("mail").join(mailbox).join("new");
-        let end = Instant::now() + Duration::from_secs(30);
-        loop {
-            let files: Vec<PathBuf> = fs::read_dir(&folder)
-                .into_iter()
-                .flatten()
-                .map(|f| f.unwrap().path())
-                .collect();
-            if files.len() >= count {
-                return files
-                    .iter()
-                    .map(|f| String::from_utf8_lossy(&fs::read(f).unwrap()).into_owned())
-                    .collect();
-            }
-            assert!(
-                Instant::now() < end,
-                "{mailbox} has {} mails\n{}",
-                files.len(),
-                self.log()
-            );
-            sleep(Duration::from_millis(20)).await;
-        }
+        let files = || -> Vec<PathBuf> {
+            let entries = fs::read_dir(&folder).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().path()).collect()
+        };
+        let what = || format!("{mailbox} has {count} mails, not {}\n{}", files().len(), self.log());
+        let found = until_async(what, async || Some(files()).filter(|files| files.len() >= count)).await;
+        found
+            .iter()
+            .map(|file| String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned())
+            .collect()
     }
 
     /// Sends what goes to an address another way from now on.

@@ -7,7 +7,11 @@ use tokio::runtime::Handle;
 
 /// Looks again and again until there is something, where tokio's clock is paused: a second of it passes between two
 /// looks, and the store, whose threads know no such clock, does what it was asked to meanwhile.
-pub async fn until_paused<T>(office: &Office, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until_paused<T>(
+    office: &Office,
+    what: impl Fn() -> String,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
     for _ in 0..10_000 {
         if let Some(found) = look().await {
             return found;
@@ -23,5 +27,5 @@ pub async fn until_paused<T>(office: &Office, what: &str, mut look: impl AsyncFn
         };
         tokio::task::spawn_blocking(through).await.unwrap();
     }
-    panic!("waited for ever until {what}");
+    panic!("waited for ever: {}", what());
 }

@@ -37,7 +37,7 @@ pub const RELAY_PASSWORD: &str = "relay-password-of-the-test";
 pub const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
-/// Looks again and again until there is something, the one way in which tests wait.
+/// Looks again and again until there is something, the one way in which tests wait; with a runtime, by `until_async.rs`.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
