@@ -27,8 +27,10 @@ use crate::directory::certificate::{self, CertificateError, CertificateFacts};
 use crate::model::Time;
 use crate::secret::Secret;
 
+mod decryptor;
 mod signer;
 
+pub(super) use self::decryptor::OurDecryptor;
 pub(super) use self::signer::OurSigner;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -215,7 +217,7 @@ pub struct OurKey {
     signer: OurSigner,
     expires: Option<Time>,
     encryption: Vec<Key<PublicParts, UnspecifiedRole>>,
-    decryption: Vec<KeyPair>,
+    decryption: Vec<OurDecryptor>,
 }
 
 impl std::fmt::Debug for OurKey {
@@ -264,7 +266,7 @@ impl OurKey {
         }
         // Expired and revoked ones too: answers to older mail must still be readable.
         let decryption = for_encryption()
-            .map(|k| open_key(&k, &password))
+            .map(|k| open_key(&k, &password).map(OurDecryptor::new))
             .collect::<Result<_, _>>()?;
         let primary_expires = valid.primary_key().key_expiration_time();
         let expires = [primary_expires, signing.key_expiration_time()]
@@ -354,7 +356,7 @@ impl OurKey {
     pub(super) fn encryption(&self) -> &[Key<PublicParts, UnspecifiedRole>] {
         &self.encryption
     }
-    pub(super) fn decryption(&self) -> &[KeyPair] {
+    pub(super) fn decryption(&self) -> &[OurDecryptor] {
         &self.decryption
     }
     pub(super) fn key_file(&self) -> super::mime::KeyFile<'_> {

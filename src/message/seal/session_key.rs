@@ -128,12 +128,13 @@ fn padded(algorithm: SymmetricAlgorithm, session_key: &SessionKey) -> Protected 
 #[cfg(test)]
 mod tests {
     use openpgp::cert::{CertBuilder, CipherSuite};
-    use openpgp::crypto::KeyPair;
+    use openpgp::crypto::Decryptor as _;
     use openpgp::policy::StandardPolicy;
 
     use super::*;
+    use crate::message::key::OurDecryptor;
 
-    fn decryption_key(suite: CipherSuite) -> KeyPair {
+    fn decryption_key(suite: CipherSuite) -> OurDecryptor {
         let (cert, _) = CertBuilder::general_purpose(Some("anna@example.org"))
             .set_cipher_suite(suite)
             .generate()
@@ -141,7 +142,7 @@ mod tests {
         let policy = StandardPolicy::new();
         let keys = cert.keys().secret().with_policy(&policy, None);
         let key = keys.for_transport_encryption().next().unwrap().key().clone();
-        key.into_keypair().unwrap()
+        OurDecryptor::new(key.into_keypair().unwrap())
     }
 
     #[test]
