@@ -192,7 +192,7 @@ fn label_of(line: &str) -> (String, &str) {
 /// A long attribution goes over two lines, the first of which holds the date.
 fn is_wrapped(first: &str, second: &str, ours: &[String]) -> bool {
     first.chars().any(|c| c.is_ascii_digit())
-        && !first.ends_with(['.', '!', '?', ';', ':'])
+        && !first.ends_with(['!', '?', ';', ':'])
         && !attributes(second, ours)
         && attributes(&format!("{first} {second}"), ours)
 }
@@ -256,6 +256,10 @@ mod tests {
             (
                 "Why?\nOn Sun, 22 Nov 2026 at 10:00, Example S.A. <breach@example.lu>\nwrote:\nreceived",
                 "Why?\n",
+            ),
+            (
+                "Warum?\nAm 22. Nov. 2026 schrieb Example S.A.\n<breach@example.lu>:\nreceived",
+                "Warum?\n",
             ),
             (
                 "Why?\nOn Sun, 22 Nov 2026, <breach@example.lu>\nwrote:\n> received\nAnswer.",
