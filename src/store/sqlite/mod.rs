@@ -67,7 +67,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0014_domains.sql"),
     include_str!("migrations/0015_restored.sql"),
     include_str!("migrations/0016_pace_again.sql"),
-    include_str!("migrations/0019_leases.sql"),
+    include_str!("migrations/0017_leases.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
