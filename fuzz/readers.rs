@@ -6,9 +6,11 @@ use std::sync::LazyLock;
 
 use breachpost::config::Config;
 use breachpost::directory::{Directory, Profile, certificate};
-use breachpost::mail::smtp;
+use breachpost::mail::{imap, smtp};
 use breachpost::message::key::{self, OurKey};
-use breachpost::message::{classify, open};
+use breachpost::message::passage::{self, Content};
+use breachpost::message::token::TokenKey;
+use breachpost::message::{authenticity, classify, open};
 use breachpost::model::Time;
 use breachpost::model::breach::Record;
 use breachpost::model::recipient::{self, Columns, Understood};
@@ -99,6 +101,21 @@ pub fn smtp_reply(bytes: &[u8]) {
     assert_eq!((again.kept.code, again.used), (reply.kept.code, reply.canonical.len()));
 }
 
+/// What the mailbox's server says, response for response; a limit below the largest input of the fuzzer.
+pub fn imap_response(bytes: &[u8]) {
+    const LIMIT: usize = 10_000;
+    let mut rest = bytes;
+    while let Ok(Some(found)) = imap::read_response(rest, LIMIT) {
+        assert!(found.used > 0 && found.used <= rest.len().min(LIMIT));
+        let cut = imap::read_response(&rest[..found.used - 1], LIMIT);
+        assert!(
+            matches!(cut, Ok(None)),
+            "a whole response was found in a part of it: {cut:?}"
+        );
+        rest = &rest[found.used..];
+    }
+}
+
 /// `authority cert import`.
 pub fn certificate(bytes: &[u8]) {
     let Ok(cert) = certificate::read_one(bytes) else {
@@ -143,12 +160,44 @@ static AUTHORITY: LazyLock<Profile> = LazyLock::new(|| {
         .expect("built in")
 });
 
-/// What lies in the mailbox: opened and classified, as if tied to a notice and as if not.
+/// What our mail server calls itself in the seeds.
+const OUR_SERVER: &str = "mx.company.example";
+static TOKENS: LazyLock<TokenKey> = LazyLock::new(|| TokenKey::new([7; 32].into()));
+/// A mail as we send it, but for what is in its ciphertext.
+const SENT: &[u8] = b"From: <breach@company.example>\r\nTo: <databreach@authority.example>\r\nSubject: ...\r\n\
+    Message-ID: <1@company.example>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/encrypted; boundary=b;\r\n \
+    protocol=\"application/pgp-encrypted\"\r\n\r\n--b\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\
+    \r\n--b\r\nContent-Type: application/octet-stream; name=encrypted.asc\r\n\r\n-----BEGIN PGP MESSAGE-----\r\n\
+    \r\nyxR0AAAAAABoZWxsbyBvdXRzaWRlcg==\r\n-----END PGP MESSAGE-----\r\n\r\n--b--\r\n";
+
+/// What lies in the mailbox: opened and classified, as if tied to a notice and as if not; and whatever is asked of it
+/// then: who proves it, what its ids name, and whether it is a mail of ours that came back.
 pub fn incoming_mail(bytes: &[u8]) {
     let opened = open::open(bytes, Some(&OUR_KEY), &[], now());
     let marks = classify::marks(&opened);
     for profile in [None, Some(&*AUTHORITY)] {
         assert!(!classify::judge(&opened, &marks, profile).why.is_empty());
+    }
+
+    let said = authenticity::said_by_our_server(&opened, OUR_SERVER);
+    if authenticity::by_our_server(&opened, OUR_SERVER).is_some() {
+        assert!(said.is_some_and(|said| !said.is_empty()), "it decided by what it said");
+        assert!(authenticity::from_domain(&opened).is_some(), "and about somebody");
+    }
+    let ids = opened.in_reply_to.iter().chain(&opened.references);
+    for id in ids.chain(&opened.message_id) {
+        let _ = TOKENS.read_message_id(id);
+    }
+    let addresses = opened.to.iter().chain(&opened.from).map(|mailbox| &mailbox.address);
+    for address in addresses.chain(&opened.return_path) {
+        let _ = TOKENS.read_address(address);
+    }
+    let unchanged = passage::compare(bytes, bytes, &OUR_KEY, now());
+    assert_ne!(unchanged.content, Content::Different, "{unchanged:?}");
+    let changed = passage::compare(SENT, bytes, &OUR_KEY, now());
+    assert!(changed.content == Content::Identical || !changed.changes.is_empty());
+    if passage::carries(SENT, bytes) {
+        assert_ne!(changed.content, Content::Missing, "{changed:?}");
     }
 }
 

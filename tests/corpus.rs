@@ -7,11 +7,12 @@ mod readers;
 use std::path::Path;
 
 type Reader = fn(&[u8]);
-const READERS: [(&str, Reader); 9] = [
+const READERS: [(&str, Reader); 10] = [
     ("profile_yaml", readers::profile_yaml),
     ("breach_yaml", readers::breach_yaml),
     ("breach_json", readers::breach_json),
     ("smtp_reply", readers::smtp_reply),
+    ("imap_response", readers::imap_response),
     ("recipients", readers::recipients),
     ("certificate", readers::certificate),
     ("config_yaml", readers::config_yaml),

@@ -36,6 +36,23 @@ const HEAD_BYTES: usize = 64 * 1024;
 /// A response to anything but a fetch; the longest is a search's, bounded by its line.
 const RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
+/// A response as this client takes it: public for the fuzz targets alone, which cannot reach it through a connection.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadResponse {
+    pub used: usize,
+    pub understood: bool,
+}
+/// Reads the first response in `bytes`; `None` when it is not whole yet, and an error when nobody reads on.
+#[doc(hidden)]
+pub fn read_response(bytes: &[u8], limit: usize) -> Result<Option<ReadResponse>, ImapError> {
+    let first = wire::first_response(bytes, limit)?;
+    Ok(first.map(|response| ReadResponse {
+        used: response.len(),
+        understood: dialogue::parse(&response).is_some(),
+    }))
+}
+
 /// A mailbox's server and who we are there.
 #[derive(Debug, Clone)]
 pub struct Account {

@@ -359,7 +359,7 @@ async fn within<T>(
 }
 
 /// `None` for what imap-proto does not understand; the framing has bounded it.
-fn parse(bytes: &[u8]) -> Option<Response<'_>> {
+pub(super) fn parse(bytes: &[u8]) -> Option<Response<'_>> {
     Response::parse(bytes).ok().map(|(_, response)| response)
 }
 

@@ -46,7 +46,9 @@ impl Wire {
             let wanted = match framing.look(&self.unread, limit)? {
                 Found::Whole(end) => {
                     let rest = self.unread.split_off(end);
-                    return Ok(std::mem::replace(&mut self.unread, rest));
+                    let mut response = std::mem::replace(&mut self.unread, rest);
+                    tame(&mut response);
+                    return Ok(response);
                 }
                 Found::Wanting(bytes) => bytes,
             };
@@ -104,6 +106,30 @@ enum Found {
     Wanting(usize),
 }
 
+/// The first response in `bytes`; `None` when it is not whole yet.
+pub(super) fn first_response(bytes: &[u8], limit: usize) -> Result<Option<Vec<u8>>, ImapError> {
+    Ok(match Framing::default().look(bytes, limit)? {
+        Found::Whole(end) => {
+            let mut response = bytes[..end].to_vec();
+            tame(&mut response);
+            Some(response)
+        }
+        Found::Wanting(_) => None,
+    })
+}
+
+/// imap-proto 0.17 takes off one byte between a response code and the words behind it, and panics where that cuts a
+/// character in two. Only the first line has a code.
+fn tame(response: &mut [u8]) {
+    let mut behind_code = false;
+    for byte in response.iter_mut().take_while(|byte| **byte != b'\n') {
+        if behind_code && !byte.is_ascii() {
+            *byte = b' ';
+        }
+        behind_code = *byte == b']';
+    }
+}
+
 impl Framing {
     fn look(&mut self, bytes: &[u8], limit: usize) -> Result<Found, ImapError> {
         loop {
@@ -120,6 +146,7 @@ impl Framing {
             let line = &bytes[self.line..end];
             self.bound(line.len(), end, limit)?;
             self.nesting(line)?;
+            unasked(line)?;
             self.in_lines += line.len();
             let Some(literal) = literal_after(line).filter(|_| may_hold_literals(bytes)) else {
                 return Ok(Found::Whole(end));
@@ -163,6 +190,19 @@ impl Framing {
         }
         Ok(())
     }
+}
+
+/// Answers to what we never ask that imap-proto 0.17 panics at: a date that is none, and annotations (METADATA) that are
+/// not UTF-8.
+fn unasked(line: &[u8]) -> Result<(), ImapError> {
+    const NO_DATE: &[u8] = b"INTERNALDATE NIL";
+    const ANNOTATION: &[u8] = b"* METADATA";
+    let begins =
+        |bytes: &[u8], word: &[u8]| bytes.len() >= word.len() && bytes[..word.len()].eq_ignore_ascii_case(word);
+    if begins(line, ANNOTATION) || line.windows(NO_DATE.len()).any(|part| begins(part, NO_DATE)) {
+        return Err(ImapError::Garbage("it tells what was never asked"));
+    }
+    Ok(())
 }
 
 /// Only data has literals in what we ask for: `* 12 FETCH …`. A text that ends like one must not swallow what follows.
