@@ -204,7 +204,7 @@ fn who_would_be_erased_is_named_first() {
     world.run(&["campaign", "cancel", "cmp_1", "--yes"]).exits(0);
     let erase = ["campaign", "erase", "cmp_1", "--person", "fam@home.example"];
     world.run(&erase).exits(2).says(&[
-        "stands for 3 of cmp_1: dlv_1, dlv_2, row_1",
+        "stands for 3 of cmp_1: dlv_1, dlv_2, bad_1",
         "nothing was erased: it was not confirmed",
     ]);
     let erased = world.json(&[&erase[..], &["--yes"]].concat());

@@ -89,6 +89,15 @@ pub enum DecisionArg {
     /// The authority has ordered that they be told (Art. 34(4)).
     Ordered,
 }
+impl DecisionArg {
+    /// A public notice is an exemption in itself.
+    fn exemption(self, given: Option<ExemptionArg>) -> Option<Exemption> {
+        match self {
+            DecisionArg::PublicNotice => Some(Exemption::CPublicCommunication),
+            _ => given.map(Into::into),
+        }
+    }
+}
 impl From<DecisionArg> for Decision {
     fn from(arg: DecisionArg) -> Self {
         match arg {
@@ -136,6 +145,15 @@ struct Opened<'a> {
     warnings: &'a [Gap],
     clock: &'a Option<breach::Clock>,
 }
+impl<'a> Opened<'a> {
+    fn of(view: &'a BreachView) -> Self {
+        Self {
+            id: view.id,
+            warnings: &view.warnings,
+            clock: &view.clock,
+        }
+    }
+}
 #[derive(Serialize)]
 struct Shown<'a> {
     #[serde(flatten)]
@@ -162,22 +180,14 @@ pub async fn run(command: BreachCommand, context: &Context) -> Result<Exit, Fail
                 None => ask_record(&office, context)?,
             };
             let view = breach::open(&office, &record, &by).await?;
-            let opened = Opened {
-                id: view.id,
-                warnings: &view.warnings,
-                clock: &view.clock,
-            };
-            context.out.data(&opened, || told(&view, "is in the register"))?;
+            let text = || told(&view, "is in the register");
+            context.out.data(&Opened::of(&view), text)?;
         }
         BreachCommand::Update { id, file } => {
             let record = read_record(&file)?;
             let view = breach::update(&office, id, &record, &by).await?;
-            let opened = Opened {
-                id: view.id,
-                warnings: &view.warnings,
-                clock: &view.clock,
-            };
-            context.out.data(&opened, || told(&view, "was updated"))?;
+            let text = || told(&view, "was updated");
+            context.out.data(&Opened::of(&view), text)?;
             return Ok(stopped(context, &view));
         }
         BreachCommand::Log { id, kind, text } => {
@@ -191,60 +201,55 @@ pub async fn run(command: BreachCommand, context: &Context) -> Result<Exit, Fail
             rationale,
             exemption,
         } => {
-            let exemption = match decision {
-                DecisionArg::PublicNotice => Some(Exemption::CPublicCommunication),
-                _ => exemption.map(Into::into),
-            };
             let decided = Decided {
                 decision: decision.into(),
-                exemption,
+                exemption: decision.exemption(exemption),
                 rationale,
             };
             let view = breach::decide(&office, id, decided, &by).await?;
-            context
-                .out
-                .data(&view, || told(&view, "has a decision about the persons"))?;
+            let text = || told(&view, "has a decision about the persons");
+            context.out.data(&view, text)?;
             return Ok(stopped(context, &view));
         }
         BreachCommand::List => {
             let views = breach::list(&office).await?;
-            context.out.data(&views, || {
-                if views.is_empty() {
-                    return "No breach in the register.\n".to_owned();
-                }
-                let rows: Vec<Vec<String>> = views
-                    .iter()
-                    .map(|view| {
-                        let (deadline, left) = view.clock.as_ref().map_or_else(
-                            || ("awareness not recorded".to_owned(), String::new()),
-                            |clock| (clock.strict_local.clone(), clock.left.clone()),
-                        );
-                        vec![view.id.to_string(), deadline, left, view.title.clone()]
-                    })
-                    .collect();
-                table(&rows)
-            })?;
+            context.out.data(&views, || register(&views))?;
         }
         BreachCommand::Show { id, record: true } => {
             let view = breach::show(&office, id).await?;
             let yaml = serde_yaml::to_string(&view.record).map_err(|error| Failure::new(Exit::Ours, error))?;
             context.out.data(&view.record, || yaml)?;
         }
-        BreachCommand::Show { id, record: false } => {
-            let view = breach::show(&office, id).await?;
-            let timeline = breach::timeline(&office, id).await?;
-            let inquiries = conversation::inquiries_about(&office, id).await?;
-            context.out.data(
-                &Shown {
-                    view: &view,
-                    timeline: &timeline,
-                    inquiries: &inquiries,
-                },
-                || portrait(&view, &timeline, &inquiries),
-            )?;
-        }
+        BreachCommand::Show { id, record: false } => show(&office, id, context).await?,
     }
     Ok(Exit::Done)
+}
+
+async fn show(office: &Office, id: BreachId, context: &Context) -> Result<(), Failure> {
+    let view = breach::show(office, id).await?;
+    let timeline = breach::timeline(office, id).await?;
+    let inquiries = conversation::inquiries_about(office, id).await?;
+    let shown = Shown {
+        view: &view,
+        timeline: &timeline,
+        inquiries: &inquiries,
+    };
+    context.out.data(&shown, || portrait(&view, &timeline, &inquiries))?;
+    Ok(())
+}
+
+fn register(views: &[BreachView]) -> String {
+    if views.is_empty() {
+        return "No breach in the register.\n".to_owned();
+    }
+    let rows = views.iter().map(|view| {
+        let (deadline, left) = view.clock.as_ref().map_or_else(
+            || ("awareness not recorded".to_owned(), String::new()),
+            |clock| (clock.strict_local.clone(), clock.left.clone()),
+        );
+        vec![view.id.to_string(), deadline, left, view.title.clone()]
+    });
+    table(&rows.collect::<Vec<_>>())
 }
 
 fn read_record(path: &Path) -> Result<Record, Failure> {

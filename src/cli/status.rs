@@ -47,102 +47,120 @@ fn furthest(overview: &Overview, breach: BreachId) -> &'static str {
 }
 
 fn human(overview: &Overview) -> String {
-    let mut text = String::new();
-    if !overview.alerts.is_empty() {
-        text.push_str("Alerts\n");
-        for view in &overview.alerts {
-            text.push_str(&alert::shown(view));
-        }
-        text.push('\n');
+    let parts = [alerts, breaches, notices, campaigns, inquiries, troubles, daemon, needs];
+    parts.map(|part| part(overview)).concat()
+}
+
+fn alerts(overview: &Overview) -> String {
+    if overview.alerts.is_empty() {
+        return String::new();
     }
+    let shown: String = overview.alerts.iter().map(alert::shown).collect();
+    format!("Alerts\n{shown}\n")
+}
+
+fn breaches(overview: &Overview) -> String {
     if overview.breaches.is_empty() {
-        text.push_str("No breach in the register.\n");
-    } else {
-        text.push_str("Breaches\n");
-        let rows: Vec<Vec<String>> = overview
-            .breaches
-            .iter()
-            .map(|breach| {
-                let clock = breach.clock.as_ref().map_or_else(
-                    || "no clock: when you became aware is not recorded".to_owned(),
-                    |clock| match breach.notified {
-                        true => format!("{}; deadline {}", furthest(overview, breach.id), clock.strict_local),
-                        false => format!("deadline {} ({})", clock.strict_local, clock.left),
-                    },
-                );
-                vec![format!("  {}", breach.id), clock, breach.title.clone()]
-            })
-            .collect();
-        text.push_str(&table(&rows));
+        return "No breach in the register.\n".to_owned();
     }
-    if !overview.notices.is_empty() {
-        text.push_str("\nNotices\n");
-        let rows: Vec<Vec<String>> = overview
-            .notices
-            .iter()
-            .map(|notice| {
-                let mut meaning = notice.meaning.to_owned();
-                if let Some(theirs) = &notice.authority_reference {
-                    meaning.push_str(&format!(" (their reference {theirs})"));
-                }
-                vec![
-                    format!("  {}", notice.reference),
-                    notice.breach.to_string(),
-                    notice.authority.clone(),
-                    notice.state.name().to_owned(),
-                    meaning,
-                ]
-            })
-            .collect();
-        text.push_str(&table(&rows));
-    }
-    if !overview.campaigns.is_empty() {
-        text.push_str("\nCampaigns\n");
-        let rows: Vec<Vec<String>> = overview
-            .campaigns
-            .iter()
-            .map(|campaign| {
-                let coverage = &campaign.coverage;
-                vec![
-                    format!("  {}", campaign.id),
-                    campaign.breach.to_string(),
-                    campaign.state.clone(),
-                    format!(
-                        "{} informed, {} pending, {} in doubt, {} unreached",
-                        coverage.informed, coverage.pending, coverage.in_doubt, coverage.unreached
-                    ),
-                ]
-            })
-            .collect();
-        text.push_str(&table(&rows));
-    }
-    if !overview.inquiries.is_empty() {
-        text.push_str("\nQuestions of authorities\n");
-        for inquiry in &overview.inquiries {
-            text.push_str(&format!("  {}\n", asked(inquiry)));
-        }
-    }
-    if !overview.troubles.is_empty() {
-        text.push_str("\nDoes not work (see: breachpost doctor)\n");
-        for trouble in &overview.troubles {
-            let since = trouble.since.format("%Y-%m-%d %H:%M UTC");
-            text.push_str(&format!("  {} since {since}: {}\n", trouble.what, &trouble.fault));
-        }
-    }
-    text.push_str(if overview.daemon {
-        "\nThe daemon runs.\n"
-    } else {
-        "\nNo daemon runs on this home.\n"
+    let rows = overview.breaches.iter().map(|breach| {
+        let clock = breach.clock.as_ref().map_or_else(
+            || "no clock: when you became aware is not recorded".to_owned(),
+            |clock| match breach.notified {
+                true => format!("{}; deadline {}", furthest(overview, breach.id), clock.strict_local),
+                false => format!("deadline {} ({})", clock.strict_local, clock.left),
+            },
+        );
+        vec![format!("  {}", breach.id), clock, breach.title.clone()]
     });
-    if overview.needs_person.is_empty() && overview.alerts.is_empty() {
-        text.push_str("Nothing needs a person.\n");
-    } else if !overview.needs_person.is_empty() {
-        text.push_str("\nNeeds a person\n");
-        for need in &overview.needs_person {
-            text.push_str(&format!("  - {}\n", need.text));
-            if let Some(command) = &need.command {
-                text.push_str(&format!("      {command}\n"));
-            }
+    format!("Breaches\n{}", table(&rows.collect::<Vec<_>>()))
+}
+
+fn notices(overview: &Overview) -> String {
+    if overview.notices.is_empty() {
+        return String::new();
+    }
+    let rows = overview.notices.iter().map(|notice| {
+        let mut meaning = notice.meaning.to_owned();
+        if let Some(theirs) = &notice.authority_reference {
+            meaning.push_str(&format!(" (their reference {theirs})"));
+        }
+        vec![
+            format!("  {}", notice.reference),
+            notice.breach.to_string(),
+            notice.authority.clone(),
+            notice.state.name().to_owned(),
+            meaning,
+        ]
+    });
+    format!("\nNotices\n{}", table(&rows.collect::<Vec<_>>()))
+}
+
+fn campaigns(overview: &Overview) -> String {
+    if overview.campaigns.is_empty() {
+        return String::new();
+    }
+    let rows = overview.campaigns.iter().map(|campaign| {
+        let coverage = &campaign.coverage;
+        vec![
+            format!("  {}", campaign.id),
+            campaign.breach.to_string(),
+            campaign.state.clone(),
+            format!(
+                "{} informed, {} pending, {} in doubt, {} unreached",
+                coverage.informed, coverage.pending, coverage.in_doubt, coverage.unreached
+            ),
+        ]
+    });
+    format!("\nCampaigns\n{}", table(&rows.collect::<Vec<_>>()))
+}
+
+fn inquiries(overview: &Overview) -> String {
+    if overview.inquiries.is_empty() {
+        return String::new();
+    }
+    let lines = overview
+        .inquiries
+        .iter()
+        .map(|inquiry| format!("  {}\n", asked(inquiry)));
+    format!("\nQuestions of authorities\n{}", lines.collect::<String>())
+}
+
+fn troubles(overview: &Overview) -> String {
+    if overview.troubles.is_empty() {
+        return String::new();
+    }
+    let lines = overview.troubles.iter().map(|trouble| {
+        let since = trouble.since.format("%Y-%m-%d %H:%M UTC");
+        format!("  {} since {since}: {}\n", trouble.what, trouble.fault)
+    });
+    format!(
+        "\nDoes not work (see: breachpost doctor)\n{}",
+        lines.collect::<String>()
+    )
+}
+
+fn daemon(overview: &Overview) -> String {
+    let runs = match overview.daemon {
+        true => "\nThe daemon runs.\n",
+        false => "\nNo daemon runs on this home.\n",
+    };
+    runs.to_owned()
+}
+
+fn needs(overview: &Overview) -> String {
+    if overview.needs_person.is_empty() {
+        return match overview.alerts.is_empty() {
+            true => "Nothing needs a person.\n".to_owned(),
+            // They stand at the head.
+            false => String::new(),
+        };
+    }
+    let mut text = "\nNeeds a person\n".to_owned();
+    for need in &overview.needs_person {
+        text.push_str(&format!("  - {}\n", need.text));
+        if let Some(command) = &need.command {
+            text.push_str(&format!("      {command}\n"));
         }
     }
     text

@@ -66,6 +66,7 @@ impl Home {
         Ok(Home { root })
     }
 
+    /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -73,21 +74,23 @@ impl Home {
     pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
         self.root.join(path)
     }
+    /// The settings: made by `breachpost init`, last of all, and edited by a person.
     pub fn config_path(&self) -> PathBuf {
         self.root.join("config.yaml")
     }
+    /// Our OpenPGP key, its passphrase, the key of the store and typed passwords: private, made by `breachpost init`.
     pub fn keys_dir(&self) -> PathBuf {
         self.root.join("keys")
     }
-    /// Profiles that replace built-in ones of the same name.
+    /// Profiles of the operator, which replace built-in ones of the same name; need not be there.
     pub fn authorities_dir(&self) -> PathBuf {
         self.root.join("authorities")
     }
-    /// Templates that replace built-in ones of the same name.
+    /// Templates of the operator, which replace built-in ones of the same name; need not be there.
     pub fn templates_dir(&self) -> PathBuf {
         self.root.join("templates")
     }
-    /// The locks that running workers hold.
+    /// The locks that running workers hold; made by the first of them.
     pub fn workers_dir(&self) -> PathBuf {
         self.root.join("workers")
     }
@@ -96,6 +99,7 @@ impl Home {
     pub fn checkpoints_path(&self) -> PathBuf {
         self.root.join("journal.checkpoints")
     }
+    /// The database; made by the first command that needs it.
     pub fn store_path(&self, config: &Config) -> PathBuf {
         self.resolve(&config.store.0)
     }

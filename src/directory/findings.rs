@@ -103,22 +103,7 @@ fn is_recalled_address(c: &Channel) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SOUND: &str = "id: xx-test
-type: supervisory
-names: { en: Office }
-country: XX
-timezone: Europe/Luxembourg
-languages: [en]
-channels:
-  - { kind: email, value: breach@office.example, for: breach, source: s, confidence: confirmed }
-  - { kind: phone, value: +352 1, for: general, source: s, confidence: confirmed }
-openpgp: { url: https://office.example/key, url_kind: page, source: s, confidence: confirmed }
-checked: { by: Anna, on: 2026-11-01 }
-";
-    fn read(text: &str) -> Profile {
-        crate::reading::yaml("test.yaml", text.as_bytes()).unwrap()
-    }
+    use crate::directory::samples::{SOUND, read};
 
     #[test]
     fn findings_say_what_is_left_to_do() {

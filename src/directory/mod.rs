@@ -7,6 +7,8 @@
 pub mod certificate;
 mod findings;
 pub mod profile;
+#[cfg(test)]
+mod samples;
 mod validate;
 
 use std::collections::BTreeSet;

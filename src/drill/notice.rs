@@ -86,11 +86,7 @@ impl Stage<'_> {
             .until("the relay takes the notice", PATIENCE, &reference, NoticeState::Handed)
             .await?;
         for attempt in &handed.attempts {
-            let words = match (&attempt.reply, &attempt.fault) {
-                (Some(reply), _) => reply.to_string(),
-                (None, Some(fault)) => fault.to_string(),
-                (None, None) => String::new(),
-            };
+            let words = attempt.words();
             let tls = attempt
                 .tls
                 .as_ref()

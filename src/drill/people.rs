@@ -178,18 +178,23 @@ impl People {
         Ok(Self(all))
     }
 
+    /// How many were invented.
     pub fn count(&self) -> usize {
         self.0.len()
     }
+    /// In the order of the list.
     pub fn all(&self) -> &[Person] {
         &self.0
     }
+    /// Those for whom the world holds that.
     pub fn of(&self, fate: Fate) -> impl Iterator<Item = &Person> {
         self.0.iter().filter(move |person| person.fate == fate)
     }
+    /// Those who have an OpenPGP key, to which their message is encrypted.
     pub fn with_key(&self) -> impl Iterator<Item = &Person> {
         self.0.iter().filter(|person| person.key.is_some())
     }
+    /// Each by the address that the list gives.
     pub fn by_address(&self) -> HashMap<&str, &Person> {
         self.0.iter().map(|person| (person.address.as_str(), person)).collect()
     }

@@ -170,6 +170,12 @@ mod tests {
         assert_eq!(signature(&Secret::new("shared"), 1_795_341_600, "{\"a\":1}"), expected);
     }
 
+    async fn post(url: &str) -> Answer {
+        let at = "2026-11-22T04:00:00Z".parse().unwrap();
+        let (id, body) = ("x", "{}");
+        Poster::new().unwrap().post(Post { url, id, body, at }, None).await
+    }
+
     async fn answer_of(reply: &'static str) -> Answer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/token-in-the-path", listener.local_addr().unwrap());
@@ -179,14 +185,7 @@ mod tests {
             let _ = socket.read(&mut asked).await.unwrap();
             socket.write_all(reply.as_bytes()).await.unwrap();
         });
-        let at = "2026-11-22T04:00:00Z".parse().unwrap();
-        let post = Post {
-            url: &url,
-            id: "x",
-            body: "{}",
-            at,
-        };
-        let answer = Poster::new().unwrap().post(post, None).await;
+        let answer = post(&url).await;
         server.await.unwrap();
         answer
     }
@@ -227,14 +226,7 @@ mod tests {
     async fn an_address_that_nobody_listens_on() {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let url = format!("http://{free}/token-in-the-path");
-        let at = "2026-11-22T04:00:00Z".parse().unwrap();
-        let post = Post {
-            url: &url,
-            id: "x",
-            body: "{}",
-            at,
-        };
-        let Answer::Silent(why) = Poster::new().unwrap().post(post, None).await else {
+        let Answer::Silent(why) = post(&url).await else {
             panic!("nobody listens");
         };
         assert!(why.starts_with("cannot connect: "), "{why}");

@@ -11,14 +11,21 @@ use super::proof::Proof;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeKind {
+    /// The first one, while facts are missing; more will follow (GDPR Art. 33(4)).
     Preliminary,
+    /// Adds what was not known before.
     Supplementary,
+    /// All that is asked for: the first and only one, or the last.
     Complete,
+    /// Corrects what an earlier one said.
     Amendment,
+    /// Takes back what was filed: there was no breach after all, or none to notify.
     Withdrawal,
+    /// Answers a question of the authority, in its thread.
     Answer,
 }
 impl NoticeKind {
+    /// Every kind.
     pub const ALL: [NoticeKind; 6] = [
         NoticeKind::Preliminary,
         NoticeKind::Supplementary,
@@ -27,6 +34,7 @@ impl NoticeKind {
         NoticeKind::Withdrawal,
         NoticeKind::Answer,
     ];
+    /// The word of the command line, of JSON, of templates and of the store.
     pub fn name(self) -> &'static str {
         match self {
             NoticeKind::Preliminary => "preliminary",
@@ -43,14 +51,21 @@ impl NoticeKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeChannel {
+    /// Sealed and carried by us; the others went out in another way, and a person booked them.
     Email,
+    /// The authority's portal, with an account.
     Portal,
+    /// A form on the authority's pages.
     Webform,
+    /// Told by telephone.
     Phone,
+    /// A letter.
     Post,
+    /// Handed over.
     Hand,
 }
 impl NoticeChannel {
+    /// The word of the command line, of JSON and of the store.
     pub fn name(self) -> &'static str {
         match self {
             NoticeChannel::Email => "email",
@@ -87,6 +102,7 @@ pub enum NoticeState {
     Withdrawn,
 }
 impl NoticeState {
+    /// The word of JSON and of the command line.
     pub fn name(self) -> &'static str {
         match self {
             NoticeState::Draft => "draft",
@@ -161,6 +177,7 @@ pub enum Rung {
     Tls,
 }
 impl Rung {
+    /// The word of `--override`, which the store keeps with the reason.
     pub fn name(self) -> &'static str {
         match self {
             Rung::Expired => "expired",

@@ -23,6 +23,7 @@ pub enum ReceiptKind {
     Other,
 }
 impl ReceiptKind {
+    /// The word of JSON, of the command line and of the store.
     pub fn name(self) -> &'static str {
         match self {
             ReceiptKind::Acknowledgement => "acknowledgement",
@@ -53,6 +54,7 @@ pub enum ReportAction {
     Expanded,
 }
 impl ReportAction {
+    /// The word of the report itself, of JSON and of the store.
     pub fn name(self) -> &'static str {
         match self {
             ReportAction::Failed => "failed",

@@ -94,6 +94,7 @@ pub struct Settled {
     pub reason: Option<String>,
 }
 
+/// What the person decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HowSettled {
@@ -106,6 +107,7 @@ pub enum HowSettled {
 }
 
 impl HowSettled {
+    /// The word of JSON, of the command line, of the journal and of the store.
     pub fn name(self) -> &'static str {
         match self {
             HowSettled::Matched => "matched",

@@ -96,6 +96,16 @@ pub struct Attempt {
     pub fault: Option<Fault>,
     pub tls: Option<TlsFacts>,
 }
+impl Attempt {
+    /// The server's words where it spoke, else ours; empty where there are none.
+    pub fn words(&self) -> String {
+        match (&self.reply, &self.fault) {
+            (Some(reply), _) => reply.to_string(),
+            (None, Some(fault)) => fault.to_string(),
+            (None, None) => String::new(),
+        }
+    }
+}
 
 /// A delivery with its history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

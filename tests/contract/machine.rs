@@ -1,9 +1,9 @@
-//! Two workers, deaths, bounces, pauses, a cancellation and a clock that only goes forward, at random: the store against a plain model of what each
-//! delivery may be.
+//! Two workers, deaths, bounces, pauses, a cancellation and a clock that only goes forward, at random: the store against
+//! a plain model of what each delivery may be.
 
 use breachpost::model::delivery::{Fault, FaultCause, Outcome, SmtpStep};
-use breachpost::model::id::DeliveryId;
-use breachpost::store::{Campaigns, Claim, HeldChoice, Outbox};
+use breachpost::model::id::{CampaignId, DeliveryId};
+use breachpost::store::{Claim, HeldChoice, Store, StoreError};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
@@ -91,197 +91,269 @@ pub async fn two_workers_at_random(bed: &impl Bed) {
     });
     for _ in 0..24 {
         let moves = moves().new_tree(&mut runner).unwrap().current();
-        play(bed, moves).await;
+        play(bed, &moves).await;
     }
 }
 
-async fn play(bed: &impl Bed, moves: Vec<Move>) {
-    let store = bed.open();
-    let campaign = run_campaign(&store, PERSONS).await;
-    let all = claim(&store, worker(99), 100, at(0)).await;
-    let ids: Vec<DeliveryId> = all.iter().map(|claim| claim.delivery).collect();
-    store.release(all, at(0)).await.unwrap();
-    assert_eq!(ids.len(), PERSONS, "those of {campaign}: the runs before have ended");
+async fn play(bed: &impl Bed, moves: &[Move]) {
+    let mut game = Game::open(bed.open(), moves).await;
+    for (made, step) in moves.iter().enumerate() {
+        game.made = made + 1;
+        game.make(step).await;
+        game.holds().await;
+    }
+    game.finish().await;
+    game.holds().await;
+    game.ends().await;
+}
 
-    let mut people = vec![Person::default(); PERSONS];
-    let place = |id: DeliveryId| ids.iter().position(|known| *known == id).unwrap();
-    let mut hands = [1, 2].map(|number| Hands {
-        number,
-        claimed: vec![],
-        on_wire: vec![],
-    });
-    let (mut now, mut fresh) = (1, 3);
-    let (mut paused, mut cancelled) = (false, false);
-    for step in &moves {
-        now += 1;
+/// One campaign, the two who work on it, and what the model says of its persons.
+struct Game<'m, S> {
+    store: S,
+    campaign: CampaignId,
+    ids: Vec<DeliveryId>,
+    /// In the order of `ids`.
+    people: Vec<Person>,
+    hands: [Hands; 2],
+    /// Seconds after the start.
+    now: i64,
+    /// The number of the next worker, who takes the place of a dead one.
+    fresh: u128,
+    paused: bool,
+    cancelled: bool,
+    moves: &'m [Move],
+    made: usize,
+}
+
+/// The moves are drawn anew in every run: whatever fails, they are what it takes to see it again.
+impl<S> Drop for Game<'_, S> {
+    #[expect(clippy::print_stderr, reason = "the report of a failed test is where a person looks")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let (made, moves) = (self.made, self.moves);
+            eprintln!("after {made} of these moves, which `play` takes as they stand after `use Move::*`: {moves:?}");
+        }
+    }
+}
+
+impl<'m, S: Store> Game<'m, S> {
+    async fn open(store: S, moves: &'m [Move]) -> Self {
+        let campaign = run_campaign(&store, PERSONS).await;
+        let all = claim(&store, worker(99), 100, at(0)).await;
+        let ids: Vec<DeliveryId> = all.iter().map(|claim| claim.delivery).collect();
+        store.release(all, at(0)).await.unwrap();
+        assert_eq!(ids.len(), PERSONS, "those of {campaign}: the runs before have ended");
+        Self {
+            store,
+            campaign,
+            ids,
+            people: vec![Person::default(); PERSONS],
+            hands: [1, 2].map(|number| Hands {
+                number,
+                claimed: vec![],
+                on_wire: vec![],
+            }),
+            now: 1,
+            fresh: 3,
+            paused: false,
+            cancelled: false,
+            moves,
+            made: 0,
+        }
+    }
+
+    fn person(&mut self, id: DeliveryId) -> &mut Person {
+        let place = self.ids.iter().position(|known| *known == id).unwrap();
+        &mut self.people[place]
+    }
+
+    /// Makes one move; one that has nothing to move changes only the time.
+    async fn make(&mut self, step: &Move) {
+        self.now += 1;
+        let now = at(self.now);
         match *step {
             Move::Claim(by, most) => {
-                let claims = claim(&store, worker(hands[by].number), most, at(now)).await;
-                assert!(
-                    claims.is_empty() || !(paused || cancelled),
-                    "claimed all the same: {moves:?}"
-                );
-                hands[by].claimed.extend(claims);
+                let claims = claim(&self.store, worker(self.hands[by].number), most, now).await;
+                let allowed = !self.paused && !self.cancelled;
+                assert!(allowed || claims.is_empty(), "claimed all the same: {claims:?}");
+                self.hands[by].claimed.extend(claims);
             }
-            Move::Begin(by, which) if which < hands[by].claimed.len() => {
-                let next = hands[by].claimed.remove(which);
-                if store
-                    .step(vec![], vec![next.clone()], at(now))
-                    .await
-                    .unwrap()
-                    .is_empty()
-                {
-                    hands[by].on_wire.push(next);
+            Move::Begin(by, which) => {
+                let Some(next) = nth(&mut self.hands[by].claimed, which) else {
+                    return;
+                };
+                let lost = self.store.step(vec![], vec![next.clone()], now).await.unwrap();
+                if lost.is_empty() {
+                    self.hands[by].on_wire.push(next);
                 }
             }
-            Move::End(by, which, how) if which < hands[by].on_wire.len() => {
-                let sent = hands[by].on_wire.remove(which);
-                let person = &mut people[place(sent.delivery)];
-                let outcome = match how {
-                    0 => {
-                        person.copies += 1;
-                        accepted()
-                    }
-                    1 => deferred(),
-                    2 => {
-                        person.refused = true;
-                        Outcome::Refused { fault: refusal() }
-                    }
-                    _ => {
-                        person.maybe += 1;
-                        in_doubt()
-                    }
-                };
-                store.step(vec![done(&sent, outcome)], vec![], at(now)).await.unwrap();
-            }
+            Move::End(by, which, how) => self.end(by, which, how).await,
             Move::Release(by) => {
-                let claims = std::mem::take(&mut hands[by].claimed);
-                store.release(claims, at(now)).await.unwrap();
+                let claims = std::mem::take(&mut self.hands[by].claimed);
+                self.store.release(claims, now).await.unwrap();
             }
-            Move::Die(by) => {
-                for sent in std::mem::take(&mut hands[by].on_wire) {
-                    people[place(sent.delivery)].maybe += 1;
-                }
-                hands[by].claimed.clear();
-                store
-                    .recover(&[worker(hands[by].number)], &retries(), at(now))
-                    .await
-                    .unwrap();
-                hands[by].number = fresh;
-                fresh += 1;
-            }
-            Move::Bounce(which) => {
-                let fault = Fault {
-                    step: SmtpStep::FinalDot,
-                    cause: FaultCause::Bounce("5.1.1".to_owned()),
-                };
-                if store.bounce(ids[which], fault, &anna(), at(now)).await.is_err() {
-                    continue;
-                }
-                people[which].refused = true;
-                // It overtook the outcome: what came back had been taken, whatever the worker hears or not.
-                for hand in &mut hands {
-                    if let Some(at_hand) = hand.on_wire.iter().position(|sent| sent.delivery == ids[which]) {
-                        let sent = hand.on_wire.remove(at_hand);
-                        people[which].copies += 1;
-                        store
-                            .step(vec![done(&sent, accepted())], vec![], at(now))
-                            .await
-                            .unwrap();
-                    }
+            Move::Die(by) => self.die(by).await,
+            Move::Bounce(which) => self.bounce(which).await,
+            Move::Unwritten(by, which) => {
+                if let Some(unwritten) = nth(&mut self.hands[by].claimed, which) {
+                    let fault = Fault {
+                        step: SmtpStep::Prepare,
+                        cause: FaultCause::Unfit("no such word".into()),
+                    };
+                    self.tried(&unwritten, Outcome::Held { fault }).await;
                 }
             }
-            Move::Unwritten(by, which) if which < hands[by].claimed.len() => {
-                let unwritten = hands[by].claimed.remove(which);
-                let fault = Fault {
-                    step: SmtpStep::Prepare,
-                    cause: FaultCause::Unfit("no such word".into()),
-                };
-                let done = done(&unwritten, Outcome::Held { fault });
-                store.step(vec![done], vec![], at(now)).await.unwrap();
+            Move::Unhold => self.unhold().await,
+            Move::Pause if !self.cancelled => {
+                self.store.pause(self.campaign, "wait", &anna(), now).await.unwrap();
+                self.paused = true;
             }
-            Move::Unhold => {
-                store
-                    .decide_held(campaign, HeldChoice::Retry, &anna(), at(now))
-                    .await
-                    .unwrap();
-            }
-            Move::Pause if !cancelled => {
-                store.pause(campaign, "wait", &anna(), at(now)).await.unwrap();
-                paused = true;
-            }
-            Move::Resume if paused && !cancelled => {
-                store.resume(campaign, &anna(), at(now)).await.unwrap();
-                paused = false;
-            }
+            Move::Resume if !self.cancelled => self.resume().await,
             Move::Cancel => {
-                store.cancel(campaign, &anna(), at(now)).await.unwrap();
-                cancelled = true;
+                self.store.cancel(self.campaign, &anna(), now).await.unwrap();
+                self.cancelled = true;
             }
-            Move::Wait(seconds) => now += seconds,
-            Move::Begin(..) | Move::End(..) | Move::Unwritten(..) | Move::Pause | Move::Resume => {}
-        }
-        for (id, person) in ids.iter().zip(&people) {
-            holds(&store, *id, person, &moves).await;
+            Move::Wait(seconds) => self.now += seconds,
+            Move::Pause | Move::Resume => {}
         }
     }
-    if paused && !cancelled {
-        store.resume(campaign, &anna(), at(now)).await.unwrap();
+
+    /// Stores how a try has ended.
+    async fn tried(&self, claim: &Claim, outcome: Outcome) {
+        let done = vec![done(claim, outcome)];
+        self.store.step(done, vec![], at(self.now)).await.unwrap();
     }
-    // Nobody is skipped: what has no last state is tried until it has one.
-    for hand in &hands {
-        let dead = [worker(hand.number)];
-        store.recover(&dead, &retries(), at(now)).await.unwrap();
+
+    async fn end(&mut self, by: usize, which: usize, how: u8) {
+        let Some(sent) = nth(&mut self.hands[by].on_wire, which) else {
+            return;
+        };
+        let person = self.person(sent.delivery);
+        let outcome = match how {
+            0 => {
+                person.copies += 1;
+                accepted()
+            }
+            1 => deferred(),
+            2 => {
+                person.refused = true;
+                Outcome::Refused { fault: refusal() }
+            }
+            _ => {
+                person.maybe += 1;
+                in_doubt()
+            }
+        };
+        self.tried(&sent, outcome).await;
     }
-    if cancelled {
-        store.sweep_cancelled(&anna(), at(now)).await.unwrap();
-    } else {
-        let held = store.decide_held(campaign, HeldChoice::Retry, &anna(), at(now)).await;
-        held.unwrap();
+
+    async fn die(&mut self, by: usize) {
+        for sent in std::mem::take(&mut self.hands[by].on_wire) {
+            self.person(sent.delivery).maybe += 1;
+        }
+        self.hands[by].claimed.clear();
+        self.recover(self.hands[by].number).await;
+        self.hands[by].number = self.fresh;
+        self.fresh += 1;
     }
-    for _ in 0..3 {
-        now += 7_200;
-        for next in claim(&store, worker(50), 100, at(now)).await {
-            people[place(next.delivery)].copies += 1;
-            assert_eq!(store.step(vec![], vec![next.clone()], at(now)).await.unwrap(), []);
-            store
-                .step(vec![done(&next, accepted())], vec![], at(now))
-                .await
-                .unwrap();
+
+    async fn recover(&self, dead: u128) {
+        let now = at(self.now);
+        self.store.recover(&[worker(dead)], &retries(), now).await.unwrap();
+    }
+
+    async fn bounce(&mut self, which: usize) {
+        let id = self.ids[which];
+        let fault = Fault {
+            step: SmtpStep::FinalDot,
+            cause: FaultCause::Bounce("5.1.1".to_owned()),
+        };
+        match self.store.bounce(id, fault, &anna(), at(self.now)).await {
+            // Nothing has left yet, or it has come back before.
+            Err(StoreError::Conflict { .. }) => return,
+            booked => booked.unwrap(),
+        }
+        self.person(id).refused = true;
+        // It overtook the outcome: what came back had been taken, whatever the worker hears or not.
+        for by in 0..self.hands.len() {
+            let on_wire = &mut self.hands[by].on_wire;
+            if let Some(at_hand) = on_wire.iter().position(|sent| sent.delivery == id) {
+                let sent = on_wire.remove(at_hand);
+                self.person(id).copies += 1;
+                self.tried(&sent, accepted()).await;
+            }
         }
     }
-    for (id, person) in ids.iter().zip(&people) {
-        let found = store.find_delivery(*id).await.unwrap().unwrap();
-        let name = found.state.name();
-        let ends = ["handed", "failed"].contains(&name)
-            || cancelled && (name == "cancelled" || name == "in_doubt" && found.state.is_final());
-        assert!(ends, "{id} is {name}: {moves:?}");
-        assert!(name != "handed" || person.copies > 0, "{id}: {moves:?}");
-        holds(&store, *id, person, &moves).await;
+
+    async fn unhold(&self) {
+        let (retry, now) = (HeldChoice::Retry, at(self.now));
+        self.store
+            .decide_held(self.campaign, retry, &anna(), now)
+            .await
+            .unwrap();
     }
-    intact(&store).await;
+
+    async fn resume(&mut self) {
+        if self.paused {
+            let now = at(self.now);
+            self.store.resume(self.campaign, &anna(), now).await.unwrap();
+            self.paused = false;
+        }
+    }
+
+    /// Nobody is skipped: what has no last state is tried until it has one.
+    async fn finish(&mut self) {
+        if !self.cancelled {
+            self.resume().await;
+        }
+        for hand in &self.hands {
+            self.recover(hand.number).await;
+        }
+        if self.cancelled {
+            self.store.sweep_cancelled(&anna(), at(self.now)).await.unwrap();
+        } else {
+            self.unhold().await;
+        }
+        for _ in 0..3 {
+            self.now += 7_200;
+            let now = at(self.now);
+            for next in claim(&self.store, worker(50), 100, now).await {
+                self.person(next.delivery).copies += 1;
+                let lost = self.store.step(vec![], vec![next.clone()], now).await.unwrap();
+                assert_eq!(lost, []);
+                self.tried(&next, accepted()).await;
+            }
+        }
+    }
+
+    /// What must be so after every move.
+    async fn holds(&self) {
+        for (id, person) in self.ids.iter().zip(&self.people) {
+            let found = self.store.find_delivery(*id).await.unwrap().unwrap();
+            let (name, twice) = (found.state.name(), found.possibly_twice);
+            let &Person { copies, maybe, refused } = person;
+            assert!(name != "handed" || copies > 0, "{id} counts as informed");
+            assert!(name != "failed" || refused, "{id} counts as unreached");
+            assert!(copies <= 1 || twice, "{id} got {copies} copies");
+            assert!(maybe == 0 || twice, "{id} is in doubt");
+            assert!(copies <= 1 + maybe, "{id} was sent again without a doubt");
+        }
+    }
+
+    /// What must be so when nothing more can be tried.
+    async fn ends(&self) {
+        for id in &self.ids {
+            let found = self.store.find_delivery(*id).await.unwrap().unwrap();
+            let name = found.state.name();
+            let ends = ["handed", "failed"].contains(&name)
+                || self.cancelled && (name == "cancelled" || name == "in_doubt" && found.state.is_final());
+            assert!(ends, "{id} is {name}");
+        }
+        intact(&self.store).await;
+    }
 }
 
-/// What must be so after every move.
-async fn holds(store: &impl Outbox, id: DeliveryId, person: &Person, moves: &[Move]) {
-    let found = store.find_delivery(id).await.unwrap().unwrap();
-    let name = found.state.name();
-    assert!(
-        name != "handed" || person.copies > 0,
-        "{id} counts as informed: {moves:?}"
-    );
-    assert!(
-        name != "failed" || person.refused,
-        "{id} counts as unreached: {moves:?}"
-    );
-    assert!(
-        person.copies <= 1 || found.possibly_twice,
-        "{id} got {} copies: {moves:?}",
-        person.copies
-    );
-    assert!(person.maybe == 0 || found.possibly_twice, "{id} is in doubt: {moves:?}");
-    assert!(
-        person.copies <= 1 + person.maybe,
-        "{id} was sent again without a doubt: {moves:?}"
-    );
+/// Takes the claim at that place, where there is one.
+fn nth(claims: &mut Vec<Claim>, place: usize) -> Option<Claim> {
+    (place < claims.len()).then(|| claims.remove(place))
 }

@@ -91,15 +91,7 @@ impl From<RecordError> for Failure {
 pub async fn run(command: ReportCommand, office: &Office, context: &Context) -> Result<Exit, Failure> {
     match command {
         ReportCommand::Status { id, watch: true } => watch(office, context, id).await,
-        ReportCommand::Status { id, .. } => {
-            let status = campaign::status(office, id).await?;
-            context.out.data(&status, || human(&status))?;
-            Ok(if needs_person(&status) {
-                Exit::Person
-            } else {
-                Exit::Done
-            })
-        }
+        ReportCommand::Status { id, .. } => tell(office, context, id).await,
         ReportCommand::Report { id } => {
             let report = campaign::report(office, id).await?;
             context.out.data(&report, || whole(&report))?;
@@ -135,6 +127,17 @@ pub async fn run(command: ReportCommand, office: &Office, context: &Context) -> 
             Ok(if all { Exit::Done } else { Exit::Person })
         }
     }
+}
+
+/// Says how the campaign stands; status 2 where it needs a person.
+pub(super) async fn tell(office: &Office, context: &Context, id: CampaignId) -> Result<Exit, Failure> {
+    let status = campaign::status(office, id).await?;
+    context.out.data(&status, || human(&status))?;
+    Ok(if needs_person(&status) {
+        Exit::Person
+    } else {
+        Exit::Done
+    })
 }
 
 /// What came of a list of persons told by another channel.

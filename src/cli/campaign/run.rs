@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::progress::LiveLine;
-use super::report::{human, needs_person};
+use super::report::{human, needs_person, tell};
 use crate::cli::Context;
 use crate::cli::ask::Terminal;
 use crate::cli::output::{Exit, Failure};
@@ -145,16 +145,6 @@ pub async fn run(command: RunCommand, office: &Office, context: &Context) -> Res
             tell(office, context, id).await.map(|_| Exit::Done)
         }
     }
-}
-
-async fn tell(office: &Office, context: &Context, id: CampaignId) -> Result<Exit, Failure> {
-    let status = campaign::status(office, id).await?;
-    context.out.data(&status, || human(&status))?;
-    Ok(if needs_person(&status) {
-        Exit::Person
-    } else {
-        Exit::Done
-    })
 }
 
 async fn approve(

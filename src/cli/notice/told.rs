@@ -59,11 +59,7 @@ pub fn human(view: &NoticeView) -> String {
         text.push_str("  may have arrived twice: a connection broke after the message had been sent\n");
     }
     for attempt in &view.attempts {
-        let words = match (&attempt.reply, &attempt.fault) {
-            (Some(reply), _) => reply.to_string(),
-            (None, Some(fault)) => fault.to_string(),
-            (None, None) => String::new(),
-        };
+        let words = attempt.words();
         let tls = attempt
             .tls
             .as_ref()

@@ -38,25 +38,31 @@ pub struct Overview {
     /// What needs a person, most urgent first; each with a command where there is one.
     pub needs_person: Vec<Need>,
 }
+/// A breach of the register.
 #[derive(Debug, Clone, Serialize)]
 pub struct BreachLine {
     pub id: BreachId,
     pub title: String,
+    /// None while nobody has recorded the awareness.
     pub clock: Option<Clock>,
     pub next_update_due: Option<When>,
     /// Whether a notice has left or was booked.
     pub notified: bool,
 }
+/// A notice, filed or kept as a draft.
 #[derive(Debug, Clone, Serialize)]
 pub struct NoticeLine {
     pub reference: Reference,
     pub breach: BreachId,
     pub authority: String,
     pub state: NoticeState,
+    /// What the state proves and what it does not.
     pub meaning: &'static str,
+    /// What the authority calls it.
     pub authority_reference: Option<String>,
     pub next_attempt: Option<Time>,
 }
+/// A campaign, whatever its state.
 #[derive(Debug, Clone, Serialize)]
 pub struct CampaignLine {
     pub id: CampaignId,
