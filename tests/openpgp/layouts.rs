@@ -106,9 +106,11 @@ fn gnupg_opens_files_with_the_passphrase_alone() {
     let (success, plain, _) = gpg.run(&["--passphrase", "0000-0000", "--decrypt"], notice);
     assert!(!success && plain.is_empty());
 
-    // We can still read it ourselves; the passphrase shows nowhere.
+    // We can still read it ourselves, as what it is; the passphrase shows nowhere.
     let ours = open(&sealed.mail, Some(&OUR_KEY), &[], now());
-    assert_eq!(ours.attachments[0].name, "notice.txt");
+    assert_eq!(ours.attachments[0].name, "our-own-message.eml");
+    let again = String::from_utf8_lossy(&ours.attachments[0].bytes);
+    assert!(again.contains("Grüße"), "{again}");
     assert!(!format!("{sealed:?} {passphrase:?}").contains(passphrase.expose()));
 }
 

@@ -86,7 +86,8 @@ fn headers_for_classification_are_all_there() {
     assert_eq!(types, ["message/delivery-status", "message/rfc822"]);
 }
 
-/// A stranger wraps our own sealed mail: nothing he adds is shown as if it had been encrypted or signed.
+/// A stranger wraps our own sealed mail: nothing he adds is shown as if it had been encrypted or signed, and nothing of ours
+/// as if he had said it.
 #[test]
 fn text_around_an_encrypted_part_is_not_believed() {
     let (secret, _) = recipient_with(|b| b);
@@ -96,13 +97,11 @@ fn text_around_an_encrypted_part_is_not_believed() {
         "From: x@example.org\r\nContent-Type: multipart/mixed; boundary=w\r\n\r\n--w\r\n\r\nWe confirm everything\r\n--w\r\n{mail}\r\n--w--\r\n"
     );
     let opened = opened(&wrapped);
-    assert_eq!(opened.text, "Grüße\r\n");
-    assert_eq!(opened.protection, Protection::Encrypted);
-    assert_eq!(opened.subject, small().subject);
-    assert_eq!(
-        opened.defects,
-        ["parts outside the signed or encrypted part were left out"]
-    );
+    assert_eq!(opened.text, "We confirm everything");
+    assert_eq!(opened.protection, Protection::Clear);
+    assert_eq!(opened.subject, "");
+    let names: Vec<_> = opened.attachments.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["our-own-message.eml"]);
 }
 
 #[test]
