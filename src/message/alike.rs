@@ -8,7 +8,7 @@ use std::thread::LocalKey;
 /// Longer texts are not kept.
 const KEPT_MOST_BYTES: usize = 64 * 1024;
 /// Bytes compared at once.
-const STRIDE: usize = 64;
+const STRIDE: usize = 128;
 
 /// A text that others are compared with, and what came of it.
 #[derive(Debug, Default)]
@@ -99,19 +99,13 @@ impl<O: Output> Kept<O> {
     /// The seams of the kept text up to which and from which on `text` is the same.
     fn alike(&self, text: &str) -> (Seam, Seam) {
         let (old, new) = (self.text.as_bytes(), text.as_bytes());
-        let before = common(old.chunks(STRIDE), new.chunks(STRIDE), old.iter(), new.iter());
+        let before = common_start(old, new);
         let first = self.seams.partition_point(|seam| seam.in_text <= before);
         let start = match first {
             0 => Seam { in_text: 0, in_made: 0 },
             n => self.seams[n - 1],
         };
-        let (old_rest, new_rest) = (&old[start.in_text..], &new[start.in_text..]);
-        let after = common(
-            old_rest.rchunks(STRIDE),
-            new_rest.rchunks(STRIDE),
-            old_rest.iter().rev(),
-            new_rest.iter().rev(),
-        );
+        let after = common_end(&old[start.in_text..], &new[start.in_text..]);
         // The line before it must be the same too.
         let same_from = old.len() - after;
         let line_before = memchr::memchr(b'\n', &old[same_from..]).map(|at| same_from + at + 1);
@@ -127,19 +121,23 @@ impl<O: Output> Kept<O> {
     }
 }
 
-/// How many bytes two texts have in common, from the side on which the iterators begin.
-fn common<'a>(
-    old_chunks: impl Iterator<Item = &'a [u8]>,
-    new_chunks: impl Iterator<Item = &'a [u8]>,
-    old: impl Iterator<Item = &'a u8>,
-    new: impl Iterator<Item = &'a u8>,
-) -> usize {
-    let chunks = old_chunks
-        .zip(new_chunks)
-        .take_while(|(a, b)| a.len() == STRIDE && a == b)
-        .count();
-    let bytes = chunks * STRIDE;
-    bytes + old.zip(new).skip(bytes).take_while(|(a, b)| a == b).count()
+/// How many bytes two texts have in common at their start.
+fn common_start(old: &[u8], new: &[u8]) -> usize {
+    let strides = old.chunks_exact(STRIDE).zip(new.chunks_exact(STRIDE));
+    let same = STRIDE * strides.take_while(|(a, b)| a == b).count();
+    let rest = old[same..].iter().zip(&new[same..]);
+    same + rest.take_while(|(a, b)| a == b).count()
+}
+
+/// How many bytes two texts have in common at their end.
+fn common_end(old: &[u8], new: &[u8]) -> usize {
+    let strides = old.rchunks_exact(STRIDE).zip(new.rchunks_exact(STRIDE));
+    let same = STRIDE * strides.take_while(|(a, b)| a == b).count();
+    let rest = old[..old.len() - same]
+        .iter()
+        .rev()
+        .zip(new[..new.len() - same].iter().rev());
+    same + rest.take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]
