@@ -127,8 +127,8 @@ fn records_that_are_no_honest_yaml_are_refused_with_their_place() {
     let nested = format!("nature: {}{}", "[".repeat(5000), "]".repeat(5000));
     for (new, says) in [
         (
-            "nature: [confidentiality]\nlanguage: de",
-            ":16:1: the key `language` is given twice, first at line 9, column 1",
+            "nature: [confidentiality]\nnature: [integrity]",
+            ":16:1: the key `nature` is given twice, first at line 15, column 1",
         ),
         (nested.as_str(), "nested deeper than 32 levels"),
         ("nature: &a [confidentiality]", ":15:9: anchors"),
