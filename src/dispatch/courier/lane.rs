@@ -109,7 +109,7 @@ impl Courier {
                 // Never let an outcome wait for work that may not come.
                 false => at_once(&queue),
             };
-            let Some(first) = next else {
+            let Some(mut first) = next else {
                 if done.is_empty() {
                     break;
                 }
@@ -127,38 +127,9 @@ impl Courier {
                 if let Some(used_up) = connection.take() {
                     used_up.quit().await;
                 }
-                if !self.holds(&first.claim).await? {
-                    continue;
-                }
-                let opened = tokio::select! {
-                    opened = Open::open(&line) => opened,
-                    () = stop.cancelled() => {
-                        self.give_back(vec![first]).await?;
-                        continue;
-                    }
-                };
-                match opened {
-                    Err(fault) if is_full(&line, &fault) => {
-                        tracing::info!(relay = line.name, "the relay wants fewer connections");
-                        self.give_back(vec![first]).await?;
-                        rest(&line, &stop).await;
-                        continue;
-                    }
-                    opened => {
-                        self.note_relay(&line, opened.as_ref().err()).await?;
-                        match opened {
-                            Ok(open) => {
-                                line.failures.store(0, Ordering::SeqCst);
-                                connection = Some(open);
-                            }
-                            Err(fault) => {
-                                line.failures.fetch_add(1, Ordering::SeqCst);
-                                // Nothing was on the wire: the attempt ends in the state it was leased in.
-                                done.push(self.finish(&line, first, Outcome::Deferred { fault }));
-                                continue;
-                            }
-                        }
-                    }
+                match self.connect(&line, first, &mut done, &stop).await? {
+                    Some((open, job)) => (connection, first) = (Some(open), job),
+                    None => continue,
                 }
             }
             let mut jobs = vec![first];
@@ -190,6 +161,47 @@ impl Courier {
             open.quit().await;
         }
         Ok(())
+    }
+
+    /// A fresh connection for this message. `None`: it went back, or its try ended here.
+    async fn connect(
+        &self,
+        line: &Line,
+        job: Job,
+        done: &mut Vec<Done>,
+        stop: &CancellationToken,
+    ) -> Result<Option<(Open, Job)>, OfficeError> {
+        if !self.holds(&job.claim).await? {
+            return Ok(None);
+        }
+        let opened = tokio::select! {
+            opened = Open::open(line) => opened,
+            () = stop.cancelled() => {
+                self.give_back(vec![job]).await?;
+                return Ok(None);
+            }
+        };
+        if let Err(fault) = &opened
+            && is_full(line, fault)
+        {
+            tracing::info!(relay = line.name, "the relay wants fewer connections");
+            self.give_back(vec![job]).await?;
+            rest(line, stop).await;
+            return Ok(None);
+        }
+        self.note_relay(line, opened.as_ref().err()).await?;
+        match opened {
+            Ok(open) => {
+                line.failures.store(0, Ordering::SeqCst);
+                Ok(Some((open, job)))
+            }
+            Err(fault) => {
+                line.failures.fetch_add(1, Ordering::SeqCst);
+                // Nothing was on the wire: the attempt ends in the state it was leased in.
+                done.push(self.finish(line, job, Outcome::Deferred { fault }));
+                Ok(None)
+            }
+        }
     }
 
     /// Whether the lease is ours still. Of a campaign that was paused because the relay refuses us, no message that waits

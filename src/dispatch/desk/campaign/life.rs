@@ -292,14 +292,9 @@ fn must_not_be_sent(id: CampaignId, errors: &BTreeSet<&'static str>) -> DeskErro
 
 /// What must not be sent is not, unless a person has let exactly this go. An approval alone does not say so: it may be of a
 /// version that did not look.
-async fn sound_or_overruled(
-    office: &Office,
-    stored: &StoredCampaign,
-    content: &CampaignContent,
-) -> Result<(), DeskError> {
+async fn sound_or_overruled(office: &Office, stored: &StoredCampaign, letter: &Letter) -> Result<(), DeskError> {
     let id = stored.id;
-    let letter = Letter::with(office, id, content.clone()).await?;
-    let errors = ready::errors_in(office, id, &letter).await?;
+    let errors = ready::errors_in(office, id, letter).await?;
     if errors.is_empty() {
         return Ok(());
     }
@@ -354,12 +349,13 @@ async fn may_start(office: &Office, stored: &StoredCampaign, content: &CampaignC
 async fn may_send(office: &Office, stored: &StoredCampaign, content: &CampaignContent) -> Result<(), DeskError> {
     decided(office, stored).await?;
     up_to_date(office, stored, content).await?;
-    same_as_approved(office, stored, content).await?;
+    let letter = Letter::with(office, stored.id, content.clone()).await?;
+    same_as_approved(office, stored, &letter).await?;
     still_agreed(office, stored).await?;
     match stored.state.has_begun() {
         // What was let go at the start is not judged again halfway.
         true => Ok(()),
-        false => sound_or_overruled(office, stored, content).await,
+        false => sound_or_overruled(office, stored, &letter).await,
     }
 }
 
@@ -403,13 +399,8 @@ async fn decided(office: &Office, stored: &StoredCampaign) -> Result<(), DeskErr
 }
 
 /// What is stored says the same as what was agreed to, templates and settings included.
-async fn same_as_approved(
-    office: &Office,
-    stored: &StoredCampaign,
-    content: &CampaignContent,
-) -> Result<(), DeskError> {
+async fn same_as_approved(office: &Office, stored: &StoredCampaign, letter: &Letter) -> Result<(), DeskError> {
     let id = stored.id;
-    let letter = Letter::with(office, id, content.clone()).await?;
     if stored.approved_hash == Some(letter.digest(office, id).await?) {
         return Ok(());
     }
