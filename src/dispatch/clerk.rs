@@ -201,8 +201,7 @@ async fn tell(office: &Office, by: WorkerId, stop: &CancellationToken) -> Result
 /// Backs off from half a minute to an hour, and ends at last: by then a reminder is under way.
 fn outcome(claim: &TellingClaim, sent: Option<Sent>, now: Time) -> Told {
     let Some(sent) = sent else {
-        let fault = "not tried yet: those before it took too long".to_owned();
-        return Told::Again { fault, next: now };
+        return Told::Untried;
     };
     let tries = claim.tries + 1;
     let retry = RetryPolicy {

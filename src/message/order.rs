@@ -29,9 +29,9 @@ fn cited(folded: &str) -> Option<&'static str> {
         let mut at = from;
         parts.iter().all(|part| {
             let next = words[at..].iter().take(MOST_WORDS + 1).position(|word| {
-                let mut ordinal = word.chars().skip_while(char::is_ascii_digit);
-                // `4º`, `34a` is another article.
-                word == part || (word.starts_with(part) && part.len() == 1 && ordinal.all(|c| matches!(c, 'º' | 'ª')))
+                let ordinal = |rest: &str| rest.chars().all(|c| matches!(c, 'º' | 'ª'));
+                // `4º`; `34a` is another article, and `45` another number.
+                word == part || (part.len() == 1 && word.strip_prefix(*part).is_some_and(ordinal))
             });
             at += next.map_or(0, |next| next + 1);
             next.is_some()
@@ -109,6 +109,8 @@ mod tests {
             ("Your notification under Article 33, file 34 of 4 December 2026", false),
             ("articles 33 and 34 GDPR; 45 persons", false),
             ("Art. 34, 14 persons", false),
+            ("Art. 34, 45 persons", false),
+            ("Art. 34 GDPR: 4000 persons", false),
             ("Please tell us how many data subjects are concerned.", false),
             ("", false),
         ] {

@@ -192,8 +192,9 @@ pub(super) fn text_of_html(html: &str) -> String {
 
 /// Outlook's block of headers before the mail that is answered.
 fn begins_original(tag: &str) -> bool {
-    let end = tag.find('>').unwrap_or(tag.len()).min(200);
-    let tag = &tag[..tag.floor_char_boundary(end)];
+    // Not the rest of the page: a stranger's may have as many tags without an end.
+    let tag = &tag[..tag.floor_char_boundary(200)];
+    let tag = tag.split('>').next().unwrap_or(tag);
     tag.contains("divRplyFwdMsg") || tag.contains("OLK_SRC_BODY_SECTION")
 }
 

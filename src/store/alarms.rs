@@ -98,6 +98,8 @@ pub enum Told {
     Failed {
         fault: String,
     },
+    /// Its turn did not come: nothing was tried.
+    Untried,
 }
 
 /// What a round changed.

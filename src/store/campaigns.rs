@@ -86,8 +86,6 @@ pub enum HeldChoice {
     GiveUp,
 }
 
-/// Communications to many individuals. Each verb is a move of [`CampaignState`]; one that the state does not allow is a
-/// [`StoreError::Conflict`].
 /// Of a campaign's messages: those that were put off, and wait or are due again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Deferred {
@@ -96,6 +94,8 @@ pub struct Deferred {
     pub next: Option<Time>,
 }
 
+/// Communications to many individuals. Each verb is a move of [`CampaignState`]; one that the state does not allow is a
+/// [`StoreError::Conflict`].
 #[async_trait]
 pub trait Campaigns: Send + Sync {
     /// Other content for a draft, or for what was approved, which is a draft again.

@@ -185,7 +185,7 @@ pub(super) fn told(check: &CampaignCheck, bad_rows: Option<&Path>) -> String {
             }
         }
         text.push_str(&format!(
-            "  Who they are: breachpost campaign check {} --flagged worth-a-look.csv\n",
+            "  Their rows, but for shared addresses: breachpost campaign check {} --flagged worth-a-look.csv\n",
             line.id
         ));
     }

@@ -88,7 +88,8 @@ fn told(list: &HeldList) -> String {
     }
     if persons.iter().any(|person| person.why == CERTIFICATE_ENDED) {
         text.push_str(&format!(
-            "To write in clear text where a certificate has ended: breachpost campaign held {id} --in-clear --reason 'WHY'\n"
+            "To write in clear text where a certificate has ended, unless encryption is required: \
+             breachpost campaign held {id} --in-clear --reason 'WHY'\n"
         ));
     }
     text + &format!(

@@ -162,11 +162,15 @@ async fn approve(
         &format!("breachpost campaign preview {id}"),
     )?;
     let approved = campaign::approve(office, id, despite, &context.actor()).await?;
+    let state = campaign::status(office, id).await?.state;
     context.out.data(&approved, || {
         let by: Vec<String> = approved.by.iter().map(ToString::to_string).collect();
-        let next = match approved.approved {
-            true => format!("Approved. To send it: breachpost campaign start {id}\n"),
-            false => format!(
+        let next = match (approved.approved, state) {
+            (true, CampaignState::Scheduled { .. }) => "Approved. It starts at its time.\n".to_owned(),
+            (true, CampaignState::Running) => "Approved. It goes on.\n".to_owned(),
+            (true, CampaignState::Paused { .. }) => format!("Approved. To go on: breachpost campaign resume {id}\n"),
+            (true, _) => format!("Approved. To send it: breachpost campaign start {id}\n"),
+            (false, _) => format!(
                 "Another person must agree, with a token of their own: breachpost campaign approve {id} --token-file FILE\n"
             ),
         };

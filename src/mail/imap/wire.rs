@@ -123,10 +123,12 @@ pub(super) fn first_response(bytes: &[u8], limit: usize) -> Result<Option<Vec<u8
 fn tame(response: &mut [u8]) {
     let mut behind_code = false;
     for byte in response.iter_mut().take_while(|byte| **byte != b'\n') {
-        if behind_code && !byte.is_ascii() {
+        // The whole character: what is left must be UTF-8 still.
+        let blanked = behind_code && !byte.is_ascii();
+        if blanked {
             *byte = b' ';
         }
-        behind_code = *byte == b']';
+        behind_code = blanked || *byte == b']';
     }
 }
 

@@ -361,6 +361,11 @@ fn code_facts(reply: Option<&SmtpReply>, fault: Option<&Fault>) -> Map<String, V
     facts
 }
 
+/// How many of these have left, or may have.
+pub(super) fn left_in_batch(attempts: &[NewAttempt]) -> u64 {
+    attempts.iter().filter(|a| HAS_LEFT.contains(&a.outcome)).count() as u64
+}
+
 /// Stores the campaign attempts that gathered in this transaction, with one journal entry for each campaign, and counts
 /// those that left, or may have, for the limit of a day.
 pub(super) fn close_batch(tx: &mut Tx<'_>) -> Result<(), StoreError> {
@@ -381,8 +386,7 @@ pub(super) fn close_batch(tx: &mut Tx<'_>) -> Result<(), StoreError> {
             .map(|a| a.at)
             .max()
             .expect("a campaign stands here for its attempts");
-        let left = attempts.iter().filter(|a| HAS_LEFT.contains(&a.outcome)).count();
-        pace::count_left(tx.conn, left as i64, at)?;
+        pace::count_left(tx.conn, left_in_batch(&attempts).cast_signed(), at)?;
         store_attempts(tx, "campaign.attempts", facts, &attempts, &courier, at)?;
     }
     Ok(())

@@ -26,7 +26,7 @@ impl Outbox for Sqlite {
         now: Time,
         lease: TimeDelta,
     ) -> Result<Claimed, StoreError> {
-        self.write(move |tx| claim(tx.conn, by, most, which, now, lease)).await
+        self.write(move |tx| claim(tx, by, most, which, now, lease)).await
     }
 
     async fn spend_budget(
@@ -145,13 +145,14 @@ impl Taken {
 }
 
 fn claim(
-    conn: &Connection,
+    tx: &Tx<'_>,
     by: WorkerId,
     most: u32,
     which: Which,
     now: Time,
     lease: TimeDelta,
 ) -> Result<Claimed, StoreError> {
+    let conn = tx.conn;
     let until = now.checked_add_signed(lease).unwrap_or(Time::MAX_UTC);
     let mut again = None;
     let mut taken = match which {
@@ -162,7 +163,7 @@ fn claim(
         }
         Which::Notices => claim_of(conn, by, None, most, until, now)?,
         Which::Persons(limits) => {
-            let mut allowance = Allowance::new(conn, limits, now);
+            let mut allowance = Allowance::new(conn, limits, ledger::left_in_batch(&tx.batch), now);
             let taken = claim_persons(conn, &mut allowance, by, most, until, now)?;
             again = allowance.again;
             taken

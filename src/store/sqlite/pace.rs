@@ -34,16 +34,19 @@ pub(super) struct Allowance<'c> {
     conn: &'c Connection,
     pace: Pace,
     now: Time,
+    /// Messages that left in this transaction and are counted at its end.
+    uncounted: u64,
     /// When a limit lets more go; `None` where none held anything back.
     pub again: Option<Time>,
 }
 
 impl<'c> Allowance<'c> {
-    pub(super) fn new(conn: &'c Connection, pace: Pace, now: Time) -> Self {
+    pub(super) fn new(conn: &'c Connection, pace: Pace, uncounted: u64, now: Time) -> Self {
         Self {
             conn,
             pace,
             now,
+            uncounted,
             again: None,
         }
     }
@@ -97,7 +100,7 @@ impl<'c> Allowance<'c> {
         let left = per_day.saturating_sub(sent.cast_unsigned());
         // Of what is under way all may leave, and count then; what does not leave takes nothing from the day.
         let under_way: i64 = only(self.conn, "count what is under way", UNDER_WAY, [], |row| row.get(0))?;
-        let free = left.saturating_sub(under_way.cast_unsigned());
+        let free = left.saturating_sub(under_way.cast_unsigned() + self.uncounted);
         if left > 0 && free == 0 {
             self.wait_until(self.now + UNDER_WAY_LOOK);
         }

@@ -128,11 +128,12 @@ pub(super) fn told(tx: &mut Tx<'_>, claim: &TellingClaim, outcome: &Told, now: T
         Told::Sent => ("sent", None, Some(now), None),
         Told::Again { fault, next } => ("due", Some(*next), None, Some(fault)),
         Told::Failed { fault } => ("failed", None, Some(now), Some(fault)),
+        Told::Untried => ("due", Some(now), None, None),
     };
     let changed = run(
         tx.conn,
         "book what was told",
-        "UPDATE alert_tellings SET state = ?3, due = ?4, at = ?5, fault = coalesce(?6, fault), tries = tries + 1,
+        "UPDATE alert_tellings SET state = ?3, due = ?4, at = ?5, fault = coalesce(?6, fault), tries = tries + ?7,
              lease_by = NULL, lease_until = NULL
          WHERE id = ?1 AND state = 'leased' AND lease_by = ?2",
         params![
@@ -141,10 +142,11 @@ pub(super) fn told(tx: &mut Tx<'_>, claim: &TellingClaim, outcome: &Told, now: T
             state,
             due.map(Micros),
             at.map(Micros),
-            fault
+            fault,
+            !matches!(outcome, Told::Untried)
         ],
     )?;
-    if changed == 0 || matches!(outcome, Told::Again { .. }) {
+    if changed == 0 || matches!(outcome, Told::Again { .. } | Told::Untried) {
         return Ok(());
     }
     let facts = json!({ "alert": claim.alert.id, "channel": claim.channel, "round": claim.round, "outcome": state });

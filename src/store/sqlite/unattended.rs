@@ -47,6 +47,9 @@ pub(super) fn overdue(conn: &Connection, campaign: CampaignId, before: Time) -> 
     })?;
     let mut overdue = Vec::new();
     for (delivery, doubtful) in tried {
+        if overdue.len() == CHUNK {
+            break;
+        }
         let sql = "SELECT at, fault FROM attempts WHERE delivery = ?1 ORDER BY id";
         let attempts: Vec<(Time, Option<Fault>)> = all(conn, "read the attempts", sql, [delivery], |row| {
             Ok((
@@ -68,7 +71,6 @@ pub(super) fn overdue(conn: &Connection, campaign: CampaignId, before: Time) -> 
             overdue.push(Overdue { delivery, fault });
         }
     }
-    overdue.truncate(CHUNK);
     Ok(overdue)
 }
 
@@ -86,7 +88,12 @@ pub(super) fn give_up(
     by: &Actor,
     now: Time,
 ) -> Result<u64, StoreError> {
-    let breach = get(tx.conn, campaign)?.breach;
+    let found = get(tx.conn, campaign)?;
+    // Paused since it was looked at: whoever paused it decides.
+    if found.state != CampaignState::Running {
+        return Ok(0);
+    }
+    let breach = found.breach;
     let (mut failed, mut in_doubt) = (0, 0);
     for person in overdue {
         match &person.fault {

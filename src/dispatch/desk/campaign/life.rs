@@ -57,6 +57,8 @@ pub async fn approve(
                 "the messages of {id} have no error to overrule: leave --despite-errors out"
             )));
         }
+        // Refused below, and then nothing was overruled.
+        Some(_) if is_over(&stored.state) => {}
         Some(reason) => overrule(office, stored.breach, id, &hash, &errors, reason, by).await?,
     }
     let needed = needed(office);
@@ -69,6 +71,11 @@ pub async fn approve(
         by,
         needed,
     })
+}
+
+fn is_over(state: &CampaignState) -> bool {
+    use CampaignState as S;
+    matches!(state, S::Importing | S::Settling { .. } | S::Finished | S::Cancelled)
 }
 
 /// How many persons must agree.
