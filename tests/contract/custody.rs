@@ -118,3 +118,32 @@ pub async fn a_store_that_goes_on_is_no_copy(bed: &impl Bed) {
     drop((store, other));
     assert_eq!(bed.open().settle_identity(&anna(), at(3)).await.unwrap(), None);
 }
+
+/// Two programs meet a store that nobody has used yet, at the same moment: neither takes it for a copy.
+pub async fn whoever_is_second_takes_no_new_store_for_a_copy<B: Bed>(_: &B) {
+    for _ in 0..40 {
+        let bed = B::new();
+        let (one, other) = (bed.open(), bed.open());
+        let notice = file_notice(&one).await;
+        let ask = async |store: &B::Store| store.settle_identity(&anna(), at(1)).await.unwrap();
+        assert_eq!(tokio::join!(ask(&one), ask(&other)), (None, None));
+        assert_eq!(state(&one, notice).await, "ready");
+    }
+}
+
+/// The copy was made before anything was sent, and before the store was asked whose it is.
+pub async fn an_early_copy_put_back_sends_nothing_by_itself(bed: &impl Bed) {
+    let store = bed.open();
+    run_campaign(&store, 3).await;
+    drop(bed.copied(&store).await);
+    assert_eq!(send_all(&store, 1).await, 3);
+    drop(store);
+
+    let store = bed.put_back();
+    let copied = Copied {
+        campaigns_paused: 1,
+        notices_held: 0,
+    };
+    assert_eq!(store.settle_identity(&anna(), at(2)).await.unwrap(), Some(copied));
+    assert_eq!(store.settle_identity(&anna(), at(3)).await.unwrap(), None, "once");
+}

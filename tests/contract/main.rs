@@ -107,6 +107,8 @@ macro_rules! suite {
             suite!(@ $bed, custody:
                 a_copy_sends_nothing_by_itself
                 a_copy_put_back_over_its_own_file_sends_nothing_by_itself
+                whoever_is_second_takes_no_new_store_for_a_copy
+                an_early_copy_put_back_sends_nothing_by_itself
                 a_store_that_goes_on_is_no_copy);
             suite!(@ $bed, erasure:
                 nobody_is_erased_who_may_still_be_written_to

@@ -6,13 +6,14 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use serde_json::json;
 
-use super::mark::{self, Seen};
+use super::mark::{self, Mark, Seen};
 use super::rows::{Micros, all, one, run};
 use super::{Sqlite, Tx, connect, decisions, folder_error, journal, not_opened};
 use crate::model::Time;
@@ -30,17 +31,20 @@ impl Custody for Sqlite {
         let here = Here {
             inode: facts.ino().cast_signed(),
             born: born(&facts),
-            seen: self.seen()?,
         };
-        if self.read(move |conn| Ok(whose(conn, here)? == Whose::Ours)).await? {
-            return Ok(None);
-        }
-        if here.seen == Seen::Nothing && self.read(move |conn| Ok(whose(conn, here)? != Whose::Copy)).await? {
+        let mark = Arc::clone(&self.place.mark);
+        match self.read(move |conn| whose(conn, here, &mark)).await? {
+            Whose::Ours => {
+                let mark = &self.place.mark;
+                mark.go_on().map_err(|source| mark_error(mark.path(), source))?;
+                return Ok(None);
+            }
             // Before it counts: a crash in between must not look like a mark that was taken away.
-            self.begin_mark(&facts).await?;
+            Whose::Nobodys | Whose::Unmarked => self.begin_mark(&facts).await?,
+            Whose::Copy => {}
         }
-        let by = by.clone();
-        let copied = self.write(move |tx| settle(tx, here, &by, now)).await?;
+        let (by, mark) = (by.clone(), Arc::clone(&self.place.mark));
+        let copied = self.write(move |tx| settle(tx, here, &mark, &by, now)).await?;
         if copied.is_some() {
             // After it: until all of it is stopped, the mark that tells so stays.
             self.begin_mark(&facts).await?;
@@ -70,11 +74,6 @@ impl Custody for Sqlite {
 }
 
 impl Sqlite {
-    fn seen(&self) -> Result<Seen, StoreError> {
-        let mark = &self.place.mark;
-        mark.read().map_err(|source| mark_error(mark.path(), source))
-    }
-
     async fn begin_mark(&self, store: &Metadata) -> Result<(), StoreError> {
         let head = self.read(mark::head).await?;
         let mark = &self.place.mark;
@@ -92,12 +91,10 @@ fn mark_error(path: &Path, source: std::io::Error) -> StoreError {
 
 /// Follows the mark from now on, if this is the store that it was made for. Of any other, nothing may be written over what
 /// the mark has seen before it is settled.
-pub(super) fn follow_mark(conn: &Connection, mark: &mark::Mark) -> Result<(), StoreError> {
+pub(super) fn follow_mark(conn: &Connection, mark: &Mark) -> Result<(), StoreError> {
     let failed = |source| mark_error(mark.path(), source);
-    // First the mark: the store only grows.
-    let seen = mark.read().map_err(failed)?;
     let known = known(conn)?.is_some_and(|known| known.marked);
-    match seen {
+    match mark.read().map_err(failed)? {
         Seen::UpTo(place) if known && mark::holds(conn, place)? => mark.go_on().map_err(failed),
         _ => Ok(()),
     }
@@ -109,7 +106,6 @@ struct Here {
     inode: i64,
     /// Where the file system knows it.
     born: Option<i64>,
-    seen: Seen,
 }
 /// What the store says of itself.
 struct Known {
@@ -119,7 +115,7 @@ struct Known {
 }
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whose {
-    /// It was never asked.
+    /// It was never asked, and no other store's mark lies beside it.
     Nobodys,
     /// An earlier version has asked it, which knew no mark.
     Unmarked,
@@ -148,24 +144,33 @@ fn known(conn: &Connection) -> Result<Option<Known>, StoreError> {
     )
 }
 
-fn whose(conn: &Connection, here: Here) -> Result<Whose, StoreError> {
-    let Some(known) = known(conn)? else {
-        return Ok(Whose::Nobodys);
+fn whose(conn: &Connection, here: Here, mark: &Mark) -> Result<Whose, StoreError> {
+    // In this order: whoever calls the store marked has made the mark before, and what the mark has seen is committed.
+    // Another process may be at either just now.
+    let known = known(conn)?;
+    let seen = mark.read().map_err(|source| mark_error(mark.path(), source))?;
+    let held = match seen {
+        Seen::Nothing => None,
+        Seen::UpTo(place) => Some(mark::holds(conn, place)?),
     };
-    let born_elsewhere = known.born.zip(here.born).is_some_and(|(known, here)| known != here);
-    if known.inode != here.inode || born_elsewhere {
-        return Ok(Whose::Copy);
-    }
-    Ok(match (known.marked, here.seen) {
-        (false, _) => Whose::Unmarked,
-        (true, Seen::UpTo(place)) if mark::holds(conn, place)? => Whose::Ours,
-        (true, _) => Whose::Copy,
+    let moved = |known: &Known| {
+        let born_elsewhere = known.born.zip(here.born).is_some_and(|(known, here)| known != here);
+        known.inode != here.inode || born_elsewhere
+    };
+    Ok(match (known, held) {
+        // Whatever the store says of itself: more was stored in this place than is in it.
+        (_, Some(false)) => Whose::Copy,
+        (None, _) => Whose::Nobodys,
+        (Some(known), _) if moved(&known) => Whose::Copy,
+        (Some(Known { marked: false, .. }), _) => Whose::Unmarked,
+        (Some(_), Some(true)) => Whose::Ours,
+        (Some(_), None) => Whose::Copy,
     })
 }
 
 /// `None` when the store was new or somebody else was quicker.
-fn settle(tx: &mut Tx<'_>, here: Here, by: &Actor, now: Time) -> Result<Option<Copied>, StoreError> {
-    let whose = whose(tx.conn, here)?;
+fn settle(tx: &mut Tx<'_>, here: Here, mark: &Mark, by: &Actor, now: Time) -> Result<Option<Copied>, StoreError> {
+    let whose = whose(tx.conn, here, mark)?;
     if whose == Whose::Ours {
         return Ok(None);
     }

@@ -87,6 +87,9 @@ impl Mark {
 
     /// Goes on with the mark that is there; only for the store that it was made for.
     pub(super) fn go_on(&self) -> io::Result<()> {
+        if self.kept.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(());
+        }
         let file = OpenOptions::new().write(true).open(&self.path)?;
         self.keep_in(file, None);
         Ok(())
