@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod faults;
+mod in_a_row;
 mod login;
 mod offers;
 mod protection;

@@ -144,8 +144,10 @@ impl Courier {
             let lost = self.commit(std::mem::take(&mut done), &jobs).await?;
             let begun = Instant::now();
             let count = jobs.len() as u32;
-            for job in jobs.into_iter().filter(|job| !lost.contains(&job.claim.delivery)) {
-                let outcome = self.carry(&line, &mut connection, &job).await;
+            jobs.retain(|job| !lost.contains(&job.claim.delivery));
+            let mut jobs = jobs.into_iter();
+            while let Some(job) = jobs.next() {
+                let outcome = self.carry(&line, &mut connection, &job, jobs.as_slice().first()).await;
                 if connection.is_some() {
                     // It serves this one, whatever it does with others.
                     line.failures.store(0, Ordering::SeqCst);
@@ -216,26 +218,13 @@ impl Courier {
         Ok(self.office.store.release(claims, self.office.now()).await?)
     }
 
-    /// Sends one message; a connection that the relay has closed or closes between two messages is replaced at once.
-    async fn carry(&self, line: &Line, connection: &mut Option<Open>, job: &Job) -> Outcome {
-        let success = self.office.config.campaign.dsn_success;
-        let mail = Mail {
-            envelope_from: &job.envelope_from,
-            recipient: &job.claim.recipient,
-            bytes: &job.bytes,
-            envid: Some(&job.envelope_id),
-            notify: if job.is_notice() {
-                Notify::ALL
-            } else {
-                Notify {
-                    success,
-                    ..Notify::TROUBLE
-                }
-            },
-        };
+    /// Sends one message, and announces the one after it; a connection that the relay has closed or closes between two
+    /// messages is replaced at once.
+    async fn carry(&self, line: &Line, connection: &mut Option<Open>, job: &Job, next: Option<&Job>) -> Outcome {
+        let (mail, next) = (self.mail(job), next.map(|next| self.mail(next)));
         // Between two messages of one commit it may have been lost.
         if let Some(open) = connection.as_mut().filter(|open| open.connection.reusable()) {
-            let outcome = open.connection.carry(&mail).await;
+            let outcome = open.connection.carry_before(&mail, next.as_ref()).await;
             open.carried += 1;
             if !open.has_served(&outcome) {
                 return outcome;
@@ -246,12 +235,29 @@ impl Courier {
         }
         match Open::open(line).await {
             Ok(mut fresh) => {
-                let outcome = fresh.connection.carry(&mail).await;
+                let outcome = fresh.connection.carry_before(&mail, next.as_ref()).await;
                 fresh.carried += 1;
                 *connection = Some(fresh);
                 outcome
             }
             Err(fault) => Outcome::Deferred { fault },
+        }
+    }
+
+    fn mail<'a>(&self, job: &'a Job) -> Mail<'a> {
+        let success = self.office.config.campaign.dsn_success;
+        Mail {
+            envelope_from: &job.envelope_from,
+            recipient: &job.claim.recipient,
+            bytes: &job.bytes,
+            envid: Some(&job.envelope_id),
+            notify: match job.is_notice() {
+                true => Notify::ALL,
+                false => Notify {
+                    success,
+                    ..Notify::TROUBLE
+                },
+            },
         }
     }
 

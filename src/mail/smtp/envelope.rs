@@ -62,11 +62,17 @@ impl Notify {
     }
 }
 
-/// The two commands of the envelope, each with its CRLF, and the bytes that follow DATA.
+/// The two commands of the envelope, each with its CRLF.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Commands {
+    pub(super) mail: String,
+    pub(super) rcpt: String,
+}
+
+/// The envelope, and the bytes that follow DATA.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Prepared {
-    pub(super) mail_command: String,
-    pub(super) rcpt_command: String,
+    pub(super) commands: Commands,
     /// The message as it goes over the wire, with the final dot.
     pub(super) content: String,
 }
@@ -77,6 +83,17 @@ pub(super) struct Prepared {
 /// What is unfit, in words; nothing has been written then.
 pub(super) fn prepare(mail: &Mail<'_>, relay: &Capabilities) -> Result<Prepared, String> {
     let text = check_bytes(mail.bytes)?;
+    Ok(Prepared {
+        commands: address(mail, relay)?,
+        content: with_final_dot(text),
+    })
+}
+
+/// The envelope alone, checked likewise.
+///
+/// # Errors
+/// As [`prepare`]; what is wrong within the lines of the message is not looked at.
+pub(super) fn address(mail: &Mail<'_>, relay: &Capabilities) -> Result<Commands, String> {
     if let Some(most) = relay.size.filter(|most| *most > 0 && mail.bytes.len() as u64 > *most) {
         return Err(format!(
             "the message has {} bytes; the relay takes at most {most}",
@@ -124,10 +141,9 @@ pub(super) fn prepare(mail: &Mail<'_>, relay: &Capabilities) -> Result<Prepared,
     }
     mail_command += "\r\n";
     rcpt_command += "\r\n";
-    Ok(Prepared {
-        mail_command,
-        rcpt_command,
-        content: with_final_dot(text),
+    Ok(Commands {
+        mail: mail_command,
+        rcpt: rcpt_command,
     })
 }
 
@@ -295,8 +311,8 @@ mod tests {
             ),
         ] {
             let prepared = prepare(&given, &relay).unwrap();
-            assert_eq!(prepared.mail_command, format!("{mail_command}\r\n"));
-            assert_eq!(prepared.rcpt_command, format!("{rcpt_command}\r\n"));
+            assert_eq!(prepared.commands.mail, format!("{mail_command}\r\n"));
+            assert_eq!(prepared.commands.rcpt, format!("{rcpt_command}\r\n"));
         }
     }
 

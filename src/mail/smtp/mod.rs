@@ -28,7 +28,7 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Quit};
 use tokio::time::timeout;
 
-use self::envelope::Prepared;
+use self::envelope::{Commands, Prepared};
 use self::opening::Opened;
 use self::reply::Reply;
 use self::stream::Tape;
@@ -62,6 +62,8 @@ pub struct Connection {
     has_carried: bool,
     usable: bool,
     stale: bool,
+    /// What the relay was told of the message that comes next; its answers were not read yet.
+    announced: Option<Commands>,
 }
 
 impl Connection {
@@ -98,6 +100,7 @@ impl Connection {
             has_carried: false,
             usable: true,
             stale: false,
+            announced: None,
         };
         if let Some(login) = &connector.relay().login {
             connection.log_in(login).await?;
@@ -110,6 +113,13 @@ impl Connection {
     ///
     /// A future that is dropped half-way leaves the connection unusable and the message's fate unknown.
     pub async fn carry(&mut self, mail: &Mail<'_>) -> Outcome {
+        self.carry_before(mail, None).await
+    }
+
+    /// As [`carry`](Self::carry). `next` is what this connection will be asked to carry after it: where the relay
+    /// pipelines, the envelope of that one goes out behind this one's final dot (RFC 2920 §3.1), nothing of its content.
+    /// Any other message then finds the connection [stale](Self::is_stale).
+    pub async fn carry_before(&mut self, mail: &Mail<'_>, next: Option<&Mail<'_>>) -> Outcome {
         self.stale = false;
         let prepared = match envelope::prepare(mail, &self.capabilities) {
             Ok(prepared) => prepared,
@@ -126,7 +136,10 @@ impl Connection {
         }
         // Until the transaction has ended in an orderly way nobody may use the connection, even if this future is dropped.
         self.usable = false;
-        let outcome = match self.transact(&prepared).await {
+        // What does not fit is refused in its turn.
+        let next = next.filter(|_| self.capabilities.pipelining);
+        let next = next.and_then(|next| envelope::address(next, &self.capabilities).ok());
+        let outcome = match self.transact(prepared, next).await {
             Ok(reply) => Outcome::Accepted {
                 reply,
                 tls: self.tls.clone(),
@@ -163,14 +176,18 @@ impl Connection {
 
     /// Takes leave politely, waiting a few seconds at most.
     pub async fn quit(mut self) {
-        if self.usable {
+        if self.usable && self.announced.is_none() {
             // No answer changes anything any more.
             let _ = timeout(QUIT_WAIT, self.lettre.command(Quit)).await;
         }
     }
 
-    async fn transact(&mut self, mail: &Prepared) -> Result<SmtpReply, Stop> {
+    async fn transact(&mut self, mail: Prepared, next: Option<Commands>) -> Result<SmtpReply, Stop> {
         self.tape.begin_commands();
+        let announced = self.announced.take();
+        if announced.as_ref().is_some_and(|announced| *announced != mail.commands) {
+            return Err(deferred(closed_at(SmtpStep::Mail)));
+        }
         if self.in_transaction {
             let reply = self.exchange(SmtpStep::Mail, "RSET\r\n").await.map_err(deferred)?;
             if !reply.is_done() {
@@ -179,36 +196,34 @@ impl Connection {
             }
             self.in_transaction = false;
         }
-        if self.capabilities.pipelining {
-            self.offer_at_once(mail).await?;
-        } else {
-            self.offer_in_turn(mail).await?;
+        match self.capabilities.pipelining {
+            true if announced.is_some() => {
+                let answer = self.next_reply(SmtpStep::Mail).await;
+                self.hear_all(answer).await?;
+            }
+            true => {
+                let answer = self.exchange(SmtpStep::Mail, at_once(&mail.commands)).await;
+                self.hear_all(answer).await?;
+            }
+            false => self.offer_in_turn(&mail.commands).await?,
         }
-        self.deliver(&mail.content).await
+        self.deliver(mail.content, next).await
     }
 
     /// MAIL, RCPT and DATA, each after the answer to the one before.
-    async fn offer_in_turn(&mut self, mail: &Prepared) -> Result<(), Stop> {
-        let reply = self
-            .exchange(SmtpStep::Mail, &mail.mail_command)
-            .await
-            .map_err(deferred)?;
+    async fn offer_in_turn(&mut self, commands: &Commands) -> Result<(), Stop> {
+        let reply = self.exchange(SmtpStep::Mail, &commands.mail).await.map_err(deferred)?;
         self.judge(SmtpStep::Mail, &reply)?;
         self.in_transaction = true;
-        let reply = self
-            .exchange(SmtpStep::Rcpt, &mail.rcpt_command)
-            .await
-            .map_err(deferred)?;
+        let reply = self.exchange(SmtpStep::Rcpt, &commands.rcpt).await.map_err(deferred)?;
         self.judge(SmtpStep::Rcpt, &reply)?;
         let reply = self.exchange(SmtpStep::Data, Data).await.map_err(deferred)?;
         self.judge(SmtpStep::Data, &reply)
     }
 
-    /// MAIL, RCPT and DATA in one write (RFC 2920); all three answers are read and judged in their order.
-    async fn offer_at_once(&mut self, mail: &Prepared) -> Result<(), Stop> {
-        let commands = format!("{}{}{Data}", mail.mail_command, mail.rcpt_command);
-        let reply = self.exchange(SmtpStep::Mail, commands).await.map_err(deferred)?;
-        let mut verdict = self.judge(SmtpStep::Mail, &reply);
+    /// The three answers to MAIL, RCPT and DATA of one write, from that to MAIL on: all are read, and judged in their order.
+    async fn hear_all(&mut self, to_mail: Result<Reply, Fault>) -> Result<(), Stop> {
+        let mut verdict = self.judge(SmtpStep::Mail, &to_mail.map_err(deferred)?);
         self.in_transaction = verdict.is_ok();
         if self.tape.has_hung_up() {
             return verdict;
@@ -241,10 +256,14 @@ impl Connection {
         }
     }
 
-    /// The message and its final dot; from then on only the reply tells.
-    async fn deliver(&mut self, content: &str) -> Result<SmtpReply, Stop> {
-        self.tape.begin_message();
-        let answer = send_message(&mut self.lettre, &self.tape, content, self.timeouts).await;
+    /// The message and its final dot; from then on only the reply tells. Behind it goes the envelope of the next one.
+    async fn deliver(&mut self, mut content: String, next: Option<Commands>) -> Result<SmtpReply, Stop> {
+        self.tape.begin_message(content.len());
+        if let Some(next) = next {
+            content += &at_once(&next);
+            self.announced = Some(next);
+        }
+        let answer = send_message(&mut self.lettre, &self.tape, &content, self.timeouts).await;
         let waited = if self.tape.dot_left() {
             self.timeouts.final_dot
         } else {
@@ -322,6 +341,11 @@ impl std::fmt::Debug for Connection {
             .field("usable", &self.usable)
             .finish_non_exhaustive()
     }
+}
+
+/// MAIL, RCPT and DATA for one write (RFC 2920).
+fn at_once(Commands { mail, rcpt }: &Commands) -> String {
+    format!("{mail}{rcpt}{Data}")
 }
 
 /// Why a transaction goes no further: its outcome.

@@ -38,6 +38,8 @@ struct Record {
     hung_up: bool,
     phase: Phase,
     left_bytes: u64,
+    /// How many bytes have left when the final dot has; of no meaning outside of a message.
+    dot_left_at: u64,
 }
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -58,9 +60,11 @@ impl Tape {
     pub(super) fn begin_commands(&self) {
         self.record().phase = Phase::Commands;
     }
-    /// What is written next is the message, up to the final dot.
-    pub(super) fn begin_message(&self) {
-        self.record().phase = Phase::Message;
+    /// The next `bytes` that are written are the message, up to its final dot.
+    pub(super) fn begin_message(&self, bytes: usize) {
+        let mut record = self.record();
+        record.phase = Phase::Message;
+        record.dot_left_at = record.left_bytes + bytes as u64;
     }
     /// Whether the whole message and its final dot have left: from then on the relay may have taken it.
     pub(super) fn dot_left(&self) -> bool {
@@ -117,8 +121,6 @@ pub(super) struct Wire {
     our_turn: bool,
     unsent: Vec<u8>,
     sent: usize,
-    /// The final dot is in `unsent`.
-    dot_waits: bool,
 }
 
 impl Wire {
@@ -132,7 +134,6 @@ impl Wire {
             our_turn: false,
             unsent: Vec::new(),
             sent: 0,
-            dot_waits: false,
         }
     }
 
@@ -224,9 +225,8 @@ impl Wire {
             record.left_bytes += taken as u64;
             // Counted as gone when the socket has its last byte, even if that byte is still on this machine: a doubt
             // too many costs a question, a doubt too few a second message.
-            if self.dot_waits && self.sent == self.unsent.len() {
+            if record.phase == Phase::Message && record.left_bytes >= record.dot_left_at {
                 record.phase = Phase::DotLeft;
-                self.dot_waits = false;
             }
         }
         self.unsent.clear();
@@ -266,8 +266,6 @@ impl AsyncWrite for Wire {
         }
         let taken = bytes.len().min(WRITE_BYTES);
         wire.unsent.extend_from_slice(&bytes[..taken]);
-        // A message is given in one piece, to the end of its final dot.
-        wire.dot_waits = taken == bytes.len() && wire.tape.record().phase == Phase::Message;
         Poll::Ready(Ok(taken))
     }
 

@@ -42,13 +42,8 @@ impl Outbox for Sqlite {
 
     async fn step(&self, done: Vec<Done>, next_on_wire: Vec<Claim>, now: Time) -> Result<Vec<LeaseLost>, StoreError> {
         self.write(move |tx| {
-            let mut lost = Vec::new();
-            for done in &done {
-                lost.extend(steps::finish(tx, done, now)?);
-            }
-            for claim in &next_on_wire {
-                lost.extend(steps::put_on_wire(tx.conn, claim, now)?);
-            }
+            let mut lost = steps::finish(tx, &done, now)?;
+            lost.extend(steps::put_on_wire(tx.conn, &next_on_wire, now)?);
             Ok(lost)
         })
         .await

@@ -401,9 +401,18 @@ pub(super) fn learn(
     }
 }
 
+/// Ends the waits for the domains that these messages tried. Hardly ever has one been tried: so that is asked first.
+pub(super) fn speak_again(conn: &Connection, deliveries: &[DeliveryId]) -> Result<(), StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM slow_domains WHERE probe IS NOT NULL)";
+    if deliveries.is_empty() || !only(conn, "look for slow domains", sql, [], |row| row.get(0))? {
+        return Ok(());
+    }
+    deliveries.iter().try_for_each(|id| speaks_again(conn, *id))
+}
+
 /// Ends the wait for the domain that this message tried, if it tried one. By the message alone: however its address is
 /// written.
-pub(super) fn speaks_again(conn: &Connection, delivery: DeliveryId) -> Result<(), StoreError> {
+fn speaks_again(conn: &Connection, delivery: DeliveryId) -> Result<(), StoreError> {
     let sql = "DELETE FROM slow_domains WHERE probe = ?1";
     run(conn, "end the wait for a domain", sql, [delivery.row()]).map(drop)
 }

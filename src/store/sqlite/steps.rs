@@ -1,6 +1,9 @@
 //! What comes of a claim: the mark that it is on the wire, the outcome, the lease given back. A person's row is moved without
 //! being read first, a notice's is read and told of.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use rusqlite::Connection;
 
 use super::ledger::{self, Beside, Current};
@@ -11,12 +14,23 @@ use crate::model::delivery::{DeliveryEvent, DeliveryState, FaultCause, Outcome};
 use crate::model::id::{Actor, CampaignId};
 use crate::store::{Claim, Done, LeaseLost, StoreError};
 
+/// Stores outcomes; says whose lease was lost.
+pub(super) fn finish(tx: &mut Tx<'_>, done: &[Done], now: Time) -> Result<Vec<LeaseLost>, StoreError> {
+    let (mut accepted, mut lost) = (Vec::new(), Vec::new());
+    for done in done {
+        if finish_accepted(tx, done, now)? {
+            accepted.push(done.claim.delivery);
+        } else {
+            lost.extend(finish_otherwise(tx, done, now)?);
+        }
+    }
+    pace::speak_again(tx.conn, &accepted)?;
+    Ok(lost)
+}
+
 /// Stores one outcome. A proof or a bounce that came before the outcome keeps its place; any other state means the lease was lost:
 /// the attempt is kept all the same, and marked when a copy left or may have left.
-pub(super) fn finish(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<LeaseLost>, StoreError> {
-    if finish_accepted(tx, done, now)? {
-        return Ok(None);
-    }
+fn finish_otherwise(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<LeaseLost>, StoreError> {
     let current = ledger::get(tx.conn, done.claim.delivery)?;
     let courier = Actor::Loop("courier".to_owned());
     let parts = match &done.outcome {
@@ -112,18 +126,33 @@ fn finish_accepted(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<bool, Stor
         &courier,
         now,
     )?;
-    pace::speaks_again(tx.conn, current.id)?;
     Ok(true)
 }
 
-/// Nothing more goes on the wire for a campaign that was paused after the claim: then the lease is given back.
-pub(super) fn put_on_wire(conn: &Connection, claim: &Claim, now: Time) -> Result<Option<LeaseLost>, StoreError> {
-    if let Some(campaign) = claim.work.campaign()
-        && !is_running(conn, campaign)?
-    {
-        release(conn, claim, now)?;
-        return Ok(Some(LeaseLost(claim.delivery)));
+/// Marks claims as on the wire; says whose lease was lost. Nothing more goes on the wire for a campaign that was paused
+/// after the claim: then the lease is given back.
+pub(super) fn put_on_wire(conn: &Connection, claims: &[Claim], now: Time) -> Result<Vec<LeaseLost>, StoreError> {
+    let mut running: BTreeMap<CampaignId, bool> = BTreeMap::new();
+    let mut lost = Vec::new();
+    for claim in claims {
+        let may_go = match claim.work.campaign() {
+            None => true,
+            Some(campaign) => match running.entry(campaign) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => *unknown.insert(is_running(conn, campaign)?),
+            },
+        };
+        if may_go {
+            lost.extend(put_one_on_wire(conn, claim, now)?);
+        } else {
+            release(conn, claim, now)?;
+            lost.push(LeaseLost(claim.delivery));
+        }
     }
+    Ok(lost)
+}
+
+fn put_one_on_wire(conn: &Connection, claim: &Claim, now: Time) -> Result<Option<LeaseLost>, StoreError> {
     let put = DeliveryEvent::PutOnWire { by: claim.by, now };
     let beside = Beside {
         message_id: claim.message_id.as_deref(),

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::ledger;
 use super::ledger::NewAttempt;
 use super::mark::Mark;
-use super::rows::failed;
+use super::rows::run;
 use crate::failpoint;
 use crate::store::StoreError;
 
@@ -179,8 +179,7 @@ fn commit_together(
     more: &mut mpsc::Receiver<Box<dyn Write>>,
 ) -> Result<(), StoreError> {
     // IMMEDIATE: what a request reads must not change under it by another process before it writes.
-    conn.execute_batch("BEGIN IMMEDIATE")
-        .map_err(failed("begin a transaction"))?;
+    run(conn, "begin a transaction", "BEGIN IMMEDIATE", [])?;
     let mut tx = Tx {
         conn,
         batch: Vec::new(),
@@ -197,7 +196,7 @@ fn commit_together(
 
 fn commit(conn: &Connection) -> Result<(), StoreError> {
     failpoint::pass("before_commit");
-    conn.execute_batch("COMMIT").map_err(failed("commit"))?;
+    run(conn, "commit", "COMMIT", [])?;
     failpoint::pass("after_commit");
     Ok(())
 }
@@ -209,20 +208,14 @@ fn run_together(
 ) -> Result<(), StoreError> {
     let mut next = 0;
     while let Some(request) = requests.get_mut(next) {
-        tx.conn
-            .execute_batch("SAVEPOINT request")
-            .map_err(failed("begin a request"))?;
+        run(tx.conn, "begin a request", "SAVEPOINT request", [])?;
         let mark = tx.batch.len();
         if !request.run(tx) {
             tx.batch.truncate(mark);
             // A full disk or an I/O error may have ended the whole transaction: then this fails, and all are told.
-            tx.conn
-                .execute_batch("ROLLBACK TO request")
-                .map_err(failed("undo a request"))?;
+            run(tx.conn, "undo a request", "ROLLBACK TO request", [])?;
         }
-        tx.conn
-            .execute_batch("RELEASE request")
-            .map_err(failed("end a request"))?;
+        run(tx.conn, "end a request", "RELEASE request", [])?;
         next += 1;
         if next == requests.len() && next < COMMIT_MOST {
             requests.extend(more.try_recv());
