@@ -82,8 +82,11 @@ fn ours(folder: &Path, name: &str, list: &Path) -> f64 {
 /// Seconds of inserting the same persons, ready in memory a chunk at a time, without reading or judging anything.
 fn bare(path: &Path) -> f64 {
     let conn = Connection::open(path).unwrap();
-    conn.execute_batch(&format!("PRAGMA key = \"x'{}'\"", "07".repeat(32)))
-        .unwrap();
+    conn.execute_batch(&format!(
+        "PRAGMA cipher_default_hmac_algorithm = HMAC_SHA256; PRAGMA key = \"x'{}'\"",
+        "07".repeat(32)
+    ))
+    .unwrap();
     conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).unwrap();
     conn.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;

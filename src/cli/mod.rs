@@ -162,6 +162,16 @@ fn os_account() -> Actor {
     Actor::Os(name.unwrap_or_else(|| format!("uid {uid}")))
 }
 
+/// One thread for the connections, or one for every two cores: they only move bytes. What takes time (letters, seals, the
+/// store) has threads of its own, and each thread that is woken for nothing takes a core from them.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads((cores / 2).max(1))
+        .enable_all()
+        .build()
+}
+
 /// Runs one command line; the status is the process's.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -188,7 +198,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         actor: os_account(),
         clock: Arc::new(SystemClock),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             context.out.failure(&Failure::from(error));

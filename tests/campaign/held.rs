@@ -10,7 +10,10 @@ use crate::{campaign, drafted, relay, report, state};
 fn spoil(world: &World, address: &str) {
     let key = fs::read_to_string(world.home().join("keys/store.key")).unwrap();
     let store = rusqlite::Connection::open(world.home().join("breachpost.db")).unwrap();
-    let unlock = format!("PRAGMA key = \"x'{}'\"", key.trim());
+    let unlock = format!(
+        "PRAGMA cipher_default_hmac_algorithm = HMAC_SHA256; PRAGMA key = \"x'{}'\"",
+        key.trim()
+    );
     store.execute_batch(&unlock).unwrap();
     let sql = "UPDATE persons SET address = 'no ' || address WHERE address = ?1";
     assert_eq!(store.execute(sql, [address]).unwrap(), 1);

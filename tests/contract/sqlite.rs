@@ -84,8 +84,11 @@ impl Home {
     /// A connection past all of our code, as an intruder with the key would have.
     fn raw(&self) -> Connection {
         let conn = Connection::open(self.path()).unwrap();
-        conn.execute_batch(&format!("PRAGMA key = \"x'{}'\"", key().to_hex().expose()))
-            .unwrap();
+        conn.execute_batch(&format!(
+            "PRAGMA cipher_default_hmac_algorithm = HMAC_SHA256; PRAGMA key = \"x'{}'\"",
+            key().to_hex().expose()
+        ))
+        .unwrap();
         conn
     }
     fn files(&self) -> Vec<String> {
@@ -136,6 +139,39 @@ async fn the_file_is_private_sealed_and_alone() {
         assert!(!bytes.windows(plain.len()).any(|w| w == plain), "readable on disk");
     }
     assert_eq!(home.open().find_breach(breach).await.unwrap().unwrap().id, breach);
+}
+
+/// Its pages are authenticated by SHA-512, as SQLCipher does where nothing else is said.
+#[tokio::test]
+async fn a_store_of_an_earlier_make_is_opened() {
+    let home = Home::new();
+    let breach = add_breach(&home.open()).await;
+    let earlier = home.folder.path().join("earlier.db");
+    let version: i64 = {
+        let conn = home.raw();
+        let attach = format!(
+            "ATTACH '{}' AS earlier KEY \"x'{}'\"; PRAGMA earlier.cipher_hmac_algorithm = HMAC_SHA512",
+            earlier.display(),
+            key().to_hex().expose()
+        );
+        conn.execute_batch(&attach).unwrap();
+        conn.query_row("SELECT sqlcipher_export('earlier')", [], |_| Ok(()))
+            .unwrap();
+        let version = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        conn.execute_batch(&format!("PRAGMA earlier.user_version = {version}"))
+            .unwrap();
+        version
+    };
+    assert!(version > 0);
+    std::fs::rename(&earlier, home.path()).unwrap();
+    let refused = home.raw().query_row("SELECT count(*) FROM breaches", [], |_| Ok(()));
+    assert!(refused.is_err(), "it is of another make");
+
+    let store = home.open();
+    assert!(store.find_breach(breach).await.unwrap().is_some());
+    let later = add_breach(&store).await;
+    drop(store);
+    assert!(home.open().find_breach(later).await.unwrap().is_some());
 }
 
 #[test]

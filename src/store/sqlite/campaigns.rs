@@ -482,7 +482,7 @@ fn give_back(conn: &Connection, campaign: CampaignId, now: Time) -> Result<(), S
         conn,
         "give back what was claimed",
         "UPDATE deliveries SET state = 'ready', due = ?2, lease_by = NULL, lease_until = NULL
-         WHERE campaign = ?1 AND state = 'leased'",
+         WHERE lease_by IS NOT NULL AND +campaign = ?1 AND state = 'leased'",
         params![campaign.row(), Micros(now)],
     )
     .map(drop)
@@ -565,7 +565,7 @@ fn cancel_waiting(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) 
         "leave in doubt what may have left",
         "UPDATE deliveries
          SET state = 'in_doubt', due = NULL, lease_by = NULL, lease_until = NULL, since = ?2, detail = NULL
-         WHERE campaign = ?1 AND possibly_twice = 1 AND state IN ('ready', 'leased', 'held')",
+         WHERE possibly_twice = 1 AND campaign = ?1 AND state IN ('ready', 'leased', 'held')",
         params![campaign.row(), Micros(now)],
     )? as u64;
     let cancelled = run(
@@ -573,7 +573,10 @@ fn cancel_waiting(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) 
         "cancel what waits",
         "UPDATE deliveries
          SET state = 'cancelled', due = NULL, lease_by = NULL, lease_until = NULL, since = ?2, detail = ?3
-         WHERE id IN (SELECT id FROM deliveries WHERE campaign = ?1 AND state IN ('ready', 'leased', 'held') LIMIT ?4)",
+         WHERE id IN (SELECT id FROM deliveries WHERE state = 'ready' AND campaign = ?1
+                      UNION ALL SELECT id FROM deliveries WHERE lease_by IS NOT NULL AND +campaign = ?1 AND state = 'leased'
+                      UNION ALL SELECT id FROM deliveries WHERE state < 'i' AND campaign = ?1 AND state = 'held'
+                      LIMIT ?4)",
         params![campaign.row(), Micros(now), json_text(by), CHUNK],
     )? as u64;
     run(
@@ -594,22 +597,24 @@ const CANCELLED_WAITING: &str = "SELECT id FROM campaigns c WHERE state = 'cance
          OR EXISTS (SELECT 1 FROM deliveries WHERE state = 'in_doubt' AND campaign = c.id AND due > 0))";
 
 /// Whether anything of a campaign is still to be tried, or being tried.
-const NOT_FINAL: &str = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE campaign = ?1
-         AND state IN ('ready', 'leased', 'on_wire', 'held'))
+pub(super) const NOT_FINAL: &str = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 'ready' AND campaign = ?1)
+     OR EXISTS (SELECT 1 FROM deliveries WHERE lease_by IS NOT NULL AND +campaign = ?1)
+     OR EXISTS (SELECT 1 FROM deliveries WHERE state < 'i' AND campaign = ?1 AND state = 'held')
      OR EXISTS (SELECT 1 FROM deliveries WHERE state = 'in_doubt' AND campaign = ?1 AND due > 0)";
 
-/// Read from a covering index: the rows themselves are not touched.
-pub(super) const TALLY: &str =
-    "SELECT state, count(*), sum(possibly_twice) FROM deliveries WHERE campaign = ?1 GROUP BY state";
+/// Read from the indexes, but for the few under way: the rows themselves are not touched.
+pub(super) const TALLY: &str = "SELECT 'ready', count(*) FROM deliveries WHERE state = 'ready' AND campaign = ?1
+     UNION ALL SELECT 'in_doubt', count(*) FROM deliveries WHERE state = 'in_doubt' AND campaign = ?1
+     UNION ALL SELECT state, count(*) FROM deliveries WHERE lease_by IS NOT NULL AND +campaign = ?1 GROUP BY state
+     UNION ALL SELECT state, count(*) FROM deliveries WHERE state < 'i' AND campaign = ?1 GROUP BY state
+     UNION ALL SELECT 'possibly_twice', count(*) FROM deliveries WHERE possibly_twice = 1 AND campaign = ?1";
 
 pub(super) fn tally(conn: &Connection, campaign: CampaignId) -> Result<Tally, StoreError> {
     let counts = all(conn, "count the deliveries", TALLY, [campaign.row()], |row| {
-        let count = |i| row.get::<_, i64>(i).map(i64::cast_unsigned);
-        Ok((row.get::<_, String>(0)?, count(1)?, count(2)?))
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
     })?;
     let mut tally = Tally::default();
-    for (state, count, twice) in counts {
-        tally.possibly_twice += twice;
+    for (state, count) in counts {
         let place = match state.as_str() {
             "ready" => &mut tally.ready,
             "leased" => &mut tally.leased,
@@ -619,6 +624,7 @@ pub(super) fn tally(conn: &Connection, campaign: CampaignId) -> Result<Tally, St
             "handed" => &mut tally.handed,
             "confirmed" => &mut tally.confirmed,
             "failed" => &mut tally.failed,
+            "possibly_twice" => &mut tally.possibly_twice,
             // The table's CHECK leaves no other word.
             _ => &mut tally.cancelled,
         };

@@ -224,7 +224,10 @@ pub(super) fn doubt_what_waits(conn: &Connection, campaign: CampaignId) -> Resul
         conn,
         "mark who may have been told",
         "UPDATE deliveries SET possibly_twice = 1
-         WHERE campaign = ?1 AND possibly_twice = 0 AND state IN ('ready', 'leased', 'in_doubt', 'held')",
+         WHERE possibly_twice = 0 AND id IN (
+             SELECT id FROM deliveries WHERE state = 'ready' AND campaign = ?1
+             UNION ALL SELECT id FROM deliveries WHERE lease_by IS NOT NULL AND +campaign = ?1 AND state = 'leased'
+             UNION ALL SELECT id FROM deliveries WHERE state < 'i' AND campaign = ?1 AND state = 'held')",
         [campaign.row()],
     )
     .map(drop)

@@ -27,7 +27,7 @@ pub(super) fn list(
         conn,
         "list who is held",
         // By the index over the states, which has the row ids in their order.
-        "SELECT id, detail FROM deliveries WHERE campaign = ?1 AND state = 'held' AND id > ?2 ORDER BY id LIMIT ?3",
+        "SELECT id, detail FROM deliveries WHERE state < 'i' AND campaign = ?1 AND state = 'held' AND id > ?2 ORDER BY id LIMIT ?3",
         params![campaign.row(), after.map_or(0, DeliveryId::row), most],
         read,
     )
@@ -47,7 +47,7 @@ pub(super) fn decide(
         let state = found.state.name().to_owned();
         return Err(conflict(campaign, state, "deciding about who is held"));
     }
-    let waiting = "SELECT id FROM deliveries WHERE campaign = ?1 AND state = 'held' LIMIT ?3";
+    let waiting = "SELECT id FROM deliveries WHERE state < 'i' AND campaign = ?1 AND state = 'held' LIMIT ?3";
     let mut facts = json!({ "campaign": campaign });
     let (moved, event, told) = match choice {
         HeldChoice::Retry => {
@@ -92,8 +92,7 @@ fn retry_without(
     why: &str,
     now: Time,
 ) -> Result<usize, StoreError> {
-    let chosen =
-        "SELECT id FROM deliveries WHERE campaign = ?1 AND state = 'held' AND detail = ?2 ORDER BY id LIMIT ?3";
+    let chosen = "SELECT id FROM deliveries WHERE state < 'i' AND campaign = ?1 AND state = 'held' AND detail = ?2 ORDER BY id LIMIT ?3";
     let sql =
         format!("UPDATE persons SET fields = json_remove(fields, '$.' || json_quote(?4)) WHERE delivery IN ({chosen})");
     let values = params![campaign.row(), why, CHUNK, field];

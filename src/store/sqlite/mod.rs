@@ -68,6 +68,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0015_restored.sql"),
     include_str!("migrations/0016_pace_again.sql"),
     include_str!("migrations/0017_leases.sql"),
+    include_str!("migrations/0018_settled.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
@@ -232,19 +233,34 @@ fn folder_error(path: &Path, source: std::io::Error) -> StoreError {
     }
 }
 
+/// By what each page is authenticated: processors compute SHA-256 several times as fast as SQLCipher's own choice, SHA-512.
+/// For all connections of the process, and so for the copies that SQLite makes by itself.
+const SEAL: &str = "PRAGMA cipher_default_hmac_algorithm = HMAC_SHA256";
+/// As stores were made before.
+const EARLIER_SEAL: &str = "PRAGMA cipher_hmac_algorithm = HMAC_SHA512";
+
 /// A connection with the key given and proven, and all settings made.
 fn connect(path: &Path, key: &StoreKey) -> Result<Connection, StoreError> {
+    match connect_to(path, key, "") {
+        Err(StoreError::WrongKey { .. }) => connect_to(path, key, EARLIER_SEAL),
+        connected => connected,
+    }
+}
+
+fn connect_to(path: &Path, key: &StoreKey, seal: &str) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(|e| not_opened(path, e))?;
     conn.busy_timeout(BUSY_WAIT).map_err(|e| not_opened(path, e))?;
     // SQLCipher writes to stderr by itself otherwise; what it has to say comes back as an error too.
     conn.execute_batch("PRAGMA cipher_log_level = NONE")
         .map_err(|e| not_opened(path, e))?;
+    conn.execute_batch(SEAL).map_err(|e| not_opened(path, e))?;
     let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", key.to_hex().expose()));
     // An error of this statement would quote it, and with it the key.
     conn.execute_batch(&pragma).map_err(|_| StoreError::WrongKey {
         path: path.display().to_string(),
     })?;
+    conn.execute_batch(seal).map_err(|e| not_opened(path, e))?;
     // The first page is decrypted here: a wrong key shows now and not later.
     conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
         .map_err(|e| not_opened(path, e))?;

@@ -31,7 +31,7 @@ fn ledger_queries_use_their_indexes() {
     let conn = empty_store();
     let by_reference = format!("{} WHERE n.reference = ?1", notices::NOTICE);
     let by_message_id = format!("{} WHERE n.message_id = ?1", notices::NOTICE);
-    let tables: [(&str, &str, &[&str]); 17] = [
+    let tables: [(&str, &str, &[&str]); 18] = [
         (
             "claim",
             outbox::CLAIM,
@@ -90,7 +90,23 @@ fn ledger_queries_use_their_indexes() {
         (
             "tally",
             campaigns::TALLY,
-            &["SEARCH deliveries USING COVERING INDEX deliveries_counted (campaign=?)"],
+            &[
+                "SEARCH deliveries USING COVERING INDEX deliveries_ready (campaign=?)",
+                "SEARCH deliveries USING COVERING INDEX deliveries_in_doubt (campaign=?)",
+                "SEARCH deliveries USING INDEX deliveries_leased (lease_by>?)",
+                "SEARCH deliveries USING COVERING INDEX deliveries_settled (campaign=? AND state<?)",
+                "SEARCH deliveries USING COVERING INDEX deliveries_twice (campaign=?)",
+            ],
+        ),
+        (
+            "not final",
+            campaigns::NOT_FINAL,
+            &[
+                "SEARCH deliveries USING COVERING INDEX deliveries_ready (campaign=?)",
+                "SEARCH deliveries USING INDEX deliveries_leased (lease_by>?)",
+                "SEARCH deliveries USING COVERING INDEX deliveries_settled (campaign=? AND state=?)",
+                "SEARCH deliveries USING COVERING INDEX deliveries_in_doubt (campaign=? AND due>?)",
+            ],
         ),
         (
             "told before",
@@ -149,5 +165,24 @@ fn ledger_queries_use_their_indexes() {
         // A search by campaign alone finds a million rows; where that is meant, it stands above.
         let all_of_it = |line: &String| line.ends_with("(campaign=?)") && !wanted.contains(&line.as_str());
         assert_eq!(plan.iter().find(|line| all_of_it(line)), None, "{name}: {plan:#?}");
+    }
+}
+
+/// What is asked of a campaign part by part, and in chunks.
+#[test]
+fn each_part_of_a_campaign_has_its_index() {
+    let conn = empty_store();
+    let indexes = [
+        "deliveries_ready",
+        "deliveries_in_doubt",
+        "deliveries_leased",
+        "deliveries_settled",
+    ];
+    for (part, index) in reach::PARTS.into_iter().zip(indexes) {
+        let plan = plan(&conn, &format!("SELECT d.detail FROM deliveries d WHERE {part}"));
+        assert!(
+            plan.len() == 1 && plan[0].contains(&format!("INDEX {index} ")),
+            "{part}: {plan:#?}"
+        );
     }
 }

@@ -140,7 +140,7 @@ pub(super) fn list(conn: &Connection, before: Time) -> Result<Vec<(CampaignId, T
 
 /// What of a campaign waits for somebody, or for long.
 pub(super) fn look(conn: &Connection, campaign: CampaignId, before: Time) -> Result<Unattended, StoreError> {
-    let held = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE campaign = ?1 AND state = 'held')";
+    let held = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state < 'i' AND campaign = ?1 AND state = 'held')";
     let held = only(conn, "look who is held", held, [campaign.row()], |row| row.get(0))?;
     let found = get(conn, campaign)?;
     let put_off = match (&found.state, found.started_at) {

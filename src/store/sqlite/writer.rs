@@ -226,6 +226,7 @@ fn run_together(
 
 #[cfg(test)]
 mod tests {
+    use super::super::rows::failed;
     use super::*;
 
     /// A table whose second rule is looked at only when all is committed.
