@@ -7,10 +7,13 @@ mod world;
 
 use breachpost::drill::receiver::{Act, Plan, Step, Trouble};
 use breachpost::model::campaign::CampaignState;
+use breachpost::model::{Clock, SystemClock, Time};
+use chrono::TimeDelta;
+use serde_json::{Value, json};
 
 use world::campaign::Campaign;
 use world::relay::Relay;
-use world::{World, until};
+use world::{World, text, until};
 
 fn addresses(count: usize) -> Vec<String> {
     (0..count)
@@ -117,6 +120,50 @@ fn a_world_that_refuses_us_pauses_the_campaign() {
         "most are spared: {tally:?}"
     );
     world.is_intact();
+}
+
+#[test]
+fn a_day_that_is_full_is_said_with_its_end() {
+    let relay = Relay::sound();
+    let world = World::new(&relay);
+    world.settle("#e.g. per_day: 50000", "per_day: 2");
+    let _campaign = Campaign::start(&world, &addresses(5));
+    assert_eq!(world.run(&["status", "--json"]).json()["day_full"], Value::Null);
+    let words = "The limit of 2 messages a day (relay.pace.per_day) is reached: it goes on at ";
+    world
+        .run(&["campaign", "start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&[words, "3 are written to when the day's limit allows"]);
+    assert_eq!(relay.mails().len(), 2);
+    world.run(&["status"]).exits(2).says(&[words]);
+    for command in ["status", "report"] {
+        world.run(&["campaign", command, "cmp_1"]).exits(0).says(&[words]);
+        let full = &world.json(&["campaign", command, "cmp_1"])["day_full"];
+        assert_eq!(
+            (&full["per_day"], &full["setting"]),
+            (&json!(2), &json!("relay.pace.per_day"))
+        );
+        let until: Time = text(&full["until"]).parse().unwrap();
+        let wait = until - SystemClock.now();
+        // A day, and at most one of the slots in which it is counted.
+        assert!(
+            wait > TimeDelta::hours(23) && wait <= TimeDelta::minutes(24 * 60 + 10),
+            "{wait}"
+        );
+    }
+    assert_eq!(
+        world.run(&["status", "--json"]).json()["day_full"],
+        world.json(&["campaign", "status", "cmp_1"])["day_full"]
+    );
+    // Who follows it is told so too, once.
+    let daemon = world.serve();
+    let watching = world.start(&["campaign", "status", "cmp_1", "--watch"]);
+    until("the limit is said", || watching.log().contains(words).then_some(()));
+    drop(watching);
+    assert_eq!(daemon.stop(), 0);
+    // Nobody waits for it any more.
+    world.run(&["campaign", "cancel", "cmp_1", "--yes"]).exits(0);
+    assert_eq!(world.run(&["status", "--json"]).json()["day_full"], Value::Null);
 }
 
 #[test]

@@ -273,6 +273,12 @@ async fn start(
     if waits && !status.daemon && status.state == CampaignState::Running {
         let why = match interrupted {
             true => format!("Stopped; {} have not been written to.", status.coverage.pending),
+            false if status.day_full.is_some() => {
+                format!(
+                    "{} are written to when the day's limit allows.",
+                    status.coverage.pending
+                )
+            }
             false if status.next_try.is_some() => "Some wait for another try.".to_owned(),
             false => format!("{} have not been tried yet.", status.coverage.pending),
         };
@@ -355,10 +361,16 @@ async fn follow(
 ) -> Result<Status, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut line = LiveLine::on(context, "");
+    let mut told = None;
     loop {
         let begun = Instant::now();
         let status = campaign::status(office, id).await?;
         let pause = pause_after(begun);
+        // Once, above the line, which then stands still for hours.
+        if let Some(full) = status.day_full.as_ref().filter(|full| told.as_ref() != Some(*full)) {
+            line.note(&full.to_string());
+            told = Some(full.clone());
+        }
         show(&mut line, &status);
         each(&status)?;
         let goes_on = matches!(status.state, CampaignState::Running | CampaignState::Scheduled { .. });

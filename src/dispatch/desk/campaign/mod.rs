@@ -1,6 +1,7 @@
 //! What an operator may do with a campaign once its persons are in: look at it, try it out, approve it, run it, and find
 //! out who was reached. How lists come in is `dispatch::campaign`'s; sending is the courier's.
 
+pub(super) mod day;
 mod held;
 mod life;
 mod preview;
