@@ -17,7 +17,7 @@ use crate::cli::output::{Exit, Failure};
 use crate::cli::wording::WordingArgs;
 use crate::dispatch::courier::{Courier, Scope};
 use crate::dispatch::desk::breach;
-use crate::dispatch::desk::campaign::{self, Started, Status, Whose};
+use crate::dispatch::desk::campaign::{self, Preview, Started, Status, Whose};
 use crate::dispatch::office::Office;
 use crate::dispatch::worker::WorkerKind;
 use crate::model::campaign::CampaignState;
@@ -184,17 +184,32 @@ async fn what_is_sent(office: &Office, id: CampaignId) -> Result<String, Failure
     let status = campaign::status(office, id).await?;
     let mut text = human(&status);
     if let Ok(first) = campaign::preview(office, id, &Whose::First, None).await {
-        text.push_str(&format!(
-            "\nFrom {}; the first person's message ({}):\n  {}\n",
-            first.from, first.language, first.subject
-        ));
-        for line in first.text.lines() {
-            text.push_str(&format!("  | {line}\n"));
+        let language = match first.several_languages.as_slice() {
+            [] => first.language.clone(),
+            several => several.join(", "),
+        };
+        let title = format!("From {}; the first person's message ({language})", first.from);
+        text.push_str(&shown(&title, &first));
+        let others = campaign::others(office, id).await?;
+        if let Some((persons, message)) = others.several {
+            let several = message.several_languages.join(", ");
+            let title = format!("The message in several languages ({several}), for {persons} whose own is not known");
+            text.push_str(&shown(&title, &message));
+        }
+        for (language, persons) in others.languages {
+            text.push_str(&format!(
+                "\n{persons} get it in {language}: breachpost campaign preview {id} --lang {language}\n"
+            ));
         }
     }
     let ready = campaign::ready(office, id).await?;
     text.push_str(&super::look::readiness(id, &ready));
     Ok(text)
+}
+
+fn shown(title: &str, message: &Preview) -> String {
+    let lines = message.text.lines().map(|line| format!("  | {line}\n"));
+    format!("\n{title}:\n  {}\n{}", message.subject, lines.collect::<String>())
 }
 
 /// Asks, unless that was answered on the command line.

@@ -12,7 +12,7 @@ pub use held::{Held, HeldList, decide_held, held, in_clear};
 pub use life::{
     Approved, Started, approve, cancel, follow_up, pause, resume, settle_if_done, start, start_due, update,
 };
-pub use preview::{Preview, Tested, Whose, preview, public_notice, test};
+pub use preview::{Others, Preview, Tested, Whose, others, preview, public_notice, test};
 pub use ready::{Estimate, POINTS, Point, Protection, Ready, check_off, ready};
 pub use report::{
     Found, FoundUnusable, Named, RecordError, Report, Status, UNREACHED_COLUMNS, find, find_unusable, record, report,
