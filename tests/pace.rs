@@ -186,6 +186,49 @@ fn a_relay_that_is_gone_is_not_tried_for_each_person() {
 }
 
 #[test]
+fn who_waits_is_tried_at_once_when_somebody_says_so() {
+    let later = Act::reply("451 4.3.0 come back later");
+    let relay = Relay::troubled(Step::Rcpt, later, 4);
+    let world = World::new(&relay);
+    world.settle(
+        "retry: { first_seconds: 1, max_seconds: 2 }",
+        "retry: { first_seconds: 3600, max_seconds: 3600 }",
+    );
+    let campaign = Campaign::start(&world, &addresses(2));
+    let command = "breachpost campaign retry cmp_1";
+    world
+        .run(&["campaign", "start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&[command]);
+    world
+        .run(&["campaign", "pause", "cmp_1", "--reason", "a look"])
+        .exits(0);
+    world
+        .run(&["campaign", "retry", "cmp_1"])
+        .exits(2)
+        .says(&["is paused: a look", "breachpost campaign resume cmp_1"]);
+    assert!(relay.mails().is_empty());
+    world.run(&["campaign", "resume", "cmp_1"]).exits(0);
+    // Without a daemon the command itself sends, and they are put off once more.
+    world
+        .run(&["campaign", "retry", "cmp_1"])
+        .exits(2)
+        .says(&["2 who waited for another try are due now"]);
+    let daemon = world.serve();
+    world
+        .run(&["campaign", "retry", "cmp_1"])
+        .exits(0)
+        .says(&["The daemon sends"]);
+    campaign.until_all_final();
+    for delivery in campaign.deliveries() {
+        let outcomes: Vec<&str> = delivery.attempts.iter().map(|one| one.outcome.as_str()).collect();
+        assert_eq!(outcomes, ["deferred", "deferred", "accepted"]);
+    }
+    assert_eq!((relay.mails().len(), daemon.stop()), (2, 0));
+    world.is_intact();
+}
+
+#[test]
 fn a_relay_that_turns_us_away_is_not_asked_for_each_person() {
     let turned_away = Trouble::at(
         Step::Greeting,

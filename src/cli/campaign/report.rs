@@ -238,10 +238,11 @@ pub fn human(status: &Status) -> String {
         None => status.next_try,
     };
     if let Some(at) = next_try {
-        text.push_str(&format!(
-            "  The next try is at {}\n",
-            at.format("%Y-%m-%d %H:%M:%S UTC")
-        ));
+        text.push_str(&format!("  The next try is at {}", at.format("%Y-%m-%d %H:%M:%S UTC")));
+        if status.deferred > 0 {
+            text.push_str(&format!("; to try them now: breachpost campaign retry {}", status.id));
+        }
+        text.push('\n');
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{MIGRATIONS, addresses, campaigns, notices, outbox, pace, reach, unattended};
+use super::{MIGRATIONS, addresses, campaigns, notices, outbox, pace, reach, unattended, waiting};
 
 fn empty_store() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
@@ -31,7 +31,7 @@ fn ledger_queries_use_their_indexes() {
     let conn = empty_store();
     let by_reference = format!("{} WHERE n.reference = ?1", notices::NOTICE);
     let by_message_id = format!("{} WHERE n.message_id = ?1", notices::NOTICE);
-    let tables: [(&str, &str, &[&str]); 17] = [
+    let tables: [(&str, &str, &[&str]); 18] = [
         (
             "claim",
             outbox::CLAIM,
@@ -112,6 +112,14 @@ fn ledger_queries_use_their_indexes() {
                 "SEARCH deliveries USING INDEX deliveries_ready (campaign=? AND due>?)",
                 "SEARCH deliveries USING INDEX deliveries_in_doubt (campaign=? AND due>?)",
                 "SEARCH attempts USING INDEX attempts_of_delivery (delivery=?)",
+            ],
+        ),
+        (
+            "hurry",
+            waiting::HURRY,
+            &[
+                "SEARCH deliveries USING COVERING INDEX deliveries_ready (campaign=? AND due>?)",
+                "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)",
             ],
         ),
         (

@@ -10,7 +10,7 @@ mod report;
 
 pub use held::{Held, HeldList, decide_held, held, in_clear};
 pub use life::{
-    Approved, Started, approve, cancel, follow_up, pause, resume, settle_if_done, start, start_due, update,
+    Approved, Started, approve, cancel, follow_up, pause, resume, retry, settle_if_done, start, start_due, update,
 };
 pub use preview::{Others, Preview, Tested, Whose, others, preview, public_notice, test};
 pub use ready::{Estimate, POINTS, Point, Protection, Ready, check_off, ready};
