@@ -14,7 +14,7 @@ use crate::message::template::{Filled, Finding};
 use crate::message::token;
 use crate::model::delivery::Outcome;
 use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId};
-use crate::store::PersonRow;
+use crate::store::{PersonRow, Whom};
 
 /// Put before the subject of a test, so that nobody takes it for the real message.
 const TEST_MARK: &str = "[TEST]";
@@ -222,9 +222,13 @@ async fn person(office: &Office, id: CampaignId, whose: &Whose) -> Result<Person
         Whose::First => office.store.person_at(id, 1).await?,
         Whose::Row(place) => office.store.person_at(id, *place).await?,
         Whose::Address(address) => {
-            let found = office.store.find_by_address(address).await?;
-            match found.into_iter().find(|found| found.campaign == id) {
-                Some(found) => office.store.person_of(found.delivery).await?,
+            let found = office.store.list_at_address(id, address).await?;
+            let person = found.into_iter().find_map(|whom| match whom {
+                Whom::Delivery(delivery) => Some(delivery),
+                Whom::BadRow(_) => None,
+            });
+            match person {
+                Some(delivery) => office.store.person_of(delivery).await?,
                 None => None,
             }
         }
