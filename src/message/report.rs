@@ -286,7 +286,7 @@ fn delivery(mail: &Opened, words: &Found) -> Option<Report> {
     let status = status.unwrap_or_default();
     let mut report = Report::of(ReportKind::Bounce);
     report.returned = returned::find(mail);
-    let told = prose::recipients(mail, report.returned.as_ref(), words);
+    let told = prose::recipients(mail, report.returned.as_ref(), prose::kind_of(mail, words));
     for group in status.recipients.iter().take(MOST_RECIPIENTS) {
         report
             .recipients
