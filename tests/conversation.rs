@@ -388,6 +388,72 @@ fn our_own_words_in_their_answer_are_not_theirs() {
 }
 
 #[test]
+fn what_nobody_can_read_here_confirms_nothing() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    let sent = send(&world);
+    let reference = text(&sent["reference"]);
+    let sealed = reply(&sent, AUTHORITY_ADDRESS, "").replace(
+        PLAIN,
+        "MIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\nMIAGCSqGSIb3DQEHA6CAMIACAQA=\r\n",
+    );
+    let sealed = sealed.replace("Subject: ", "Subject: Acknowledgement of receipt ");
+    let ingested = ingest(&world, &sealed).exits(2).json();
+    assert_eq!(
+        (&ingested["notice"], &ingested["in_tray"], &ingested["kind"]),
+        (&json!(reference), &json!(true), &json!("reply")),
+        "{ingested}"
+    );
+    let why = text(&ingested["why"]);
+    assert_eq!(
+        why.matches("it is S/MIME, which is not opened here").count(),
+        1,
+        "{why}"
+    );
+    assert_eq!(world.notice(&reference)["state"], "handed");
+    // It waits as a question that somebody must answer.
+    world
+        .run(&["status"])
+        .exits(2)
+        .says(&["asks a question", "breachpost mailbox show mail_1"]);
+}
+
+#[test]
+fn a_receipt_of_certified_mail_proves_delivery_to_whom_it_names() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    let sent = send(&world);
+    let (reference, id) = (text(&sent["reference"]), text(&sent["message_id"]));
+    let receipt = |receipt: &str, to: &str| {
+        format!(
+            "Return-Path: <>\r\nFrom: posta-certificata@pec.gestore.example\r\nTo: {SENDER}\r\nX-Ricevuta: {receipt}\r\n\
+             X-Riferimento-Message-ID: {id}\r\nSubject: CONSEGNA: Encrypted message\r\nMIME-Version: 1.0\r\n\
+             Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nRicevuta\r\n\
+             --b\r\nContent-Type: application/xml; name=daticert.xml\r\n\r\n\
+             <postacert tipo=\"{receipt}\"><consegna>{to}</consegna></postacert>\r\n--b--\r\n"
+        )
+    };
+    let accepted = ingest(&world, &receipt("accettazione", AUTHORITY_ADDRESS))
+        .exits(2)
+        .json();
+    assert_eq!(
+        (&accepted["kind"], &accepted["in_tray"]),
+        (&json!("report"), &json!(true))
+    );
+    let stranger = ingest(&world, &receipt("avvenuta-consegna", "somebody@cnpd.lu"))
+        .exits(2)
+        .json();
+    assert!(text(&stranger["why"]).contains("not the one we wrote to"), "{stranger}");
+    assert_eq!(world.notice(&reference)["state"], "handed");
+    let delivered = ingest(&world, &receipt("avvenuta-consegna", AUTHORITY_ADDRESS))
+        .exits(0)
+        .json();
+    assert_eq!(delivered["notice"], json!(reference), "{delivered}");
+    assert_eq!(world.notice(&reference)["state"], "delivered");
+}
+
+#[test]
 fn a_confirmation_that_also_asks_or_orders_is_booked_and_shown() {
     let relay = Relay::sound();
     for (words, machine, shown) in [

@@ -471,6 +471,21 @@ fn every_kind_of_message_is_tried_out_in_words_that_fit() {
         .map(|one| text(&one["language"]))
         .collect();
     assert_eq!(languages, ["de+fr", "nl"]);
+    // Who agrees sees the message in several languages too, and hears of every other one.
+    let stacked = campaign(&world, &["preview", "cmp_1", "--language-unknown"])
+        .exits(0)
+        .stdout;
+    let subject = stacked.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap();
+    let agreed = campaign(
+        &world,
+        &["approve", "cmp_1", "--yes", "--despite-errors", "--reason", "a test"],
+    );
+    agreed.says(&[
+        "the first person's message (nl):",
+        "The message in several languages (de, fr), for 1 whose own is not known:",
+        subject,
+        "  | - Français",
+    ]);
     // The authority has no Dutch name: then the one that it calls itself.
     let shown = campaign(&world, &["preview", "cmp_1"]).exits(0).stdout;
     assert!(

@@ -352,6 +352,7 @@ fn json_is_one_document_for_every_command() {
         "campaign start cmp_1 --yes",
         "campaign pause cmp_1 --reason x",
         "campaign resume cmp_1",
+        "campaign retry cmp_1",
         "campaign status cmp_1",
         "campaign report cmp_1",
         "campaign find anna@example.lu",

@@ -7,10 +7,13 @@ mod world;
 
 use breachpost::drill::receiver::{Act, Plan, Step, Trouble};
 use breachpost::model::campaign::CampaignState;
+use breachpost::model::{Clock, SystemClock, Time};
+use chrono::TimeDelta;
+use serde_json::{Value, json};
 
 use world::campaign::Campaign;
 use world::relay::Relay;
-use world::{World, until};
+use world::{World, text, until};
 
 fn addresses(count: usize) -> Vec<String> {
     (0..count)
@@ -120,6 +123,50 @@ fn a_world_that_refuses_us_pauses_the_campaign() {
 }
 
 #[test]
+fn a_day_that_is_full_is_said_with_its_end() {
+    let relay = Relay::sound();
+    let world = World::new(&relay);
+    world.settle("#e.g. per_day: 50000", "per_day: 2");
+    let _campaign = Campaign::start(&world, &addresses(5));
+    assert_eq!(world.run(&["status", "--json"]).json()["day_full"], Value::Null);
+    let words = "The limit of 2 messages a day (relay.pace.per_day) is reached: it goes on at ";
+    world
+        .run(&["campaign", "start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&[words, "3 are written to when the day's limit allows"]);
+    assert_eq!(relay.mails().len(), 2);
+    world.run(&["status"]).exits(2).says(&[words]);
+    for command in ["status", "report"] {
+        world.run(&["campaign", command, "cmp_1"]).exits(0).says(&[words]);
+        let full = &world.json(&["campaign", command, "cmp_1"])["day_full"];
+        assert_eq!(
+            (&full["per_day"], &full["setting"]),
+            (&json!(2), &json!("relay.pace.per_day"))
+        );
+        let until: Time = text(&full["until"]).parse().unwrap();
+        let wait = until - SystemClock.now();
+        // A day, and at most one of the slots in which it is counted.
+        assert!(
+            wait > TimeDelta::hours(23) && wait <= TimeDelta::minutes(24 * 60 + 10),
+            "{wait}"
+        );
+    }
+    assert_eq!(
+        world.run(&["status", "--json"]).json()["day_full"],
+        world.json(&["campaign", "status", "cmp_1"])["day_full"]
+    );
+    // Who follows it is told so too, once.
+    let daemon = world.serve();
+    let watching = world.start(&["campaign", "status", "cmp_1", "--watch"]);
+    until("the limit is said", || watching.log().contains(words).then_some(()));
+    drop(watching);
+    assert_eq!(daemon.stop(), 0);
+    // Nobody waits for it any more.
+    world.run(&["campaign", "cancel", "cmp_1", "--yes"]).exits(0);
+    assert_eq!(world.run(&["status", "--json"]).json()["day_full"], Value::Null);
+}
+
+#[test]
 fn a_relay_that_is_gone_is_not_tried_for_each_person() {
     let relay = Relay::sound();
     let world = World::new(&relay);
@@ -136,6 +183,49 @@ fn a_relay_that_is_gone_is_not_tried_for_each_person() {
         .count();
     // What was claimed when it was found out, a few hundred at most, however many persons there are.
     assert!((8..=400).contains(&tried), "{tried} persons' messages were tried");
+}
+
+#[test]
+fn who_waits_is_tried_at_once_when_somebody_says_so() {
+    let later = Act::reply("451 4.3.0 come back later");
+    let relay = Relay::troubled(Step::Rcpt, later, 4);
+    let world = World::new(&relay);
+    world.settle(
+        "retry: { first_seconds: 1, max_seconds: 2 }",
+        "retry: { first_seconds: 3600, max_seconds: 3600 }",
+    );
+    let campaign = Campaign::start(&world, &addresses(2));
+    let command = "breachpost campaign retry cmp_1";
+    world
+        .run(&["campaign", "start", "cmp_1", "--yes"])
+        .exits(2)
+        .says(&[command]);
+    world
+        .run(&["campaign", "pause", "cmp_1", "--reason", "a look"])
+        .exits(0);
+    world
+        .run(&["campaign", "retry", "cmp_1"])
+        .exits(2)
+        .says(&["is paused: a look", "breachpost campaign resume cmp_1"]);
+    assert!(relay.mails().is_empty());
+    world.run(&["campaign", "resume", "cmp_1"]).exits(0);
+    // Without a daemon the command itself sends, and they are put off once more.
+    world
+        .run(&["campaign", "retry", "cmp_1"])
+        .exits(2)
+        .says(&["2 who waited for another try are due now"]);
+    let daemon = world.serve();
+    world
+        .run(&["campaign", "retry", "cmp_1"])
+        .exits(0)
+        .says(&["The daemon sends"]);
+    campaign.until_all_final();
+    for delivery in campaign.deliveries() {
+        let outcomes: Vec<&str> = delivery.attempts.iter().map(|one| one.outcome.as_str()).collect();
+        assert_eq!(outcomes, ["deferred", "deferred", "accepted"]);
+    }
+    assert_eq!((relay.mails().len(), daemon.stop()), (2, 0));
+    world.is_intact();
 }
 
 #[test]

@@ -318,6 +318,27 @@ fn it_refuses_to_start_half_configured() {
 }
 
 #[test]
+fn a_key_that_signs_slowly_is_named_before_the_campaign() {
+    let relay = Relay::sound();
+    let world = World::new(&relay);
+    let says = "messages to many people are sealed some fifty times slower than with Ed25519";
+    let daemon = world.serve();
+    assert!(!daemon.log().contains(says));
+    assert_eq!(daemon.stop(), 0);
+    for file in std::fs::read_dir(world.home().join("keys")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|kind| kind == "asc") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    world.run(&["key", "generate", "--rsa4096"]).exits(0);
+    world.run(&["doctor"]).says(&[says, "use an Ed25519 key"]);
+    let daemon = world.serve();
+    assert!(daemon.log().contains(says), "{}", daemon.log());
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
 fn the_ways_of_campaigns_are_watched_like_the_others() {
     let relay = Relay::sound();
     let world = World::ready(&relay);

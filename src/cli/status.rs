@@ -112,7 +112,12 @@ fn campaigns(overview: &Overview) -> String {
             ),
         ]
     });
-    format!("\nCampaigns\n{}", table(&rows.collect::<Vec<_>>()))
+    let full = overview.day_full.iter().map(|full| format!("  {full}\n"));
+    format!(
+        "\nCampaigns\n{}{}",
+        table(&rows.collect::<Vec<_>>()),
+        full.collect::<String>()
+    )
 }
 
 fn inquiries(overview: &Overview) -> String {

@@ -53,10 +53,9 @@ pub fn judge(facts: Facts<'_>) -> (Understanding, Consequences) {
     if bad_signature {
         add("its OpenPGP signature is bad");
     }
-    match &facts.opened.protection {
-        Protection::Undecryptable(reason) => add(&format!("it is encrypted and could not be opened: {reason}")),
-        Protection::SMime => add("it is S/MIME, which is not opened here"),
-        Protection::Clear | Protection::Encrypted => {}
+    let closed = facts.opened.protection.closed();
+    if let Some(closed) = closed.filter(|closed| !facts.verdict.why.contains(closed)) {
+        add(&closed);
     }
     let mut kind = facts.verdict.kind;
     let mut consequences = Consequences::default();

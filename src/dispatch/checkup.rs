@@ -16,6 +16,9 @@ use super::watch;
 
 /// A key or certificate that ends within so many days is named.
 const EXPIRY_WARNING_DAYS: i64 = 90;
+/// Told by `doctor`, and by a daemon when it starts.
+pub(super) const SIGNS_SLOWLY: &str = "our signing key is an RSA key: messages to many people are sealed some fifty times \
+                                       slower than with Ed25519";
 /// Less free space than this stops a night's work.
 pub(super) const LOW_DISK_BYTES: u64 = 500 * 1024 * 1024;
 
@@ -128,9 +131,8 @@ async fn our_key(office: &Office) -> Finding {
             "make a new key in time and tell the authorities you write to",
         );
     }
-    if facts.algorithm.contains("RSA") {
-        let remedy = "for campaigns to many people use an Ed25519 key";
-        return Finding::warning("key", format!("{}: signing is slow", facts.algorithm), remedy);
+    if our.signs_slowly() {
+        return Finding::warning("key", SIGNS_SLOWLY, "for campaigns to many people use an Ed25519 key");
     }
     Finding::good("key", format!("{}, {}", facts.fingerprint, facts.algorithm))
 }

@@ -24,6 +24,7 @@ use crate::model::id::{AlertId, WorkerId};
 use crate::store::{Changes, HealthNote, TellingClaim, Told};
 
 use super::campaign;
+use super::causes::chain;
 use super::courier;
 use super::desk;
 use super::office::{Office, OfficeError};
@@ -67,9 +68,9 @@ pub async fn run(office: Office, by: WorkerId, stop: CancellationToken) {
     let started = office.now();
     while !stop.is_cancelled() {
         if let Err(error) = round_until(&office, by, &stop).await {
-            tracing::error!(error = %whole(&error), "the clerk could not do its round");
+            tracing::error!(error = %chain(&error), "the clerk could not do its round");
         } else if let Some(Err(error)) = stop.run_until_cancelled(probe_relays(&office, started)).await {
-            tracing::error!(error = %whole(&error), "the clerk could not try out the relay");
+            tracing::error!(error = %chain(&error), "the clerk could not try out the relay");
         }
         tokio::select! {
             () = stop.cancelled() => {}
@@ -80,13 +81,6 @@ pub async fn run(office: Office, by: WorkerId, stop: CancellationToken) {
     if let Err(error) = office.store.end_lead(by).await {
         tracing::warn!(error = %error, "the clerk's lease could not be ended; the next clerk sees that we are gone");
     }
-}
-
-/// An error with its causes on one line.
-fn whole(error: &OfficeError) -> String {
-    let error: &dyn std::error::Error = error;
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// One look: raise, end, repeat, and tell what is due. Does nothing when another clerk leads.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::causes::chain;
 use super::checkpoint;
+use super::checkup;
 use super::clerk;
 use super::courier::{Courier, Scope};
 use super::desk::certificate;
@@ -178,7 +179,9 @@ struct Needs {
 
 impl Needs {
     async fn check(office: &Office) -> Result<Self, DaemonError> {
-        office.our_key().await?;
+        if office.our_key().await?.signs_slowly() {
+            tracing::warn!("{}", checkup::SIGNS_SLOWLY);
+        }
         office.connector()?;
         office.connector_to(office.config.relay_to_individuals())?;
         let mailboxes = watch::check(office).map_err(DaemonError::Mailbox)?;

@@ -65,6 +65,7 @@ pub fn marks(mail: &Opened) -> Marks {
             .iter()
             .chain(mail.references.iter().rev())
             .cloned()
+            .chain(report::certified::answers(mail))
             .collect(),
         report,
         automatic: hand >= Hand::Machine || auto_subject,
@@ -184,7 +185,7 @@ pub fn judge(mail: &Opened, marks: &Marks, profile: Option<&Profile>) -> Verdict
         return Verdict::of(kind, why);
     }
     let authority_reference = find_reference(profile, mail);
-    let doubt = doubt(marks);
+    let doubt = doubt(mail, marks);
     let clear = authority_reference.is_some() || marks.receipt.is_some_and(|said| said.is_clear);
     let said = marks.receipt.map(|said| quoted(said.phrase)).unwrap_or_default();
     if clear && doubt.is_none() {
@@ -218,8 +219,11 @@ pub fn judge(mail: &Opened, marks: &Marks, profile: Option<&Profile>) -> Verdict
     Verdict::of(kind, format!("from the authority, {who}, {what}{confirm}"))
 }
 
-/// Why a confirmation is none, or needs a person's eye: whatever stands around it.
-fn doubt(marks: &Marks) -> Option<String> {
+/// Why a confirmation is none, or needs a person's eye: whatever stands around it, or cannot be seen.
+fn doubt(mail: &Opened, marks: &Marks) -> Option<String> {
+    if let Some(closed) = mail.protection.closed() {
+        return Some(closed);
+    }
     let meanings = [
         (Sense::Unreadable, "they may not have been able to read it"),
         (Sense::Held, "it may be held up, or have come without what we sent"),

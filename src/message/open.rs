@@ -44,6 +44,17 @@ pub enum Protection {
     SMime,
 }
 
+impl Protection {
+    /// Why nobody can read it here; `None` where its text is open.
+    pub fn closed(&self) -> Option<String> {
+        match self {
+            Protection::Clear | Protection::Encrypted => None,
+            Protection::Undecryptable(reason) => Some(format!("it is encrypted and could not be opened: {reason}")),
+            Protection::SMime => Some("it is S/MIME, which is not opened here".to_owned()),
+        }
+    }
+}
+
 /// A mail, as far as it could be understood.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Opened {
@@ -325,6 +336,16 @@ impl Found {
     }
 }
 
+/// S/MIME that is not beside its text but around it (RFC 8551 §3.2). Gateways keep the name of the file and lose the type.
+fn is_opaque_smime(entity: &Entity<'_>, media_type: &str) -> bool {
+    let named = || {
+        entity
+            .file_name()
+            .is_some_and(|name| name.eq_ignore_ascii_case("smime.p7m"))
+    };
+    media_type != "application/octet-stream" || named()
+}
+
 struct Reader<'k> {
     our: Option<&'k OurKey>,
     certs: &'k [Cert],
@@ -370,7 +391,9 @@ impl Reader<'_> {
             }
         }
         match media_type.as_str() {
-            "application/pkcs7-mime" | "application/x-pkcs7-mime" if !self.inside => {
+            "application/pkcs7-mime" | "application/x-pkcs7-mime" | "application/octet-stream"
+                if !self.inside && is_opaque_smime(&entity, &media_type) =>
+            {
                 let mut found = Found::file(entity.file_name(), media_type, entity.decoded().into_owned());
                 found.protection = Protection::SMime;
                 found

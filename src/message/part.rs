@@ -131,11 +131,13 @@ pub(super) fn decoded_words(value: &str) -> String {
     decoded.unwrap_or(value).to_owned()
 }
 
-/// Around what a page quotes, until it is text; no page of text holds them.
-const QUOTE_BEGINS: char = '\u{e000}';
-const QUOTE_ENDS: char = '\u{e001}';
+/// Around what a page quotes, until it is text. Noncharacters (Unicode §23.7) are for such uses within a program; a page
+/// that holds them all the same loses them first.
+const QUOTE_BEGINS: char = '\u{fdd0}';
+const QUOTE_ENDS: char = '\u{fdd1}';
 /// Before what a mail program quotes without marking its end.
-const REST_IS_QUOTED: char = '\u{e002}';
+const REST_IS_QUOTED: char = '\u{fdd2}';
+const MARKS: [char; 3] = [QUOTE_BEGINS, QUOTE_ENDS, REST_IS_QUOTED];
 
 /// The text of an HTML page, with a line for each block, a blank between cells and `> ` before what it quotes.
 pub(super) fn text_of_html(html: &str) -> String {
@@ -159,8 +161,9 @@ pub(super) fn text_of_html(html: &str) -> String {
     if html.len() > MAX_HTML_BYTES {
         return html_to_text(html);
     }
+    let html = without_marks(html);
     let mut divided = String::with_capacity(html.len() + html.len() / 4);
-    let mut rest = html;
+    let mut rest = &*html;
     while let Some(at) = rest.find('<') {
         divided.push_str(&rest[..at]);
         let tag = rest[at + 1..].trim_start_matches('/');
@@ -190,6 +193,35 @@ pub(super) fn text_of_html(html: &str) -> String {
     mark_quotes(&html_to_text(&divided))
 }
 
+/// Puts U+FFFD in the place of our marks, as they are and as references (`&#xfdd0;`): a stranger must not say what is quoted
+/// and what is not. Not nothing: what then stood side by side could be a reference itself.
+fn without_marks(html: &str) -> Cow<'_, str> {
+    const REPLACED: &str = "\u{fffd}";
+    if !html.contains("&#") && !html.contains(MARKS) {
+        return Cow::Borrowed(html);
+    }
+    let html = html.replace(MARKS, REPLACED);
+    let mut clean = String::with_capacity(html.len());
+    let mut rest = html.as_str();
+    while let Some(at) = rest.find("&#") {
+        let number = &rest[at + 2..];
+        // Whatever a number is read from: leading zeros and a plus too.
+        let end = number.find(|c: char| !c.is_ascii_hexdigit() && !matches!(c, 'x' | 'X' | '+'));
+        let (code, after) = number.split_at(end.unwrap_or(number.len()));
+        let (code, radix) = match code.strip_prefix(['x', 'X']) {
+            Some(code) => (code, 16),
+            None => (code, 10),
+        };
+        let named = u32::from_str_radix(code, radix).ok().and_then(char::from_u32);
+        let is_mark = named.is_some_and(|named| MARKS.contains(&named)) && after.starts_with(';');
+        clean.push_str(&rest[..at]);
+        clean.push_str(if is_mark { REPLACED } else { "&#" });
+        rest = if is_mark { &after[1..] } else { number };
+    }
+    clean.push_str(rest);
+    Cow::Owned(clean)
+}
+
 /// Outlook's block of headers before the mail that is answered.
 fn begins_original(tag: &str) -> bool {
     // Not the rest of the page: a stranger's may have as many tags without an end.
@@ -213,7 +245,7 @@ fn mark_quotes(text: &str) -> String {
                 _ => {}
             }
         }
-        let line = line.replace([QUOTE_BEGINS, QUOTE_ENDS, REST_IS_QUOTED], "");
+        let line = line.replace(MARKS, "");
         if (depth > 0 || rest) && !line.trim().is_empty() {
             marked.push_str("> ");
         }
@@ -383,6 +415,36 @@ mod tests {
         let page = "Why?<div id=\"divRplyFwdMsg\"><b>From:</b> us</div><div>received</div>";
         assert_eq!(lines(page), ["Why?", "> From: us", "> received"]);
         assert_eq!(lines("</blockquote>a<blockquote>"), ["a"]);
+    }
+
+    #[test]
+    fn a_page_cannot_say_itself_what_is_quoted() {
+        let marks = [
+            "\u{fdd0}",
+            "\u{fdd2}",
+            "&#xFDD0;",
+            "&#Xfdd2;",
+            "&#64976;",
+            "&#0000064978;",
+            "&#+64976;",
+            "&\u{fdd0}#64976;",
+            "&&#64976;#64976;",
+        ];
+        for mark in marks {
+            let text = text_of_html(&format!("<p>{mark} We refuse your notice.</p><p>So.</p>"));
+            assert!(!text.contains('>') && !text.contains(MARKS), "{mark}: {text:?}");
+            assert!(text.contains("We refuse your notice."), "{mark}: {text:?}");
+        }
+        for mark in ["\u{fdd1}", "&#xFDD1;", "&#64977;", "&\u{fdd1}#64977;"] {
+            let text = text_of_html(&format!(
+                "<blockquote>Before{mark}<br>{mark} we received it</blockquote>"
+            ));
+            let after = text.lines().find(|line| line.contains("we received it")).unwrap();
+            assert!(after.starts_with("> "), "{mark}: {text:?}");
+        }
+        // Of what others use for their own signs, and of other references, nothing is lost.
+        let text = text_of_html("\u{e000}\u{e001}&#233;&#xE9; &#xZ; &#; A&#");
+        assert_eq!(text.trim(), "\u{e000}\u{e001}éé &#xZ; &#; A&#");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What a machine reports about mail that was sent: delivery status notifications (RFC 3464, RFC 6533), what older and
 //! stranger servers write instead, feedback reports (RFC 5965) and disposition notifications (RFC 8098).
 //!
-//! Structure decides first: the fields of a machine-readable part, wherever it stands and however it is labelled. Only
+//! Certified mail of Italy has receipts of its own (`certified`). Structure decides first: the fields of a machine-readable part, wherever it stands and however it is labelled. Only
 //! where there is none is the text read, by the shapes in `prose` and the words in `words.yaml`. A report that a person
 //! forwards is no report. Which delivery it is about is found elsewhere.
 
 mod address;
+pub(super) mod certified;
 mod code;
 mod fields;
 mod prose;
@@ -45,6 +46,8 @@ pub enum ReportKind {
     Feedback,
     /// Read, deleted, processed (RFC 8098).
     Disposition,
+    /// Certified mail on its way: it was accepted, or taken over, and nothing has arrived yet.
+    Passage,
     /// A periodic report about a domain's mail (RFC 7489 §7.2, RFC 8460).
     Aggregate,
 }
@@ -55,7 +58,9 @@ impl ReportKind {
             ReportKind::Bounce => ReceiptKind::Bounce,
             ReportKind::Delay => ReceiptKind::Delay,
             ReportKind::Delivered => ReceiptKind::Delivered,
-            ReportKind::Feedback | ReportKind::Disposition | ReportKind::Aggregate => ReceiptKind::Report,
+            ReportKind::Feedback | ReportKind::Disposition | ReportKind::Passage | ReportKind::Aggregate => {
+                ReceiptKind::Report
+            }
         }
     }
 }
@@ -216,6 +221,10 @@ impl Report {
                     self.manner.as_deref().unwrap_or("no type")
                 )
             }
+            ReportKind::Passage => format!(
+                "certified mail on its way ({}): that it arrived is not said",
+                self.manner.as_deref().unwrap_or_default()
+            ),
             ReportKind::Aggregate => "a periodic report about a domain's mail".to_owned(),
             ReportKind::Bounce | ReportKind::Delay | ReportKind::Delivered => {
                 let what = if self.from_text {
@@ -243,7 +252,8 @@ pub fn read(mail: &Opened, words: &Found) -> Option<Report> {
     if automatic::forwarded(mail, words) {
         return None;
     }
-    passed_on(mail)
+    certified::read(mail)
+        .or_else(|| passed_on(mail))
         .or_else(|| feedback(mail))
         .or_else(|| disposition(mail))
         .or_else(|| aggregate(mail))
@@ -286,7 +296,7 @@ fn delivery(mail: &Opened, words: &Found) -> Option<Report> {
     let status = status.unwrap_or_default();
     let mut report = Report::of(ReportKind::Bounce);
     report.returned = returned::find(mail);
-    let told = prose::recipients(mail, report.returned.as_ref(), words);
+    let told = prose::recipients(mail, report.returned.as_ref(), prose::kind_of(mail, words));
     for group in status.recipients.iter().take(MOST_RECIPIENTS) {
         report
             .recipients

@@ -153,6 +153,9 @@ pub trait Campaigns: Send + Sync {
         by: &Actor,
         now: Time,
     ) -> Result<u64, StoreError>;
+    /// Makes due, in a running campaign, whoever waits for another try, a chunk at a time. What is leased, on the wire or in
+    /// doubt stays as it is. Returns how many.
+    async fn hurry(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<u64, StoreError>;
     /// All have been tried. [`StoreError::Conflict`] while a delivery is not final.
     async fn settle_campaign(&self, campaign: CampaignId, until: Time, by: &Actor, now: Time)
     -> Result<(), StoreError>;

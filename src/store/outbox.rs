@@ -152,6 +152,8 @@ pub trait Outbox: Send + Sync {
         by: &Actor,
         now: Time,
     ) -> Result<Option<String>, StoreError>;
+    /// When a day that has seen `per_day` messages to persons lets more go; `None` while it does. Of any 24 hours.
+    async fn day_full_until(&self, per_day: u64, now: Time) -> Result<Option<Time>, StoreError>;
     /// Commits outcomes and the next `on_wire` marks together. Concurrent calls share one commit. A claim's `message_id`,
     /// where the worker has set it, is kept with its `on_wire` mark, so that a retry after a crash carries the same one.
     /// For a lost lease the attempt is kept all the same, with `possibly_twice` when a copy left or may have left.

@@ -26,6 +26,7 @@ mod register;
 mod scale;
 mod sqlite;
 mod unattended;
+mod waiting;
 
 /// Runs every scenario on one kind of bed.
 macro_rules! suite {
@@ -94,6 +95,10 @@ macro_rules! suite {
                 whoever_is_put_off_for_days_is_given_up
                 what_may_have_left_is_given_up_in_doubt
                 a_campaign_that_nobody_touches_is_found);
+            suite!(@ $bed, waiting:
+                whoever_waits_is_hurried_and_nobody_else
+                a_slow_domain_is_asked_again_by_one_message
+                only_a_campaign_that_runs_is_hurried);
             suite!(@ $bed, lists:
                 the_same_person_counts_once
                 rows_of_one_person_are_united

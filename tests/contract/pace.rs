@@ -132,6 +132,16 @@ pub async fn the_limit_of_a_day_is_reached_and_not_passed(bed: &impl Bed) {
             .is_some_and(|again| again > at(day - 1) && again <= at(day + 601)),
         "{held:?}"
     );
+    // Who only looks is told the same, and may ask for another number.
+    let full = async |store: &_, per_day, now| Outbox::day_full_until(store, per_day, at(now)).await.unwrap();
+    assert_eq!(full(&store, 20, day - 1).await, held.again);
+    assert_eq!(full(&store, 21, day - 1).await, None);
+    assert_eq!(full(&store, 20, day + 601).await, None);
+    let second = full(&store, 5, day - 1).await;
+    assert!(
+        second > Some(at(day + 3_600)) && second <= Some(at(day + 3_600 + 601)),
+        "the first fifteen are not enough: {second:?}"
+    );
     assert_eq!(sent(&store, 20, day + 601).await, 15, "what left a day ago");
     assert_eq!(sent(&store, 20, day + 601).await, 0);
     assert_eq!(sent(&store, 20, day + 3_600 + 601).await, 5);
@@ -198,6 +208,7 @@ pub async fn a_clock_set_back_costs_one_day_and_no_more(bed: &impl Bed) {
     tried(&store, &claims, &accepted(), at(30 * day)).await;
     let held = claimed(&store, 50, pace, at(100)).await;
     assert!(held.claims.is_empty(), "they left in these 24 hours, for all we know");
+    assert_eq!(store.day_full_until(10, at(100)).await.unwrap(), held.again);
     assert!(
         held.again.is_some_and(|again| again <= at(day + 701)),
         "and a day later they count no more: {held:?}"

@@ -24,7 +24,7 @@ const TEXTS: &str = include_str!("../../../assets/texts.yaml");
 pub enum LookCommand {
     /// Show the message of one person, in their language or in another.
     #[command(
-        after_help = "Examples:\n  breachpost campaign preview cmp_1\n  breachpost campaign preview cmp_1 --row 1 --lang fr \\\n      --html > message.html"
+        after_help = "Examples:\n  breachpost campaign preview cmp_1\n  breachpost campaign preview cmp_1 --row 1 --lang fr \\\n      --html > message.html\n  breachpost campaign preview cmp_1 --language-unknown"
     )]
     Preview {
         id: CampaignId,
@@ -37,6 +37,9 @@ pub enum LookCommand {
         /// In this language.
         #[arg(long, value_name = "LANG")]
         lang: Option<String>,
+        /// As those get it whose language is not known.
+        #[arg(long, conflicts_with = "lang")]
+        language_unknown: bool,
         /// As the HTML page that goes beside the text.
         #[arg(long)]
         html: bool,
@@ -95,8 +98,10 @@ pub async fn run(command: LookCommand, office: &Office, context: &Context) -> Re
             person,
             row,
             lang,
+            language_unknown,
             html,
         } => {
+            let lang = if language_unknown { Some(String::new()) } else { lang };
             let whose = match (person, row) {
                 (Some(address), _) => Whose::Address(address),
                 (None, Some(row)) => Whose::Row(row),

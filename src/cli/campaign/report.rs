@@ -229,11 +229,20 @@ pub fn human(status: &Status) -> String {
             text.push_str(&format!("    {times} persons: {why}\n"));
         }
     }
-    if let Some(at) = status.next_try {
-        text.push_str(&format!(
-            "  The next try is at {}\n",
-            at.format("%Y-%m-%d %H:%M:%S UTC")
-        ));
+    let next_try = match &status.day_full {
+        Some(full) => {
+            text.push_str(&format!("  {full}\n"));
+            // An earlier one is put off till then.
+            status.next_try.filter(|at| *at > full.until)
+        }
+        None => status.next_try,
+    };
+    if let Some(at) = next_try {
+        text.push_str(&format!("  The next try is at {}", at.format("%Y-%m-%d %H:%M:%S UTC")));
+        if status.deferred > 0 {
+            text.push_str(&format!("; to try them now: breachpost campaign retry {}", status.id));
+        }
+        text.push('\n');
     }
     text
 }

@@ -17,9 +17,9 @@ use crate::cli::output::{Exit, Failure};
 use crate::cli::wording::WordingArgs;
 use crate::dispatch::courier::{Courier, Scope};
 use crate::dispatch::desk::breach;
-use crate::dispatch::desk::campaign::{self, Started, Status, Whose};
+use crate::dispatch::desk::campaign::{self, Preview, Started, Status, Whose};
 use crate::dispatch::office::Office;
-use crate::dispatch::worker::WorkerKind;
+use crate::dispatch::worker::{Worker, WorkerKind};
 use crate::model::campaign::CampaignState;
 use crate::model::id::CampaignId;
 use crate::model::time::parse_aware;
@@ -92,6 +92,10 @@ pub enum RunCommand {
     /// its time again; where that has passed, it starts.
     #[command(after_help = "Examples:\n  breachpost campaign resume cmp_1")]
     Resume { id: CampaignId },
+    /// Try everybody now who was put off and waits for another try: the relay works again, say. Without a daemon this
+    /// command sends. What is in doubt keeps its time.
+    #[command(after_help = "Examples:\n  breachpost campaign retry cmp_1")]
+    Retry { id: CampaignId },
     /// Call it off: who has not been written to by now is not. There is no way back.
     #[command(after_help = "Examples:\n  breachpost campaign cancel cmp_1 --yes")]
     Cancel {
@@ -130,6 +134,14 @@ pub async fn run(command: RunCommand, office: &Office, context: &Context) -> Res
                 });
             }
             tell(office, context, id).await
+        }
+        RunCommand::Retry { id } => {
+            let mine = courier(office).await?;
+            let hurried = campaign::retry(office, id, &by).await?;
+            context
+                .out
+                .note(&format!("{hurried} who waited for another try are due now"));
+            send(office, context, id, mine, false).await
         }
         RunCommand::Cancel { id, yes } => {
             let status = campaign::status(office, id).await?;
@@ -184,17 +196,32 @@ async fn what_is_sent(office: &Office, id: CampaignId) -> Result<String, Failure
     let status = campaign::status(office, id).await?;
     let mut text = human(&status);
     if let Ok(first) = campaign::preview(office, id, &Whose::First, None).await {
-        text.push_str(&format!(
-            "\nFrom {}; the first person's message ({}):\n  {}\n",
-            first.from, first.language, first.subject
-        ));
-        for line in first.text.lines() {
-            text.push_str(&format!("  | {line}\n"));
+        let language = match first.several_languages.as_slice() {
+            [] => first.language.clone(),
+            several => several.join(", "),
+        };
+        let title = format!("From {}; the first person's message ({language})", first.from);
+        text.push_str(&shown(&title, &first));
+        let others = campaign::others(office, id).await?;
+        if let Some((persons, message)) = others.several {
+            let several = message.several_languages.join(", ");
+            let title = format!("The message in several languages ({several}), for {persons} whose own is not known");
+            text.push_str(&shown(&title, &message));
+        }
+        for (language, persons) in others.languages {
+            text.push_str(&format!(
+                "\n{persons} get it in {language}: breachpost campaign preview {id} --lang {language}\n"
+            ));
         }
     }
     let ready = campaign::ready(office, id).await?;
     text.push_str(&super::look::readiness(id, &ready));
     Ok(text)
+}
+
+fn shown(title: &str, message: &Preview) -> String {
+    let lines = message.text.lines().map(|line| format!("  | {line}\n"));
+    format!("\n{title}:\n  {}\n{}", message.subject, lines.collect::<String>())
 }
 
 /// Asks, unless that was answered on the command line.
@@ -238,28 +265,40 @@ async fn start(
         let question = format!("Write to {} persons {when}?", before.coverage.pending);
         sure(context, yes, &question, &format!("breachpost campaign preview {id}"))?;
     }
-    // What cannot work is found before anything starts: the relay's settings, or a running daemon.
-    let mine = match office.daemon_runs() {
-        true => None,
-        false => {
-            let worker = office.sign_on(WorkerKind::Command).await?;
-            Some((Arc::new(Courier::new(office, &worker)?), worker))
+    let mine = courier(office).await?;
+    if campaign::start(office, id, at, &context.actor()).await? == Started::Later {
+        if mine.is_some() {
+            context.out.note(NO_DAEMON_AT_ITS_TIME);
         }
-    };
-    let started = campaign::start(office, id, at, &context.actor()).await?;
-    let interrupted = match (started, mine) {
-        (Started::Later, mine) => {
-            if mine.is_some() {
-                context.out.note(NO_DAEMON_AT_ITS_TIME);
-            }
-            return tell(office, context, id).await;
-        }
-        (_, Some((courier, _worker))) => carry(office, context, id, courier).await?,
-        (_, None) if wait => {
+        return tell(office, context, id).await;
+    }
+    send(office, context, id, mine, wait).await
+}
+
+/// Our own courier, where no daemon sends. What cannot work is found here, before anything starts: the relay's settings.
+async fn courier(office: &Office) -> Result<Option<(Arc<Courier>, Worker)>, Failure> {
+    if office.daemon_runs() {
+        return Ok(None);
+    }
+    let worker = office.sign_on(WorkerKind::Command).await?;
+    Ok(Some((Arc::new(Courier::new(office, &worker)?), worker)))
+}
+
+/// Sends what is due of a campaign that runs, or leaves that to the daemon; says what came of it.
+async fn send(
+    office: &Office,
+    context: &Context,
+    id: CampaignId,
+    mine: Option<(Arc<Courier>, Worker)>,
+    wait: bool,
+) -> Result<Exit, Failure> {
+    let interrupted = match mine {
+        Some((courier, _worker)) => carry(office, context, id, courier).await?,
+        None if wait => {
             follow(office, context, id, |_| Ok(())).await?;
             false
         }
-        (_, None) => {
+        None => {
             context.out.note(&format!(
                 "The daemon sends. To follow: breachpost campaign status {id} --watch"
             ));
@@ -273,6 +312,12 @@ async fn start(
     if waits && !status.daemon && status.state == CampaignState::Running {
         let why = match interrupted {
             true => format!("Stopped; {} have not been written to.", status.coverage.pending),
+            false if status.day_full.is_some() => {
+                format!(
+                    "{} are written to when the day's limit allows.",
+                    status.coverage.pending
+                )
+            }
             false if status.next_try.is_some() => "Some wait for another try.".to_owned(),
             false => format!("{} have not been tried yet.", status.coverage.pending),
         };
@@ -355,10 +400,16 @@ async fn follow(
 ) -> Result<Status, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut line = LiveLine::on(context, "");
+    let mut told = None;
     loop {
         let begun = Instant::now();
         let status = campaign::status(office, id).await?;
         let pause = pause_after(begun);
+        // Once, above the line, which then stands still for hours.
+        if let Some(full) = status.day_full.as_ref().filter(|full| told.as_ref() != Some(*full)) {
+            line.note(&full.to_string());
+            told = Some(full.clone());
+        }
         show(&mut line, &status);
         each(&status)?;
         let goes_on = matches!(status.state, CampaignState::Running | CampaignState::Scheduled { .. });

@@ -267,6 +267,14 @@ impl Letter {
         language.is_empty() && !self.content.wording.stacked.is_empty()
     }
 
+    /// The languages of the one message that somebody of this language gets; none where it is a message in one.
+    pub fn several(&self, language: &str) -> &[String] {
+        match self.stacks(language) {
+            true => &self.content.wording.stacked,
+            false => &[],
+        }
+    }
+
     /// The notice to everybody (GDPR Art. 34(3)(c)).
     ///
     /// # Errors

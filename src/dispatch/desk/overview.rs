@@ -14,6 +14,7 @@ use crate::store::{StoredCampaign, Tally};
 use super::DeskError;
 use super::alert::{self, AlertView};
 use super::breach::{self, BreachView, Clock};
+use super::campaign::day::{self, DayFull};
 use super::conversation::{self, InquiryView, TrayLine};
 use super::notice::{self, NoticeView};
 use crate::dispatch::campaign::check::Coverage;
@@ -30,6 +31,8 @@ pub struct Overview {
     pub breaches: Vec<BreachLine>,
     pub notices: Vec<NoticeLine>,
     pub campaigns: Vec<CampaignLine>,
+    /// The day's limit of messages to persons is reached, and a campaign that runs waits for it.
+    pub day_full: Option<DayFull>,
     pub tray: Vec<TrayLine>,
     /// Questions of authorities that wait for an answer, the one due first first.
     pub inquiries: Vec<InquiryView>,
@@ -137,7 +140,7 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
             command: Some("breachpost mailbox tray".to_owned()),
         });
     }
-    let mut campaigns = Vec::new();
+    let (mut campaigns, mut day_full) = (Vec::new(), None);
     for campaign in office.store.list_campaigns().await? {
         let (rows, tally, told) = office.store.counted(campaign.id).await?;
         let coverage = Coverage::of(&rows, &tally, &told);
@@ -150,6 +153,9 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
                 ),
                 command: Some(format!("breachpost campaign held {}", campaign.id)),
             });
+        }
+        if day_full.is_none() {
+            day_full = day::full_for(office, &campaign.state, &coverage).await?;
         }
         campaigns.push(CampaignLine {
             coverage,
@@ -166,6 +172,7 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
         breaches,
         notices: notices.into_iter().map(NoticeLine::of).collect(),
         campaigns,
+        day_full,
         tray,
         inquiries,
         troubles: troubles(office, now).await?,

@@ -37,7 +37,8 @@ pub(super) fn read(mail: &Opened, words: &Found) -> Option<Report> {
     if !named && !daemon && (answers || automatic::away(mail, words, false).is_some()) {
         return None;
     }
-    let recipients = recipients(mail, returned.as_ref(), words);
+    let kind = kind_of(mail, words);
+    let recipients = recipients(mail, returned.as_ref(), kind);
     let refused = recipients
         .iter()
         .any(|r| r.diagnostic.as_deref().is_some_and(|d| code::reply_code(d).is_some()));
@@ -51,7 +52,7 @@ pub(super) fn read(mail: &Opened, words: &Found) -> Option<Report> {
     if !is_report {
         return None;
     }
-    let mut report = Report::of(kind_of(mail, words));
+    let mut report = Report::of(kind);
     report.by_server = named || daemon || machine;
     report.recipients = recipients;
     report.returned = returned;
@@ -75,7 +76,7 @@ pub(super) fn kind(words: &Found) -> ReportKind {
 }
 
 /// Where no word says that it is over, the codes do: a server that was only put off for now is tried again.
-fn kind_of(mail: &Opened, words: &Found) -> ReportKind {
+pub(super) fn kind_of(mail: &Opened, words: &Found) -> ReportKind {
     let failed = [Sense::Failed, Sense::Permanent]
         .into_iter()
         .any(|sense| words.find(sense).is_some())
@@ -238,7 +239,7 @@ enum Rank {
 }
 
 /// The recipients that the text names, with what it says of each.
-pub(super) fn recipients(mail: &Opened, returned: Option<&Returned>, words: &Found) -> Vec<Recipient> {
+pub(super) fn recipients(mail: &Opened, returned: Option<&Returned>, kind: ReportKind) -> Vec<Recipient> {
     let text = notification(mail);
     let lines: Vec<&str> = text.lines().take(MOST_LINES).collect();
     let sent_to = |address: &str| {
@@ -277,7 +278,7 @@ pub(super) fn recipients(mail: &Opened, returned: Option<&Returned>, words: &Fou
     {
         addresses.push(only.address.clone());
     }
-    let action = match kind_of(mail, words) {
+    let action = match kind {
         ReportKind::Delay => Action::Delayed,
         ReportKind::Delivered => Action::Delivered,
         _ => Action::Failed,

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
 use super::rows::{Json, Micros, Text, all, json as json_text, one, only, run};
-use super::{Sqlite, Tx, custody, held, journal, pace, people, register, unattended};
+use super::{Sqlite, Tx, custody, held, journal, pace, people, register, unattended, waiting};
 use crate::model::Time;
 use crate::model::campaign::{CampaignEvent, CampaignState};
 use crate::model::id::{Actor, CampaignId, DeliveryId};
@@ -134,6 +134,17 @@ impl Campaigns for Sqlite {
                 return Ok(decided);
             }
             decided += moved;
+        }
+    }
+
+    async fn hurry(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<u64, StoreError> {
+        let mut hurried = 0;
+        loop {
+            let by = by.clone();
+            match self.write(move |tx| waiting::hurry(tx, campaign, &by, now)).await? {
+                0 => return Ok(hurried),
+                moved => hurried += moved,
+            }
         }
     }
 

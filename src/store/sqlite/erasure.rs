@@ -9,15 +9,16 @@ use rusqlite::{Connection, params};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::addresses::{self, Cells};
 use super::campaigns::{self, conflict};
-use super::rows::{Json, Micros, all, failed, json as json_text, one, only, run};
-use super::{Sqlite, Tx, addresses, journal, ledger, pace};
+use super::rows::{Json, Micros, all, json as json_text, one, only, run};
+use super::{Sqlite, Tx, journal, ledger, lists, pace};
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::{DeliveryState, Fault, FaultCause, SmtpReply};
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId, MailId};
-use crate::model::recipient::{addresses_in, fold_address};
-use crate::store::{Erased, Erasure, StoreError, Whom};
+use crate::model::recipient::fold_address;
+use crate::store::{Erased, Erasure, RowCounts, StoreError, Whom};
 
 /// Persons of one transaction: others wait less than a second.
 const CHUNK: u32 = 2_000;
@@ -57,12 +58,18 @@ impl Erasure for Sqlite {
         by: &Actor,
         now: Time,
     ) -> Result<Erased, StoreError> {
-        let (address, by) = (address.to_owned(), by.clone());
-        let erased = self
-            .write(move |tx| erase_person(tx, campaign, &address, &by, now))
-            .await?;
-        self.empty_log().await;
-        Ok(erased)
+        // Looked for without holding up those who write; once more while a list comes in.
+        loop {
+            let (address, by) = (address.to_owned(), by.clone());
+            let there = self.read(move |conn| look_for(conn, campaign, &address)).await?;
+            let erased = self
+                .write(move |tx| erase_person(tx, campaign, &there, &by, now))
+                .await?;
+            if let Some(erased) = erased {
+                self.empty_log().await;
+                return Ok(erased);
+            }
+        }
     }
 
     async fn list_at_address(&self, campaign: CampaignId, address: &str) -> Result<Vec<Whom>, StoreError> {
@@ -70,9 +77,8 @@ impl Erasure for Sqlite {
         self.read(move |conn| {
             campaigns::get(conn, campaign)?;
             let there = look_for(conn, campaign, &address)?;
-            let persons = there.persons.iter().map(|(id, _)| Whom::Delivery(DeliveryId::new(*id)));
-            let rows = there.bad_rows.iter().map(|id| Whom::BadRow(BadRowId::new(*id)));
-            Ok(persons.chain(rows).collect())
+            let persons = there.persons.into_iter().map(Whom::Delivery);
+            Ok(persons.chain(there.bad_rows.into_iter().map(Whom::BadRow)).collect())
         })
         .await
     }
@@ -162,50 +168,55 @@ fn end_erasure(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) -> 
     Ok(erased)
 }
 
-/// Who is at one address: the persons with their addresses, and the rows that could not be used and hold it.
+/// Who is at one address: the persons, and the rows that could not be used and hold it in any cell.
+#[derive(Clone)]
 struct There {
-    persons: Vec<(i64, String)>,
-    bad_rows: Vec<i64>,
+    /// Of the campaign when they were looked for: where it has changed, somebody may have come.
+    counts: RowCounts,
+    persons: Vec<DeliveryId>,
+    bad_rows: Vec<BadRowId>,
 }
 
+/// Each walk goes over all persons, or all bad rows: never within a write.
 fn look_for(conn: &Connection, campaign: CampaignId, address: &str) -> Result<There, StoreError> {
-    let folded = fold_address(address);
-    let found = addresses::find(conn, Some(campaign), &HashSet::from([folded.clone()]))?;
-    let (mut persons, mut bad_rows): (Vec<(i64, String)>, Vec<i64>) = (Vec::new(), Vec::new());
-    for whom in found.into_values().flatten() {
+    let counts = lists::counts(conn, campaign)?;
+    let wanted = HashSet::from([fold_address(address)]);
+    let at = addresses::persons(conn, Some(campaign), &wanted)?;
+    let rows = addresses::bad_rows(conn, Some(campaign), &wanted, Cells::All)?;
+    let (mut persons, mut bad_rows) = (Vec::new(), Vec::new());
+    for whom in at.into_values().chain(rows.into_values()).flatten() {
         match whom {
-            Whom::Delivery(id) => {
-                let sql = "SELECT address FROM persons WHERE delivery = ?1";
-                let address = only(conn, "look for the person", sql, [id.row()], |row| row.get(0))?;
-                persons.push((id.row(), address));
-            }
-            Whom::BadRow(id) => bad_rows.push(id.row()),
+            Whom::Delivery(id) => persons.push(id),
+            Whom::BadRow(id) => bad_rows.push(id),
         }
     }
-    let step = failed("look for the rows of the person");
-    let sql = "SELECT id, cells FROM bad_rows WHERE campaign = ?1 AND cells <> '[]' ORDER BY id";
-    let mut statement = conn.prepare_cached(sql).map_err(&step)?;
-    let mut rows = statement.query([campaign.row()]).map_err(&step)?;
-    while let Some(row) = rows.next().map_err(&step)? {
-        let cells: Json<Vec<String>> = row.get(1).map_err(&step)?;
-        let id = row.get(0).map_err(&step)?;
-        if !bad_rows.contains(&id) && cells.0.iter().any(|cell| addresses_in(cell).contains(&folded)) {
-            bad_rows.push(id);
-        }
-    }
-    bad_rows.sort_unstable();
-    Ok(There { persons, bad_rows })
+    Ok(There {
+        counts,
+        persons,
+        bad_rows,
+    })
 }
 
+/// `None` when rows came in since they were looked for.
 fn erase_person(
     tx: &mut Tx<'_>,
     campaign: CampaignId,
-    address: &str,
+    there: &There,
     by: &Actor,
     now: Time,
-) -> Result<Erased, StoreError> {
+) -> Result<Option<Erased>, StoreError> {
     let ended = has_ended(&campaigns::get(tx.conn, campaign)?.state);
-    let There { persons, bad_rows } = look_for(tx.conn, campaign, address)?;
+    if lists::counts(tx.conn, campaign)? != there.counts {
+        return Ok(None);
+    }
+    let mut persons: Vec<(i64, String)> = Vec::new();
+    for delivery in &there.persons {
+        // Somebody else may have erased them meanwhile.
+        let sql = "SELECT address FROM persons WHERE delivery = ?1 AND address <> ''";
+        let address = one(tx.conn, "look for the person", sql, [delivery.row()], |row| row.get(0))?;
+        persons.extend(address.map(|address| (delivery.row(), address)));
+    }
+    let bad_rows = &there.bad_rows;
     if persons.is_empty() && bad_rows.is_empty() {
         return Err(StoreError::NotFound {
             what: "person of this address in",
@@ -229,14 +240,14 @@ fn erase_person(
         ..Erased::default()
     };
     for row in bad_rows {
-        erased.bad_rows += erase_bad_rows(tx.conn, campaign, Some(row))?;
+        erased.bad_rows += erase_bad_rows(tx.conn, campaign, Some(row.row()))?;
     }
     for (delivery, _) in &persons {
         erased.mails += erase_mails(tx.conn, campaign, Some(*delivery))?;
     }
     let facts = json!({ "campaign": campaign, "erased": erased });
     journal::append(tx, "campaign.person_erased", &facts, by, now)?;
-    Ok(erased)
+    Ok(Some(erased))
 }
 
 /// Nobody can be written to any more whose address is gone.

@@ -32,6 +32,7 @@ mod rows;
 mod steps;
 mod tellings;
 mod unattended;
+mod waiting;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -24,7 +24,7 @@ pub(super) fn resolve_all(
         WhoTold::At { address, .. } => Some(fold_address(address)),
         _ => None,
     });
-    let at = addresses::find(conn, Some(campaign), &addresses.collect())?;
+    let at = addresses::find(conn, campaign, &addresses.collect())?;
     persons.iter().map(|who| resolve(conn, campaign, who, &at)).collect()
 }
 

@@ -72,6 +72,10 @@ impl Outbox for Sqlite {
         self.read(move |conn| find_delivery(conn, id)).await
     }
 
+    async fn day_full_until(&self, per_day: u64, now: Time) -> Result<Option<Time>, StoreError> {
+        self.read(move |conn| pace::full_until(conn, per_day, now)).await
+    }
+
     async fn next_due(&self) -> Result<Option<Time>, StoreError> {
         self.read(next_due).await
     }

@@ -105,9 +105,7 @@ impl<'c> Allowance<'c> {
             self.wait_until(self.now + UNDER_WAY_LOOK);
         }
         if left == 0 {
-            let freed = oldest.unwrap_or(first) + 1;
-            let at = Time::from_timestamp_micros(freed.saturating_mul(SLOT_MICROS)).unwrap_or(self.now);
-            self.wait_until(at + TimeDelta::hours(24));
+            self.wait_until(freed_at(oldest.unwrap_or(first)).unwrap_or(self.now));
         }
         Ok(u32::try_from(free).unwrap_or(u32::MAX))
     }
@@ -320,6 +318,34 @@ pub(super) fn count_left(conn: &Connection, count: i64, now: Time) -> Result<(),
 fn forget_days(conn: &Connection, now: Time) -> Result<(), StoreError> {
     let sql = "DELETE FROM pace_sent WHERE slot < ?1";
     run(conn, "forget older days", sql, [first_slot(now)]).map(drop)
+}
+
+/// When a day that is full lets more go, and so many that it is not full any more; `None` while it is not. Reads only, as
+/// [`Allowance::of_day`] counts.
+pub(super) fn full_until(conn: &Connection, per_day: u64, now: Time) -> Result<Option<Time>, StoreError> {
+    let values = [first_slot(now), slot(now)];
+    // What left under a clock that was ahead has left just now, for all we know.
+    let sql = "SELECT min(slot, ?2), sent FROM pace_sent WHERE slot >= ?1 ORDER BY slot";
+    let slots: Vec<(i64, i64)> = all(conn, "count the day's messages", sql, values, |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    let mut sent: u64 = slots.iter().map(|(_, sent)| sent.cast_unsigned()).sum();
+    for (slot, left) in slots {
+        if sent < per_day {
+            return Ok(None);
+        }
+        sent = sent.saturating_sub(left.cast_unsigned());
+        if sent < per_day {
+            return Ok(Some(freed_at(slot).unwrap_or(now)));
+        }
+    }
+    Ok(None)
+}
+
+/// When what left in a slot counts no more.
+fn freed_at(slot: i64) -> Option<Time> {
+    let end = Time::from_timestamp_micros((slot + 1).saturating_mul(SLOT_MICROS))?;
+    Some(end + TimeDelta::hours(24))
 }
 
 /// The slot that a day's begin lies in counts whole: in any 24 hours no more leave than a day may see.

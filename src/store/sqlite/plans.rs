@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{MIGRATIONS, addresses, campaigns, notices, outbox, pace, reach, unattended};
+use super::{MIGRATIONS, addresses, campaigns, notices, outbox, pace, reach, unattended, waiting};
 
 fn empty_store() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
@@ -128,6 +128,14 @@ fn ledger_queries_use_their_indexes() {
                 "SEARCH deliveries USING INDEX deliveries_ready (campaign=? AND due>?)",
                 "SEARCH deliveries USING INDEX deliveries_in_doubt (campaign=? AND due>?)",
                 "SEARCH attempts USING INDEX attempts_of_delivery (delivery=?)",
+            ],
+        ),
+        (
+            "hurry",
+            waiting::HURRY,
+            &[
+                "SEARCH deliveries USING COVERING INDEX deliveries_ready (campaign=? AND due>?)",
+                "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)",
             ],
         ),
         (

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
+use super::addresses::{self, Cells};
 use super::rows::{Json, all, failed, one, only};
-use super::{Sqlite, addresses, campaigns, erasure, lists, otherwise, pace};
+use super::{Sqlite, campaigns, erasure, lists, otherwise, pace};
 use crate::model::Time;
 use crate::model::breach::is_country;
 use crate::model::delivery::{Fault, FaultCause, HoldReason};
@@ -82,7 +83,7 @@ impl Reach for Sqlite {
     async fn find_by_address(&self, address: &str) -> Result<Vec<FoundPerson>, StoreError> {
         let wanted = fold_address(address);
         self.read(move |conn| {
-            let persons = addresses::find(conn, None, &HashSet::from([wanted.clone()]))?;
+            let persons = addresses::persons(conn, None, &HashSet::from([wanted.clone()]))?;
             let persons = persons.into_values().flatten().filter_map(|whom| match whom {
                 Whom::Delivery(id) => Some(id),
                 Whom::BadRow(_) => None,
@@ -102,7 +103,10 @@ impl Reach for Sqlite {
         let wanted = HashSet::from([fold_address(address)]);
         self.read(move |conn| {
             let mut found = Vec::new();
-            for whom in addresses::find(conn, None, &wanted)?.into_values().flatten() {
+            for whom in addresses::bad_rows(conn, None, &wanted, Cells::Address)?
+                .into_values()
+                .flatten()
+            {
                 if let Whom::BadRow(id) = whom {
                     found.extend(otherwise::found_row(conn, id)?);
                 }

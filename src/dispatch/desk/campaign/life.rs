@@ -226,6 +226,20 @@ pub async fn resume(office: &Office, id: CampaignId, by: &Actor) -> Result<(), D
     office.store.resume(id, by, office.now()).await.map_err(refused)
 }
 
+/// Tries everybody now who waits for another try, because somebody knows that it will go better: the relay was repaired. Of
+/// whom it is not known whether they have it, nobody is hurried. Returns how many they are.
+///
+/// # Errors
+/// [`DeskError::First`] when it is paused, [`DeskError::Refused`] when it does not run.
+pub async fn retry(office: &Office, id: CampaignId, by: &Actor) -> Result<u64, DeskError> {
+    office.settle_identity().await?;
+    let (stored, _) = get(office, id).await?;
+    if let CampaignState::Paused { why, .. } = &stored.state {
+        return Err(is_paused(id, why));
+    }
+    office.store.hurry(id, by, office.now()).await.map_err(refused)
+}
+
 /// Calls it off: who has not been written to by now is not. Cut off, doing it again goes on. Returns how many messages were
 /// cancelled.
 ///
@@ -336,12 +350,7 @@ async fn may_start(office: &Office, stored: &StoredCampaign, content: &CampaignC
                 command: format!("breachpost campaign approve {id}"),
             });
         }
-        CampaignState::Paused { why, .. } => {
-            return Err(DeskError::First {
-                why: format!("{id} is paused: {why}"),
-                command: format!("breachpost campaign resume {id}"),
-            });
-        }
+        CampaignState::Paused { why, .. } => return Err(is_paused(id, why)),
         other => {
             return Err(DeskError::Refused(format!(
                 "{id} is {}, so it cannot be started",
@@ -350,6 +359,13 @@ async fn may_start(office: &Office, stored: &StoredCampaign, content: &CampaignC
         }
     }
     may_send(office, stored, content).await
+}
+
+fn is_paused(id: CampaignId, why: &str) -> DeskError {
+    DeskError::First {
+        why: format!("{id} is paused: {why}"),
+        command: format!("breachpost campaign resume {id}"),
+    }
 }
 
 /// Somebody has decided that the persons are told, and exactly this was agreed to.

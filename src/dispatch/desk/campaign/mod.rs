@@ -1,6 +1,7 @@
 //! What an operator may do with a campaign once its persons are in: look at it, try it out, approve it, run it, and find
 //! out who was reached. How lists come in is `dispatch::campaign`'s; sending is the courier's.
 
+pub(super) mod day;
 mod held;
 mod life;
 mod preview;
@@ -9,9 +10,9 @@ mod report;
 
 pub use held::{Held, HeldList, decide_held, held, in_clear};
 pub use life::{
-    Approved, Started, approve, cancel, follow_up, pause, resume, settle_if_done, start, start_due, update,
+    Approved, Started, approve, cancel, follow_up, pause, resume, retry, settle_if_done, start, start_due, update,
 };
-pub use preview::{Preview, Tested, Whose, preview, public_notice, test};
+pub use preview::{Others, Preview, Tested, Whose, others, preview, public_notice, test};
 pub use ready::{Estimate, POINTS, Point, Protection, Ready, check_off, ready};
 pub use report::{
     Found, FoundUnusable, Named, RecordError, Report, Status, UNREACHED_COLUMNS, find, find_unusable, record, report,

@@ -1,9 +1,11 @@
 //! A message as it would reach one person, on the screen or in a colleague's mailbox. Neither is counted in the ledger.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::json;
 
-use super::get;
+use super::{get, ready};
 use crate::dispatch::campaign::{Letter, LetterError, Wording};
 use crate::dispatch::desk::DeskError;
 use crate::dispatch::office::{Office, OfficeError};
@@ -12,7 +14,7 @@ use crate::message::template::{Filled, Finding};
 use crate::message::token;
 use crate::model::delivery::Outcome;
 use crate::model::id::{Actor, BreachId, CampaignId, DeliveryId};
-use crate::store::PersonRow;
+use crate::store::{PersonRow, Whom};
 
 /// Put before the subject of a test, so that nobody takes it for the real message.
 const TEST_MARK: &str = "[TEST]";
@@ -31,6 +33,8 @@ pub enum Whose {
 pub struct Preview {
     pub campaign: CampaignId,
     pub language: String,
+    /// Where it is one message in several: all of them, as they stand under each other.
+    pub several_languages: Vec<String>,
     pub from: String,
     pub subject: String,
     pub text: String,
@@ -51,7 +55,8 @@ pub struct Tested {
     pub relay: String,
 }
 
-/// Shows one person's message, in their language or in another.
+/// Shows one person's message, in their language or in another; in the empty one it is that of persons whose own is not
+/// known.
 ///
 /// # Errors
 /// [`DeskError::Refused`] when there is no such person or the message cannot be rendered.
@@ -68,8 +73,38 @@ pub async fn preview(
         must_be_known(&letter, asked)?;
     }
     let language = language.unwrap_or(&person.language);
-    let filled = letter.fill(language, &json!(person.fields)).map_err(unwritten)?;
-    Ok(shown(id, &letter, &filled))
+    written(id, &letter, language, &json!(person.fields))
+}
+
+/// What a campaign writes beside the first person's message.
+#[derive(Debug, Clone, Serialize)]
+pub struct Others {
+    /// The languages of the other messages, and how many persons are written to in each.
+    pub languages: BTreeMap<String, u64>,
+    /// The message in several languages, and how many get it whose own is not known; none where nobody does, or the first
+    /// person.
+    pub several: Option<(u64, Preview)>,
+}
+
+/// The messages that differ from the first person's, so that who looks at that one alone knows of the others.
+///
+/// # Errors
+/// No such campaign, nobody who can be written to, or a message that cannot be rendered.
+pub async fn others(office: &Office, id: CampaignId) -> Result<Others, DeskError> {
+    let (_, content) = get(office, id).await?;
+    let first = person(office, id, &Whose::First).await?;
+    let letter = Letter::with(office, id, content).await?;
+    let mut languages = ready::languages(office, id, &letter).await?;
+    let persons = languages.remove("").unwrap_or_default();
+    let several = match persons {
+        0 => None,
+        _ if letter.stacks(&first.language) => None,
+        persons => Some((persons, written(id, &letter, "", &json!({}))?)),
+    };
+    if !letter.stacks(&first.language) {
+        languages.remove(letter.language_for(&first.language));
+    }
+    Ok(Others { languages, several })
 }
 
 /// What tells everybody where not every person can be told (GDPR Art. 34(3)(c)): a page for the website, a text for a
@@ -110,30 +145,16 @@ pub async fn test(
 ) -> Result<Vec<Tested>, DeskError> {
     let (_, content) = get(office, id).await?;
     let person = person(office, id, &Whose::First).await?;
-    let stacked = content.wording.stacked.clone();
     let letter = Letter::with(office, id, content).await?;
     let asked: Vec<String> = match languages {
-        [] => {
-            let found = office.store.person_counts(id).await?.languages;
-            let mut found: Vec<String> = found
-                .keys()
-                .map(|known| match letter.stacks(known) {
-                    // The one message in several languages.
-                    true => String::new(),
-                    false => letter.language_for(known).to_owned(),
-                })
-                .collect();
-            found.sort();
-            found.dedup();
-            found
-        }
+        [] => ready::languages(office, id, &letter).await?.into_keys().collect(),
         given => given.to_vec(),
     };
     let mut samples = Vec::new();
     for language in asked {
         must_be_known(&letter, &language)?;
         let shown = match letter.stacks(&language) {
-            true => stacked.join("+"),
+            true => letter.several(&language).join("+"),
             false => language.clone(),
         };
         let token = office.tokens.for_delivery(DeliveryId::new(0));
@@ -201,9 +222,13 @@ async fn person(office: &Office, id: CampaignId, whose: &Whose) -> Result<Person
         Whose::First => office.store.person_at(id, 1).await?,
         Whose::Row(place) => office.store.person_at(id, *place).await?,
         Whose::Address(address) => {
-            let found = office.store.find_by_address(address).await?;
-            match found.into_iter().find(|found| found.campaign == id) {
-                Some(found) => office.store.person_of(found.delivery).await?,
+            let found = office.store.list_at_address(id, address).await?;
+            let person = found.into_iter().find_map(|whom| match whom {
+                Whom::Delivery(delivery) => Some(delivery),
+                Whom::BadRow(_) => None,
+            });
+            match person {
+                Some(delivery) => office.store.person_of(delivery).await?,
                 None => None,
             }
         }
@@ -228,16 +253,23 @@ fn must_be_known(letter: &Letter, language: &str) -> Result<(), DeskError> {
     )))
 }
 
-fn shown(campaign: CampaignId, letter: &Letter, filled: &Filled) -> Preview {
+fn written(
+    campaign: CampaignId,
+    letter: &Letter,
+    language: &str,
+    fields: &serde_json::Value,
+) -> Result<Preview, DeskError> {
+    let filled = letter.fill(language, fields).map_err(unwritten)?;
     let said = filled.rendered();
-    Preview {
+    Ok(Preview {
         campaign,
         language: filled.language.clone(),
+        several_languages: letter.several(language).to_vec(),
         from: letter.sender.shown(),
         subject: said.subject,
         text: said.text,
         html: filled.html(),
-    }
+    })
 }
 
 fn unwritten(error: LetterError) -> DeskError {

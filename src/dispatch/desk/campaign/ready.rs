@@ -1,7 +1,7 @@
 //! What is to be known before a campaign is started: what the linter says of its messages, whether the record still says
 //! the same, when the run will end, and the checklist of what makes such a mail credible.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -167,7 +167,7 @@ fn telling_domain(office: &Office, content: &CampaignContent, sender: &str) -> O
 /// What the linter says of each message that somebody of the list gets.
 async fn findings(office: &Office, id: CampaignId, letter: &Letter) -> Result<Vec<Finding>, DeskError> {
     let mut found = Vec::new();
-    for language in languages(office, id, letter).await? {
+    for language in languages(office, id, letter).await?.into_keys() {
         let judged = letter.findings(&language);
         found.extend(judged.map_err(|error| DeskError::Refused(error.to_string()))?);
     }
@@ -268,16 +268,23 @@ async fn certificates_at(office: &Office, id: CampaignId, now: Time, ends: Time)
     }
 }
 
-/// The languages that the campaign's persons are written to in; the empty one if some get several in one message.
-async fn languages(office: &Office, id: CampaignId, letter: &Letter) -> Result<BTreeSet<String>, DeskError> {
-    let persons = office.store.person_counts(id).await?;
-    let asked = persons.languages.keys().map(|language| match letter.stacks(language) {
-        true => String::new(),
-        false => letter.language_for(language).to_owned(),
-    });
-    let mut languages: BTreeSet<String> = asked.collect();
+/// The languages that the campaign's persons are written to in, and how many in each; the empty one if some get several in
+/// one message.
+pub(super) async fn languages(
+    office: &Office,
+    id: CampaignId,
+    letter: &Letter,
+) -> Result<BTreeMap<String, u64>, DeskError> {
+    let mut languages = BTreeMap::new();
+    for (asked, persons) in office.store.person_counts(id).await?.languages {
+        let language = match letter.stacks(&asked) {
+            true => String::new(),
+            false => letter.language_for(&asked).to_owned(),
+        };
+        *languages.entry(language).or_default() += persons;
+    }
     if languages.is_empty() {
-        languages.insert(letter.language_for("").to_owned());
+        languages.insert(letter.language_for("").to_owned(), 0);
     }
     Ok(languages)
 }
@@ -302,7 +309,7 @@ pub(super) async fn record_has_changed(
         ..content.clone()
     };
     let is = Letter::with(office, stored.id, content).await?;
-    for language in languages(office, stored.id, &was).await? {
+    for language in languages(office, stored.id, &was).await?.into_keys() {
         let nobody = serde_json::json!({});
         let say = |letter: &Letter| letter.fill(&language, &nobody).map(|filled| filled.rendered());
         match (say(&was), say(&is)) {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::day::{self, DayFull};
 use super::{get, refused};
 use crate::dispatch::campaign::check::Coverage;
 use crate::dispatch::desk::DeskError;
@@ -48,6 +49,8 @@ pub struct Status {
     pub followed_by: Vec<CampaignId>,
     /// Of one that runs: the last answers to messages that wait for another try, and to how many persons.
     pub waits: BTreeMap<String, u64>,
+    /// Of one that runs: that the day's limit is reached, and until when nobody is written to.
+    pub day_full: Option<DayFull>,
     /// Whether a daemon carries what waits.
     pub daemon: bool,
 }
@@ -102,8 +105,10 @@ async fn status_of(
         0 => BTreeMap::new(),
         _ => office.store.waits(id).await?,
     };
+    let day_full = day::full_for(office, &stored.state, &coverage).await?;
     Ok(Status {
         id,
+        day_full,
         breach: stored.breach,
         next_try: deferred.next.filter(|_| stored.state == CampaignState::Running),
         state: stored.state,
