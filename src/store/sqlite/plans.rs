@@ -31,7 +31,7 @@ fn ledger_queries_use_their_indexes() {
     let conn = empty_store();
     let by_reference = format!("{} WHERE n.reference = ?1", notices::NOTICE);
     let by_message_id = format!("{} WHERE n.message_id = ?1", notices::NOTICE);
-    let tables: [(&str, &str, &[&str]); 18] = [
+    let tables: [(&str, &str, &[&str]); 19] = [
         (
             "claim",
             outbox::CLAIM,
