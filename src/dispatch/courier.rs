@@ -5,10 +5,12 @@
 //! in doubt at most what was marked as on the wire.
 //!
 //! One feeder claims, a few preparers write letters ahead on blocking threads, and each connection has its lane; between
-//! them are short queues, so that memory depends on the number of connections and never on the list.
+//! them are short queues, so that memory depends on the number of connections and never on the list. Notices have a feeder
+//! and a queue of their own, which every lane looks at first: none waits behind persons' letters that are ready already.
 
 mod lane;
 mod prepare;
+mod queue;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use super::campaign::{self, Letter};
 use super::office::{Office, OfficeError};
 use super::worker::Worker;
 use prepare::Job;
+use queue::Queue;
 
 /// How long a claim may be prepared before another worker may take it.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
@@ -183,9 +186,18 @@ impl Courier {
         };
         let preparers = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(PREPARERS_MOST));
         let (claims, claimed) = mpsc::channel::<Vec<Claim>>(preparers);
-        let (jobs, queue) = mpsc::channel::<Job>(connections as usize * READY_PER_CONNECTION);
-        let (claimed, queue) = (Arc::new(Mutex::new(claimed)), Arc::new(Mutex::new(queue)));
+        let (jobs, persons) = mpsc::channel::<Job>(connections as usize * READY_PER_CONNECTION);
+        // As many as can leave at once.
+        let (urgent, notices) = mpsc::channel::<Job>(connections as usize);
+        let claimed = Arc::new(Mutex::new(claimed));
+        let queue = Arc::new(Mutex::new(Queue::new(notices, persons)));
         let mut parts = JoinSet::new();
+        match scope {
+            Scope::Forever | Scope::UntilIdle if line.notices => {
+                parts.spawn(Arc::clone(&self).feed_notices(Arc::clone(&line), connections, urgent, stop.clone()));
+            }
+            _ => drop(urgent),
+        }
         for _ in 0..preparers {
             let (claimed, jobs) = (Arc::clone(&claimed), jobs.clone());
             parts.spawn(Arc::clone(&self).prepare_all(claimed, jobs, stop.clone()));
@@ -208,6 +220,37 @@ impl Courier {
             result = result.and(ended.expect("a part of a line does not panic"));
         }
         result
+    }
+
+    /// Claims notices and hands them to the lanes, until nothing more is claimed for persons either.
+    async fn feed_notices(
+        self: Arc<Self>,
+        line: Arc<Line>,
+        most: u32,
+        jobs: mpsc::Sender<Job>,
+        stop: CancellationToken,
+    ) -> Result<(), OfficeError> {
+        while !stop.is_cancelled() {
+            // Asked first: what was filed before the end is still seen.
+            let ending = line.ending.is_cancelled();
+            let now = self.office.now();
+            let claimed = self.office.store.claim(self.worker, most, Which::Notices, now, LEASE);
+            let claims = claimed.await?.claims;
+            let found = !claims.is_empty();
+            self.prepare_and_hand_over(claims, &jobs, &stop).await?;
+            if found {
+                continue;
+            }
+            if ending {
+                break;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = line.ending.cancelled() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Claims and hands to the preparers. Ends by dropping the channel, which lets them and then the lanes finish.
@@ -235,7 +278,7 @@ impl Courier {
             if persons == 1 {
                 probed = Some(tokio::time::Instant::now());
             }
-            let Claimed { claims, again } = self.claim(line, scope, most, persons).await?;
+            let Claimed { claims, again } = self.claim(line, scope, persons).await?;
             let found = !claims.is_empty();
             let mut rest = claims.into_iter();
             loop {
@@ -272,29 +315,18 @@ impl Courier {
         }
     }
 
-    /// Notices first: an authority does not wait behind a million persons, nor for the pace.
-    async fn claim(&self, line: &Line, scope: Scope, most: u32, persons: u32) -> Result<Claimed, OfficeError> {
-        let claim = |most, which| {
-            let now = self.office.now();
-            self.office.store.claim(self.worker, most, which, now, LEASE)
+    /// The one that is asked for, or what is due of persons.
+    async fn claim(&self, line: &Line, scope: Scope, persons: u32) -> Result<Claimed, OfficeError> {
+        let (most, which) = match (scope, line.persons) {
+            (Scope::Once(id), _) => (1, Which::One(id)),
+            (_, Some(pace)) if persons > 0 => (persons, Which::Persons(pace)),
+            _ => return Ok(Claimed::default()),
         };
-        if let Scope::Once(id) = scope {
-            return Ok(claim(1, Which::One(id)).await?);
-        }
-        let mut claimed = Claimed::default();
-        if line.notices {
-            claimed = claim(most, Which::Notices).await?;
-        }
-        let left = persons.min(most - claimed.claims.len() as u32);
-        if let Some(pace) = line.persons.filter(|_| left > 0) {
-            let persons = claim(left, Which::Persons(pace)).await?;
-            claimed.claims.extend(persons.claims);
-            claimed.again = persons.again;
-        }
-        Ok(claimed)
+        let now = self.office.now();
+        Ok(self.office.store.claim(self.worker, most, which, now, LEASE).await?)
     }
 
-    /// How long to sleep until the pace lets more go; notices may come at any time.
+    /// How long to sleep until the pace lets more go; a campaign may be started at any time.
     fn until(&self, again: Time) -> std::time::Duration {
         let wait = (again - self.office.now()).to_std().unwrap_or_default();
         wait.clamp(PACED_LEAST, POLL)

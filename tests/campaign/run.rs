@@ -1,12 +1,15 @@
 //! A campaign on its way: started, paused, cancelled, mended; tried out before, and followed by the command.
 
-use breachpost::drill::receiver::{Act, Step};
+use std::sync::Arc;
+use std::time::Duration;
+
+use breachpost::drill::receiver::{Act, Plan, Step, TakenMail, Trouble};
 use breachpost::model::{Clock, SystemClock};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use crate::world::relay::Relay;
-use crate::world::{BREACH, text, until};
+use crate::world::{AUTHORITY_ADDRESS, BREACH, World, text, until};
 use crate::{LIST, campaign, change_the_record, drafted, relay, report, state};
 
 #[test]
@@ -272,4 +275,30 @@ fn a_daemon_sends_and_the_command_follows() {
     assert_eq!(relay.taken(2).len(), 2);
     assert_eq!(report(&world), [4, 2, 0, 2, 0]);
     assert_eq!(daemon.stop(), 0);
+}
+
+/// The relay takes twenty messages a second, and the letters of the next seconds are ready.
+#[test]
+fn an_authority_does_not_wait_behind_persons() {
+    let slow = Trouble::at(Step::Taken, Act::Slow(Duration::from_millis(100)));
+    let relay = Relay::start(Plan::clear().with(slow));
+    let world = World::ready(&relay);
+    world.settle("\nrelay:\n", "\nrelay:\n  connections: 2\n");
+    let persons: String = (0..300).map(|n| format!("p{n}@example.lu,Person {n}\n")).collect();
+    let list = world.file("list.csv", format!("email,name\n{persons}").as_bytes());
+    campaign(&world, &["create", world.breach(), "--recipients", &list]);
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    let daemon = world.serve();
+    campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
+    relay.taken(10);
+    world.send(&[]).exits(0);
+    let before = relay.mails().len();
+    let is_notice = |mail: &Arc<TakenMail>| mail.recipients[0].address == AUTHORITY_ADDRESS;
+    let place = until("the notice leaves", || relay.mails().iter().position(is_notice));
+    // One look for notices a second; of persons' letters, more than a hundred are under way within the daemon.
+    assert!(
+        place < before + 60,
+        "{before} had left when it was filed, {place} before it"
+    );
+    daemon.kill();
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::checkpoint;
 use super::super::office::{Office, OfficeError};
 use super::prepare::Job;
+use super::queue::Queue;
 use super::{Courier, Line, jitter};
 use crate::mail::smtp::{Connection, Mail, Notify};
 use crate::model::blame::{Blame, blame};
@@ -84,7 +85,7 @@ impl Courier {
     pub(super) async fn lane(
         self: Arc<Self>,
         line: Arc<Line>,
-        queue: Arc<Mutex<mpsc::Receiver<Job>>>,
+        queue: Arc<Mutex<Queue>>,
         stop: CancellationToken,
     ) -> Result<(), OfficeError> {
         let mut connection: Option<Open> = None;
@@ -96,7 +97,7 @@ impl Courier {
             let next = match done.is_empty() {
                 _ if waiting.is_some() => waiting.take(),
                 true if connection.is_some() => {
-                    match tokio::time::timeout(IDLE, async { queue.lock().await.recv().await }).await {
+                    match tokio::time::timeout(IDLE, async { queue.lock().await.next().await }).await {
                         Ok(next) => next,
                         Err(_) => {
                             // Relays close idle connections themselves, some with a complaint in their log.
@@ -105,7 +106,7 @@ impl Courier {
                         }
                     }
                 }
-                true => queue.lock().await.recv().await,
+                true => queue.lock().await.next().await,
                 // Never let an outcome wait for work that may not come.
                 false => at_once(&queue),
             };
@@ -321,8 +322,8 @@ impl Courier {
 }
 
 /// A message that is ready now.
-fn at_once(queue: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
-    queue.try_lock().ok().and_then(|mut queue| queue.try_recv().ok())
+fn at_once(queue: &Mutex<Queue>) -> Option<Job> {
+    queue.try_lock().ok().and_then(|mut queue| queue.next_at_once())
 }
 
 /// The campaign of a person's message that was not taken because of us.

@@ -29,7 +29,7 @@ impl Job {
 }
 
 impl Courier {
-    /// One preparer: takes claims, hands messages to the lanes. Told to stop, it gives back what it has.
+    /// One preparer: takes claims, hands messages to the lanes.
     pub(super) async fn prepare_all(
         self: Arc<Self>,
         claimed: Arc<Mutex<mpsc::Receiver<Vec<Claim>>>>,
@@ -40,19 +40,28 @@ impl Courier {
             let Some(claims) = claimed.lock().await.recv().await else {
                 return Ok(());
             };
-            if stop.is_cancelled() {
-                self.office.store.release(claims, self.office.now()).await?;
-                continue;
-            }
-            let mut ready = self.prepare(claims).await?.into_iter();
-            while let Some(job) = ready.next() {
-                if let Err(job) = hand_over(job, &jobs, &stop).await {
-                    let back = std::iter::once(job).chain(ready).map(|job| job.claim).collect();
-                    self.office.store.release(back, self.office.now()).await?;
-                    break;
-                }
+            self.prepare_and_hand_over(claims, &jobs, &stop).await?;
+        }
+    }
+
+    /// Told to stop, it gives back what is not handed over.
+    pub(super) async fn prepare_and_hand_over(
+        &self,
+        claims: Vec<Claim>,
+        jobs: &mpsc::Sender<Job>,
+        stop: &CancellationToken,
+    ) -> Result<(), OfficeError> {
+        if stop.is_cancelled() {
+            return Ok(self.office.store.release(claims, self.office.now()).await?);
+        }
+        let mut ready = self.prepare(claims).await?.into_iter();
+        while let Some(job) = ready.next() {
+            if let Err(job) = hand_over(job, jobs, stop).await {
+                let back = std::iter::once(job).chain(ready).map(|job| job.claim).collect();
+                return Ok(self.office.store.release(back, self.office.now()).await?);
             }
         }
+        Ok(())
     }
 
     /// Makes the claims' bytes. A message that cannot be made is an attempt that failed on our side, kept like any other.
