@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tempfile::TempDir;
 
-use crate::world::until;
+use crate::world::{port, until};
 
 pub const USER: &str = "breach";
 pub const PASSWORD: &str = "correct horse é \"battery\"";
@@ -38,11 +37,10 @@ impl Dovecot {
         for name in ["run", "state", "mail", "keys/default/HS256"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let dovecot = Self {
             folder,
-            port: free(),
-            tls_port: free(),
+            port: port::free(),
+            tls_port: port::free(),
         };
         let (uid, gid) = mail_owner();
         chown(dovecot.path("mail"), Some(uid), Some(gid)).unwrap();

@@ -2,10 +2,9 @@
 //! temporary folder. Needs the packages that tests/setup installs, and root, which Postfix asks for.
 
 #[path = "../world/until_async.rs"]
-mod until_async;
+pub mod until_async;
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +13,8 @@ use breachpost::mail::smtp::{Connector, Relay};
 use breachpost::secret::Secret;
 use tempfile::TempDir;
 use until_async::until_async;
+
+use crate::world::port;
 
 pub const USER: &str = "breach@example.lu";
 pub const PASSWORD: &str = "correct horse é";
@@ -43,7 +44,7 @@ impl Postfix {
         for name in ["data", "mail"] {
             chown(home.path().join(name), Some(owner), Some(group)).unwrap();
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free();
         let ca_pem = write_certificate(home.path());
         write_accounts(home.path(), owner);
         let settings = settings.replace("HOME", &home.path().display().to_string());

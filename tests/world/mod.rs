@@ -3,6 +3,7 @@
 pub mod campaign;
 pub mod dsn;
 pub mod gpg;
+pub mod port;
 pub mod relay;
 pub mod screen;
 
