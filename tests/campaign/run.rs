@@ -30,7 +30,7 @@ fn what_is_in_doubt_is_not_forgotten() {
 
 #[test]
 fn a_pause_holds_and_a_cancellation_ends() {
-    let relay = Relay::troubled(Step::Mail, Act::reply("451 4.3.0 later"), 3);
+    let relay = Relay::troubled(Step::Mail, Act::reply("451 4.3.0 later"), u32::MAX);
     let world = drafted(&relay);
     campaign(&world, &["pause", "cmp_1", "--reason", "too early"]).exits(2);
     campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
