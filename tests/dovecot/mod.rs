@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tempfile::TempDir;
 
-use crate::world::{port, until};
+use crate::world::{open_to_all, port, until};
 
 pub const USER: &str = "breach";
 pub const PASSWORD: &str = "correct horse é \"battery\"";
@@ -32,8 +32,6 @@ pub struct Dovecot {
 impl Dovecot {
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("bp-dovecot").tempdir().unwrap();
-        // Its own users must be able to pass through.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for name in ["run", "state", "mail", "keys/default/HS256"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
@@ -51,6 +49,7 @@ impl Dovecot {
         dovecot.write("passwords", format!("{USER}:{{PLAIN}}{PASSWORD}\n").as_bytes());
         dovecot.write("oauth2.conf", dovecot.oauth2_conf().as_bytes());
         dovecot.write("dovecot.conf", dovecot.conf(uid, gid).as_bytes());
+        open_to_all(dovecot.folder.path());
         dovecot.run("dovecot", &[]);
         dovecot.doveadm(&["mailbox", "status", "-u", USER, "messages", "INBOX"]);
         dovecot

@@ -5,7 +5,7 @@
 pub mod until_async;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,7 +14,7 @@ use breachpost::secret::Secret;
 use tempfile::TempDir;
 use until_async::until_async;
 
-use crate::world::port;
+use crate::world::{open_to_all, port};
 
 pub const USER: &str = "breach@example.lu";
 pub const PASSWORD: &str = "correct horse é";
@@ -35,8 +35,6 @@ impl Postfix {
     /// With more settings, which take the place of those of the same name.
     pub fn start_with(settings: &str) -> Self {
         let home = tempfile::Builder::new().prefix("breachpost-postfix").tempdir().unwrap();
-        // Postfix's own users must be able to pass through.
-        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for name in ["queue", "data", "mail", "sasl"] {
             fs::create_dir(home.path().join(name)).unwrap();
         }
@@ -52,6 +50,7 @@ impl Postfix {
         fs::write(home.path().join("main.cf"), main_cf).unwrap();
         fs::write(home.path().join("transport"), "").unwrap();
         fs::write(home.path().join("master.cf"), master_cf(port)).unwrap();
+        open_to_all(home.path());
         let instance = Self { home, port, ca_pem };
         run(Command::new("postfix").arg("-c").arg(instance.home.path()).arg("start"));
         instance

@@ -9,7 +9,7 @@ pub mod screen;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -341,6 +341,19 @@ impl World {
     #[track_caller]
     pub fn is_intact(&self) {
         assert_eq!(self.json(&["journal", "verify"])["intact"], true);
+    }
+}
+
+/// Lets every user of the system into a folder and read what it holds, whatever the umask: a server's own users must.
+pub fn open_to_all(folder: &Path) {
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    set(folder, 0o755);
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => open_to_all(&path),
+            false => set(&path, 0o644),
+        }
     }
 }
 
