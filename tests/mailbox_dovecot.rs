@@ -107,7 +107,7 @@ impl Watching {
     /// It ends at once, whatever it waits for.
     async fn ends(self) {
         self.stop.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(10), self.task).await;
+        let ended = tokio::time::timeout(world::PATIENCE, self.task).await;
         ended.unwrap().unwrap().unwrap();
     }
 }
