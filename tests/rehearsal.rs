@@ -403,7 +403,7 @@ fn what_does_not_come_back_is_explained() {
     let relay = Relay::sound();
     let world = World::ready(&relay);
     let done = AtomicUsize::new(0);
-    let test = ["notice", "test", world.breach(), "--yes", "--timeout", "1"];
+    let test = ["notice", "test", world.breach(), "--yes", "--timeout", "5"];
     let behind = Behind {
         world: &world,
         relay: &relay,
@@ -465,7 +465,7 @@ fn a_daemon_or_a_pipe_brings_it_in_as_well() {
     let mailbox = setting(&world, "maildir:");
     world.settle(&mailbox, "");
     world
-        .run(&["notice", "test", world.breach(), "--yes", "--timeout", "1"])
+        .run(&["notice", "test", world.breach(), "--yes", "--timeout", "5"])
         .exits(2)
         .says(&["no mailbox is configured", "set `mailbox` in config.yaml"]);
     let piped = std::thread::scope(|scope| {

@@ -208,7 +208,7 @@ fn it_starts_at_its_time_or_sooner() {
     world.run(&["serve", "--once"]);
     assert_eq!(state(&world), "scheduled");
     assert_eq!(start_at(now + TimeDelta::days(30)), "scheduled", "another time");
-    start_at(SystemClock.now() + TimeDelta::seconds(1));
+    start_at(SystemClock.now() + TimeDelta::seconds(5));
     until("its time has come", || {
         world.run(&["serve", "--once"]);
         (state(&world) != "scheduled").then_some(())
