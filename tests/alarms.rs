@@ -69,7 +69,11 @@ impl Hook {
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 let socket = socket.unwrap();
-                kept.lock().unwrap().push(read_post(&socket));
+                // Whoever was killed while it posted is not answered.
+                let Some(posted) = read_post(&socket) else {
+                    continue;
+                };
+                kept.lock().unwrap().push(posted);
                 let status = answers.pop_front().unwrap_or(204);
                 let _ = write!(&socket, "HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n");
             }
@@ -89,23 +93,29 @@ impl Hook {
     }
 }
 
-/// Reads one request, and insists that it is signed as promised.
-fn read_post(socket: &TcpStream) -> Posted {
+/// Reads one request, and insists that it is signed as promised; `None` if it breaks off.
+fn read_post(socket: &TcpStream) -> Option<Posted> {
     let mut reader = BufReader::new(socket);
     let mut headers = BTreeMap::new();
     let mut line = String::new();
-    reader.read_line(&mut line).unwrap();
+    reader.read_line(&mut line).ok()?;
+    if !line.ends_with('\n') {
+        return None;
+    }
     assert!(line.starts_with(&format!("POST /{TOKEN} ")), "{line}");
     loop {
         line.clear();
-        reader.read_line(&mut line).unwrap();
+        reader.read_line(&mut line).ok()?;
+        if !line.ends_with('\n') {
+            return None;
+        }
         let Some((name, value)) = line.trim_end().split_once(':') else {
             break;
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
     let mut body = vec![0; headers["content-length"].parse().unwrap()];
-    reader.read_exact(&mut body).unwrap();
+    reader.read_exact(&mut body).ok()?;
     let raw = String::from_utf8(body).unwrap();
     let timestamp = headers["breachpost-timestamp"].parse().unwrap();
     assert_eq!(
@@ -113,11 +123,11 @@ fn read_post(socket: &TcpStream) -> Posted {
         signature(&Secret::new(SECRET), timestamp, &raw)
     );
     assert_eq!(headers["content-type"], "application/json");
-    Posted {
+    Some(Posted {
         id: headers["breachpost-id"].clone(),
         body: serde_json::from_str(&raw).unwrap(),
         raw,
-    }
+    })
 }
 
 /// A scratch home with alert channels, and a clerk's worker.

@@ -55,10 +55,10 @@ impl Behind<'_> {
         let mails = self.relay.mails();
         let from = self.done.swap(mails.len(), Ordering::SeqCst);
         for (number, mail) in mails.iter().enumerate().skip(from) {
-            for (copy, text) in (self.server)(mail).iter().enumerate() {
-                self.world
-                    .deliver(&format!("{number}.{copy}.host"), stamped(text, copy).as_bytes());
-            }
+            let made = (self.server)(mail);
+            let copies = made.iter().enumerate();
+            let named = copies.map(|(copy, text)| (format!("{number}.{copy}.host"), stamped(text, copy).into_bytes()));
+            self.world.deliver_together(&named.collect::<Vec<_>>());
         }
     }
 }
@@ -403,7 +403,7 @@ fn what_does_not_come_back_is_explained() {
     let relay = Relay::sound();
     let world = World::ready(&relay);
     let done = AtomicUsize::new(0);
-    let test = ["notice", "test", world.breach(), "--yes", "--timeout", "1"];
+    let test = ["notice", "test", world.breach(), "--yes", "--timeout", "5"];
     let behind = Behind {
         world: &world,
         relay: &relay,
@@ -465,7 +465,7 @@ fn a_daemon_or_a_pipe_brings_it_in_as_well() {
     let mailbox = setting(&world, "maildir:");
     world.settle(&mailbox, "");
     world
-        .run(&["notice", "test", world.breach(), "--yes", "--timeout", "1"])
+        .run(&["notice", "test", world.breach(), "--yes", "--timeout", "5"])
         .exits(2)
         .says(&["no mailbox is configured", "set `mailbox` in config.yaml"]);
     let piped = std::thread::scope(|scope| {
@@ -534,7 +534,7 @@ fn doctor_looks_at_the_whole_path() {
     let world = World::ready(&relay);
     let done = AtomicUsize::new(0);
     world.settle("#verp: none", "verp: plus");
-    let deep = ["doctor", "--deep", "--json", "--timeout", "3"];
+    let deep = ["doctor", "--deep", "--json", "--timeout", "10"];
     let mailbox = setting(&world, "maildir:");
     world.settle(&mailbox, &mailbox.replace(" }", ", trusted_authserv_id: mx.example }"));
     let table: [(&str, Server, Expected); 7] = [
@@ -625,7 +625,7 @@ fn doctor_looks_at_the_way_of_campaigns_too() {
         };
         behind.run(line)
     };
-    let deep = ["doctor", "--deep", "--json", "--timeout", "3"];
+    let deep = ["doctor", "--deep", "--json", "--timeout", "10"];
     let main = ["path", "relay", "mailbox"];
     let about_individuals = |findings: &Value| {
         let all = findings.as_array().unwrap().iter();
@@ -717,7 +717,7 @@ fn doctor_says_what_the_relay_lacks_and_how_long_the_token_lives() {
         server: unchanged,
         done: &done,
     };
-    let deep = ["doctor", "--deep", "--json", "--timeout", "3"];
+    let deep = ["doctor", "--deep", "--json", "--timeout", "10"];
     let findings = behind.run(&deep).exits(0).json();
     assert_eq!(finding(&findings, "reports")["grade"], "warning", "{findings:#}");
 

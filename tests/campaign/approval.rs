@@ -1,8 +1,10 @@
 //! What must be decided and agreed before anybody is written to, and what voids it.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use breachpost::drill::receiver::{Act, Step};
+use breachpost::drill::receiver::{Act, Plan, Step, Trouble};
 use breachpost::model::{Clock, SystemClock};
 use chrono::TimeDelta;
 
@@ -174,7 +176,11 @@ fn nobody_is_written_to_in_clear_after_encryption_was_made_a_must() {
 
 #[test]
 fn what_was_edited_while_it_ran_does_not_leave() {
-    let relay = Relay::troubled(Step::Mail, Act::reply("451 4.3.0 later"), 3);
+    let is_open = Arc::new(AtomicBool::new(false));
+    let opened = Arc::clone(&is_open);
+    // However often they are tried.
+    let later = Trouble::at(Step::Rcpt, Act::reply("451 4.3.0 later")).to(move |_| !opened.load(Ordering::SeqCst));
+    let relay = Relay::start(Plan::clear().with(later));
     let world = drafted(&relay);
     campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
     let waiting = campaign(&world, &["start", "cmp_1", "--yes"]).exits(2).json();
@@ -194,6 +200,7 @@ fn what_was_edited_while_it_ran_does_not_leave() {
         .says(&["other messages than were approved"]);
     world.settle("Somebody Else", "Brasserie du Kirchberg S.A.");
     campaign(&world, &["resume", "cmp_1"]).exits(0);
+    is_open.store(true, Ordering::SeqCst);
     until("all have been tried", || {
         let joined = campaign(&world, &["start", "cmp_1", "--yes"]).json();
         (joined["pending"] == 0).then_some(())

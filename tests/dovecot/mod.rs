@@ -3,8 +3,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -17,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tempfile::TempDir;
 
-use crate::world::until;
+use crate::world::{open_to_all, port, until};
 
 pub const USER: &str = "breach";
 pub const PASSWORD: &str = "correct horse é \"battery\"";
@@ -33,16 +32,13 @@ pub struct Dovecot {
 impl Dovecot {
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("bp-dovecot").tempdir().unwrap();
-        // Its own users must be able to pass through.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for name in ["run", "state", "mail", "keys/default/HS256"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let dovecot = Self {
             folder,
-            port: free(),
-            tls_port: free(),
+            port: port::free(),
+            tls_port: port::free(),
         };
         let (uid, gid) = mail_owner();
         chown(dovecot.path("mail"), Some(uid), Some(gid)).unwrap();
@@ -53,6 +49,7 @@ impl Dovecot {
         dovecot.write("passwords", format!("{USER}:{{PLAIN}}{PASSWORD}\n").as_bytes());
         dovecot.write("oauth2.conf", dovecot.oauth2_conf().as_bytes());
         dovecot.write("dovecot.conf", dovecot.conf(uid, gid).as_bytes());
+        open_to_all(dovecot.folder.path());
         dovecot.run("dovecot", &[]);
         dovecot.doveadm(&["mailbox", "status", "-u", USER, "messages", "INBOX"]);
         dovecot

@@ -2,11 +2,10 @@
 //! temporary folder. Needs the packages that tests/setup installs, and root, which Postfix asks for.
 
 #[path = "../world/until_async.rs"]
-mod until_async;
+pub mod until_async;
 
 use std::fs;
-use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,6 +13,8 @@ use breachpost::mail::smtp::{Connector, Relay};
 use breachpost::secret::Secret;
 use tempfile::TempDir;
 use until_async::until_async;
+
+use crate::world::{open_to_all, port};
 
 pub const USER: &str = "breach@example.lu";
 pub const PASSWORD: &str = "correct horse é";
@@ -34,8 +35,6 @@ impl Postfix {
     /// With more settings, which take the place of those of the same name.
     pub fn start_with(settings: &str) -> Self {
         let home = tempfile::Builder::new().prefix("breachpost-postfix").tempdir().unwrap();
-        // Postfix's own users must be able to pass through.
-        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for name in ["queue", "data", "mail", "sasl"] {
             fs::create_dir(home.path().join(name)).unwrap();
         }
@@ -43,7 +42,7 @@ impl Postfix {
         for name in ["data", "mail"] {
             chown(home.path().join(name), Some(owner), Some(group)).unwrap();
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free();
         let ca_pem = write_certificate(home.path());
         write_accounts(home.path(), owner);
         let settings = settings.replace("HOME", &home.path().display().to_string());
@@ -51,6 +50,7 @@ impl Postfix {
         fs::write(home.path().join("main.cf"), main_cf).unwrap();
         fs::write(home.path().join("transport"), "").unwrap();
         fs::write(home.path().join("master.cf"), master_cf(port)).unwrap();
+        open_to_all(home.path());
         let instance = Self { home, port, ca_pem };
         run(Command::new("postfix").arg("-c").arg(instance.home.path()).arg("start"));
         instance

@@ -3,12 +3,13 @@
 pub mod campaign;
 pub mod dsn;
 pub mod gpg;
+pub mod port;
 pub mod relay;
 pub mod screen;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -233,9 +234,17 @@ impl World {
     }
     /// Drops a mail into the Maildir as a mail server does: written aside, then moved.
     pub fn deliver(&self, name: &str, mail: &[u8]) {
-        let aside = self.maildir().join("tmp").join(name);
-        fs::write(&aside, mail).unwrap();
-        fs::rename(aside, self.maildir().join("new").join(name)).unwrap();
+        self.deliver_together(&[(name.to_owned(), mail.to_owned())]);
+    }
+    /// The same for several, which come at once: none is there long before the next.
+    pub fn deliver_together(&self, mails: &[(String, Vec<u8>)]) {
+        let aside = |name: &str| self.maildir().join("tmp").join(name);
+        for (name, mail) in mails {
+            fs::write(aside(name), mail).unwrap();
+        }
+        for (name, _) in mails {
+            fs::rename(aside(name), self.maildir().join("new").join(name)).unwrap();
+        }
     }
 
     /// The program on this home; standard streams are not set yet.
@@ -264,9 +273,7 @@ impl World {
     /// Runs a command for somebody who sits at a terminal, types this and then ends the input (Ctrl-D).
     pub fn at_terminal(&self, mut command: Command, typed: &str) -> Ran {
         let line = format!("{:?}", command.get_args().collect::<Vec<_>>());
-        let terminal = nix::pty::openpty(None, None).unwrap();
-        let mut keyboard = fs::File::from(terminal.master);
-        let screen = fs::File::from(terminal.slave);
+        let (mut keyboard, screen) = screen::terminal(None);
         command
             .stdin(screen.try_clone().unwrap())
             .stderr(screen)
@@ -334,6 +341,19 @@ impl World {
     #[track_caller]
     pub fn is_intact(&self) {
         assert_eq!(self.json(&["journal", "verify"])["intact"], true);
+    }
+}
+
+/// Lets every user of the system into a folder and read what it holds, whatever the umask: a server's own users must.
+pub fn open_to_all(folder: &Path) {
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    set(folder, 0o755);
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => open_to_all(&path),
+            false => set(&path, 0o644),
+        }
     }
 }
 

@@ -6,11 +6,22 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::Winsize;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
 use super::{Ran, until};
+
+/// A terminal: the end of whoever sits at it, and that of the program. What other tests start meanwhile inherits neither:
+/// reading ends when the program does.
+pub fn terminal(size: Option<&Winsize>) -> (File, File) {
+    let ends = nix::pty::openpty(size, None).unwrap();
+    for end in [&ends.master, &ends.slave] {
+        fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+    }
+    (File::from(ends.master), File::from(ends.slave))
+}
 
 /// A command that runs with its standard error on a terminal; killed when dropped.
 pub struct Screen {
@@ -29,12 +40,8 @@ impl Screen {
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
-        let terminal = nix::pty::openpty(&size, None).unwrap();
-        let mut master = File::from(terminal.master);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::from(terminal.slave));
+        let (mut master, slave) = terminal(Some(&size));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(slave);
         let child = command.spawn().unwrap();
         // With it goes our copy of the terminal's other end, so that reading ends when the program does.
         drop(command);

@@ -17,8 +17,7 @@ use crate::mail::maildir::{Entry, Maildir, MaildirError, Stamp};
 
 /// How often it is asked whether it has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// It is listed this often even if it seems unchanged: two changes within one tick of the clock look like one, and some
-/// network file systems are slow to tell.
+/// It is listed this often even if it seems unchanged: some network file systems are slow to tell.
 const LIST_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) struct MaildirReader {
@@ -27,7 +26,27 @@ pub(super) struct MaildirReader {
     known: HashSet<[u8; 16]>,
     /// Those that could not be read, named once in the log.
     named: HashSet<[u8; 16]>,
-    listed: Option<(Stamp, Instant)>,
+    listed: Option<Listing>,
+}
+
+/// A listing that was read to its end.
+struct Listing {
+    stamp: Stamp,
+    at: Instant,
+    /// The one before had the same stamp. Until then a mail may have come behind the listing and left the stamp as it was:
+    /// two changes within one tick of the file system's clock look like one.
+    again: bool,
+}
+impl Listing {
+    /// Whether it still says all while the folder has this stamp.
+    fn holds(&self, stamp: &Stamp) -> bool {
+        self.again && self.stamp == *stamp && self.at.elapsed() < LIST_EVERY
+    }
+    fn after(before: Option<&Self>, stamp: Stamp) -> Self {
+        let again = before.is_some_and(|before| before.stamp == stamp);
+        let at = Instant::now();
+        Self { stamp, at, again }
+    }
 }
 
 impl MaildirReader {
@@ -68,10 +87,7 @@ impl MaildirReader {
         let maildir = Maildir::open(&self.path)?;
         // Taken before it is listed: what comes meanwhile changes it again.
         let stamp = maildir.stamp()?;
-        if let Some((before, at)) = &self.listed
-            && *before == stamp
-            && at.elapsed() < LIST_EVERY
-        {
+        if self.listed.as_ref().is_some_and(|listed| listed.holds(&stamp)) {
             return Ok(0);
         }
         let mut taken = 0;
@@ -87,7 +103,7 @@ impl MaildirReader {
             taken += usize::from(take_in(office, raw, &source).await?);
             self.known.insert(short(&entry.unique));
         }
-        self.listed = Some((stamp, Instant::now()));
+        self.listed = Some(Listing::after(self.listed.as_ref(), stamp));
         Ok(taken)
     }
 
@@ -121,4 +137,34 @@ impl MaildirReader {
 fn short(unique: &str) -> [u8; 16] {
     let digest = Sha256::digest(unique.as_bytes());
     digest[..16].try_into().expect("a SHA-256 digest has 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mail_that_comes_behind_the_listing_within_one_tick_is_found_by_the_next_look() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("new")).unwrap();
+        let maildir = Maildir::open(dir.path()).unwrap();
+        let before = maildir.stamp().unwrap();
+        let first = Listing::after(None, before.clone());
+        assert!(!first.holds(&before), "something may have come within the same tick");
+        let second = Listing::after(Some(&first), before.clone());
+        assert!(second.holds(&before), "a look later that tick is over");
+
+        let new = fs::File::open(dir.path().join("new")).unwrap();
+        new.set_modified(std::time::UNIX_EPOCH).unwrap();
+        let changed = maildir.stamp().unwrap();
+        assert!(!second.holds(&changed));
+        let third = Listing::after(Some(&second), changed.clone());
+        assert!(!third.holds(&changed));
+        let fourth = Listing::after(Some(&third), changed.clone());
+        assert!(fourth.holds(&changed));
+        tokio::time::advance(LIST_EVERY).await;
+        assert!(!fourth.holds(&changed), "once a minute, whatever it seems");
+    }
 }
