@@ -29,6 +29,16 @@ impl Campaign {
         Self { scene, id, _home: home }
     }
 
+    /// Over so many connections instead of eight.
+    pub fn over(self, connections: usize) -> Self {
+        let file = self.scene.path.join("config.yaml");
+        let settings = std::fs::read_to_string(&file).unwrap();
+        let changed = settings.replacen("\n  #connections: 8", &format!("\n  connections: {connections}"), 1);
+        assert_ne!(changed, settings);
+        std::fs::write(&file, changed).unwrap();
+        self
+    }
+
     /// How large one message is, and its text.
     pub fn example(&self) -> (usize, String) {
         let output = self.scene.program(&["campaign", "preview", &self.id]);

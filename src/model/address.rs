@@ -44,7 +44,7 @@ pub fn on_the_wire(address: &str) -> Result<String, AddressFlaw> {
     let (local, domain) = address.rsplit_once('@').ok_or(AddressFlaw::NoAt)?;
     check_local_part(local)?;
     let domain = wire_domain(domain)?;
-    let text = format!("{local}@{domain}");
+    let text = [local, "@", &domain].concat();
     if text.len() > ADDRESS_MOST_BYTES {
         return Err(AddressFlaw::Long);
     }

@@ -9,6 +9,9 @@ const LINE_MOST_BYTES: usize = 998;
 /// RFC 3461 §4.4.
 const ENVID_MOST_CHARS: usize = 100;
 
+/// Room for a command of usual length.
+const COMMAND_BYTES: usize = 160;
+
 /// One message to one recipient, ready to leave.
 #[derive(Debug, Clone, Copy)]
 pub struct Mail<'a> {
@@ -117,34 +120,44 @@ pub(super) fn address(mail: &Mail<'_>, relay: &Capabilities) -> Result<Commands,
         return Err("the message is not ASCII, and the relay does not offer 8BITMIME".to_owned());
     }
 
-    let mut mail_command = format!("MAIL FROM:<{}>", sender.as_ref().map_or("", EnvelopeAddress::as_str));
-    let mut rcpt_command = format!("RCPT TO:<{}>", recipient.as_str());
+    let mut commands = Commands {
+        mail: String::with_capacity(COMMAND_BYTES),
+        rcpt: String::with_capacity(COMMAND_BYTES),
+    };
+    let Commands { mail: from, rcpt: to } = &mut commands;
+    add(
+        from,
+        &["MAIL FROM:<", sender.as_ref().map_or("", EnvelopeAddress::as_str), ">"],
+    );
+    add(to, &["RCPT TO:<", recipient.as_str(), ">"]);
     if relay.size.is_some() {
-        mail_command += &format!(" SIZE={}", mail.bytes.len());
+        add(from, &[" SIZE=", &mail.bytes.len().to_string()]);
     }
     if needs_8bit {
-        mail_command += " BODY=8BITMIME";
+        add(from, &[" BODY=8BITMIME"]);
     }
     if needs_utf8 {
-        mail_command += " SMTPUTF8";
+        add(from, &[" SMTPUTF8"]);
     }
     if relay.dsn {
         // Headers only: a report must not carry the message back through strangers' servers.
-        mail_command += " RET=HDRS";
+        add(from, &[" RET=HDRS"]);
         if let Some(envid) = mail.envid {
-            mail_command += &format!(" ENVID={}", check_envid(envid)?);
+            add(from, &[" ENVID=", &check_envid(envid)?]);
         }
-        rcpt_command += &format!(" NOTIFY={}", mail.notify.value());
+        add(to, &[" NOTIFY=", &mail.notify.value()]);
         if let Some(orcpt) = recipient.orcpt() {
-            rcpt_command += &format!(" ORCPT={orcpt}");
+            add(to, &[" ORCPT=", &orcpt]);
         }
     }
-    mail_command += "\r\n";
-    rcpt_command += "\r\n";
-    Ok(Commands {
-        mail: mail_command,
-        rcpt: rcpt_command,
-    })
+    add(from, &["\r\n"]);
+    add(to, &["\r\n"]);
+    Ok(commands)
+}
+
+/// Joined in place: this is done twice for every message.
+fn add(command: &mut String, parts: &[&str]) {
+    parts.iter().for_each(|part| command.push_str(part));
 }
 
 /// A line that begins with a dot gets a second one, and a lone dot ends it all (RFC 5321 §4.5.2).
