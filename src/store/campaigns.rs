@@ -174,8 +174,6 @@ pub trait Campaigns: Send + Sync {
     ) -> Result<(), StoreError>;
     /// By name.
     async fn checklist(&self, campaign: CampaignId) -> Result<Vec<Checked>, StoreError>;
-    /// The digest that was approved last, alone: asked again and again while messages are written.
-    async fn approved_hash(&self, campaign: CampaignId) -> Result<Option<String>, StoreError>;
     async fn find_campaign(&self, campaign: CampaignId) -> Result<Option<StoredCampaign>, StoreError>;
     async fn list_campaigns(&self) -> Result<Vec<StoredCampaign>, StoreError>;
     async fn tally(&self, campaign: CampaignId) -> Result<Tally, StoreError>;

@@ -56,6 +56,8 @@ pub enum Work {
     /// To be rendered and sealed now, from the campaign's approved template and this person's fields.
     Person {
         campaign: CampaignId,
+        /// The content that was agreed to when it was claimed, by its hash.
+        approved: Option<std::sync::Arc<str>>,
         language: String,
         fields: serde_json::Value,
     },

@@ -70,6 +70,7 @@ pub async fn notices_are_claimed_before_persons(bed: &impl Bed) {
         campaign: of,
         language,
         fields,
+        ..
     } = &claims[1].work
     else {
         panic!("{:?}", claims[1].work)

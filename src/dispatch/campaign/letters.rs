@@ -137,17 +137,21 @@ impl Letter {
         Self::with(office, id, CampaignContent::read(campaign.content)?).await
     }
 
-    /// As [`Letter::of`], for what may leave: `None` where it is not what was approved any more, since a template, the
-    /// sender or the list has changed. The campaign is paused then, and says why.
+    /// As [`Letter::of`], for what may leave: `None` where it is not what was approved (by the hash that the claims came
+    /// with) any more, since a template, the sender or the list has changed. The campaign is paused then, and says why;
+    /// unless what it is now was approved meanwhile, which later claims will say.
     ///
     /// # Errors
     /// As [`Letter::of`].
-    pub async fn approved(office: &Office, id: CampaignId) -> Result<Option<Self>, OfficeError> {
+    pub async fn approved(office: &Office, id: CampaignId, approved: &str) -> Result<Option<Self>, OfficeError> {
         let letter = Self::of(office, id).await?;
-        let campaign = office.store.find_campaign(id).await?;
-        let approved = campaign.and_then(|campaign| campaign.approved_hash);
-        if approved == Some(letter.digest(office, id).await?) {
+        let digest = letter.digest(office, id).await?;
+        if digest == approved {
             return Ok(Some(letter));
+        }
+        let campaign = office.store.find_campaign(id).await?;
+        if campaign.is_some_and(|campaign| campaign.approved_hash == Some(digest)) {
+            return Ok(None);
         }
         tracing::warn!(campaign = %id, "what would be sent is not what was approved: paused");
         let by = Office::as_loop("courier");

@@ -1,6 +1,6 @@
 //! What comes before the wire: a claim becomes the bytes that leave, written ahead of the connections on blocking threads.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc};
@@ -127,10 +127,17 @@ impl Courier {
 
     /// The letters of the campaigns that are claimed from, but for those which are not what was approved.
     async fn letters_for(&self, claims: &[Claim]) -> Result<HashMap<CampaignId, Arc<Letter>>, OfficeError> {
-        let campaigns: BTreeSet<CampaignId> = claims.iter().filter_map(|claim| claim.work.campaign()).collect();
+        // Claimed together: of one campaign, all under one approval.
+        let approvals: BTreeMap<CampaignId, &str> = claims
+            .iter()
+            .filter_map(|claim| match &claim.work {
+                Work::Person { campaign, approved, .. } => Some((*campaign, approved.as_deref()?)),
+                Work::Notice { .. } => None,
+            })
+            .collect();
         let mut letters = HashMap::new();
-        for id in campaigns {
-            if let Some(letter) = self.letter(id).await? {
+        for (id, approved) in approvals {
+            if let Some(letter) = self.letter(id, approved).await? {
                 letters.insert(id, letter);
             }
         }
@@ -138,19 +145,18 @@ impl Courier {
     }
 
     /// One campaign's letter, compiled once for each approval; `None` when it is not what was approved.
-    async fn letter(&self, id: CampaignId) -> Result<Option<Arc<Letter>>, OfficeError> {
-        let approved = self.office.store.approved_hash(id).await?;
+    async fn letter(&self, id: CampaignId, approved: &str) -> Result<Option<Arc<Letter>>, OfficeError> {
         let mut letters = self.letters.lock().await;
         if let Some((hash, letter)) = letters.get(&id)
-            && Some(hash) == approved.as_ref()
+            && hash == approved
         {
             return Ok(Some(Arc::clone(letter)));
         }
-        let (Some(letter), Some(hash)) = (Letter::approved(&self.office, id).await?, approved) else {
+        let Some(letter) = Letter::approved(&self.office, id, approved).await? else {
             return Ok(None);
         };
         let letter = Arc::new(letter);
-        letters.insert(id, (hash, Arc::clone(&letter)));
+        letters.insert(id, (approved.to_owned(), Arc::clone(&letter)));
         Ok(Some(letter))
     }
 }

@@ -211,15 +211,6 @@ impl Campaigns for Sqlite {
         .await
     }
 
-    async fn approved_hash(&self, campaign: CampaignId) -> Result<Option<String>, StoreError> {
-        self.read(move |conn| {
-            let sql = "SELECT approved_hash FROM campaigns WHERE id = ?1";
-            let hash = one(conn, "read the approval", sql, [campaign.row()], |row| row.get(0))?;
-            Ok(hash.flatten())
-        })
-        .await
-    }
-
     async fn find_campaign(&self, campaign: CampaignId) -> Result<Option<StoredCampaign>, StoreError> {
         self.read(move |conn| find(conn, campaign)).await
     }

@@ -1,6 +1,10 @@
 //! The outbox: claims under a lease, and recovery. What comes of a claim is in `steps`, what is decided about one delivery in
 //! `decisions`.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use rusqlite::{Connection, Row, params};
@@ -170,7 +174,13 @@ fn claim(
     };
     // The order of RETURNING is SQLite's business.
     taken.sort_by_key(|t| (t.campaign, t.id));
-    let claims = taken.into_iter().map(|taken| with_work(conn, by, taken));
+    let mut approved = BTreeMap::new();
+    for campaign in taken.iter().filter_map(|taken| taken.campaign) {
+        if let Entry::Vacant(unknown) = approved.entry(campaign) {
+            unknown.insert(approved_hash(conn, campaign)?);
+        }
+    }
+    let claims = taken.into_iter().map(|taken| with_work(conn, by, taken, &approved));
     Ok(Claimed {
         claims: claims.collect::<Result<_, _>>()?,
         again,
@@ -234,7 +244,20 @@ fn scopes(conn: &Connection) -> Result<Vec<Option<i64>>, StoreError> {
     Ok([None].into_iter().chain(running).collect())
 }
 
-fn with_work(conn: &Connection, by: WorkerId, taken: Taken) -> Result<Claim, StoreError> {
+type ApprovedHash = Option<Arc<str>>;
+
+fn approved_hash(conn: &Connection, campaign: CampaignId) -> Result<ApprovedHash, StoreError> {
+    let sql = "SELECT approved_hash FROM campaigns WHERE id = ?1";
+    let hash: Option<String> = only(conn, "read the approval", sql, [campaign.row()], |row| row.get(0))?;
+    Ok(hash.map(Arc::from))
+}
+
+fn with_work(
+    conn: &Connection,
+    by: WorkerId,
+    taken: Taken,
+    approved: &BTreeMap<CampaignId, ApprovedHash>,
+) -> Result<Claim, StoreError> {
     let found = match taken.campaign {
         None => one(
             conn,
@@ -260,6 +283,7 @@ fn with_work(conn: &Connection, by: WorkerId, taken: Taken) -> Result<Claim, Sto
             |row| {
                 let work = Work::Person {
                     campaign,
+                    approved: approved.get(&campaign).cloned().flatten(),
                     language: row.get(1)?,
                     fields: row.get::<_, Json<Value>>(2)?.0,
                 };
