@@ -32,6 +32,7 @@ use crate::store::{Claim, Claimed, Which};
 use super::campaign::{self, Letter};
 use super::office::{Office, OfficeError};
 use super::worker::Worker;
+use lane::Lane;
 use prepare::Job;
 use queue::Queue;
 
@@ -203,7 +204,7 @@ impl Courier {
             parts.spawn(Arc::clone(&self).prepare_all(claimed, jobs, stop.clone()));
         }
         for _ in 0..connections {
-            parts.spawn(Arc::clone(&self).lane(Arc::clone(&line), Arc::clone(&queue), stop.clone()));
+            parts.spawn(Lane::new(Arc::clone(&self), Arc::clone(&line), Arc::clone(&queue), stop.clone()).run());
         }
         // Theirs alone: they end when what feeds them does.
         drop((claimed, jobs));

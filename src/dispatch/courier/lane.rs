@@ -79,93 +79,154 @@ impl Open {
     }
 }
 
-impl Courier {
-    /// Outcomes of the last messages are committed together with the marks of the next: one of each, or a few where the
-    /// relay is quick. Told to stop, it finishes what is marked and gives the others back.
-    pub(super) async fn lane(
-        self: Arc<Self>,
+/// One connection's loop.
+pub(super) struct Lane {
+    courier: Arc<Courier>,
+    line: Arc<Line>,
+    queue: Arc<Mutex<Queue>>,
+    stop: CancellationToken,
+    connection: Option<Open>,
+    /// What came of the last messages, not committed yet.
+    done: Vec<Done>,
+    /// A notice that came up while persons' messages were taken together.
+    waiting: Option<Job>,
+    /// The relay took the last messages quickly.
+    quick: bool,
+}
+
+impl Lane {
+    pub(super) fn new(
+        courier: Arc<Courier>,
         line: Arc<Line>,
         queue: Arc<Mutex<Queue>>,
         stop: CancellationToken,
-    ) -> Result<(), OfficeError> {
-        let mut connection: Option<Open> = None;
-        let mut done: Vec<Done> = Vec::new();
-        let mut together = 1;
-        // A notice that came up while persons' messages were taken together.
-        let mut waiting: Option<Job> = None;
+    ) -> Self {
+        Self {
+            courier,
+            line,
+            queue,
+            stop,
+            connection: None,
+            done: Vec::new(),
+            waiting: None,
+            quick: false,
+        }
+    }
+
+    /// Until there is nothing more to come. Outcomes of the last messages are committed together with the marks of the
+    /// next. Told to stop, it finishes what is marked and gives the others back.
+    pub(super) async fn run(mut self) -> Result<(), OfficeError> {
         loop {
-            let next = match done.is_empty() {
-                _ if waiting.is_some() => waiting.take(),
-                true if connection.is_some() => {
-                    match tokio::time::timeout(IDLE, async { queue.lock().await.next().await }).await {
-                        Ok(next) => next,
-                        Err(_) => {
-                            // Relays close idle connections themselves, some with a complaint in their log.
-                            connection.take().expect("just seen").quit().await;
-                            continue;
-                        }
-                    }
-                }
-                true => queue.lock().await.next().await,
-                // Never let an outcome wait for work that may not come.
-                false => at_once(&queue),
-            };
-            let Some(mut first) = next else {
-                if done.is_empty() {
+            let Some(first) = self.next().await else {
+                if self.done.is_empty() {
                     break;
                 }
-                self.commit(std::mem::take(&mut done), &[]).await?;
+                self.commit(&[]).await?;
                 continue;
             };
-            if stop.is_cancelled() {
-                self.commit(std::mem::take(&mut done), &[]).await?;
-                self.give_back(vec![first]).await?;
+            if self.stop.is_cancelled() {
+                self.commit(&[]).await?;
+                self.courier.give_back(vec![first]).await?;
                 continue;
             }
-            if connection.as_ref().is_none_or(|c| !c.connection.reusable()) {
-                // Connecting may take long: the last outcomes do not wait for it.
-                self.commit(std::mem::take(&mut done), &[]).await?;
-                if let Some(used_up) = connection.take() {
-                    used_up.quit().await;
-                }
-                match self.connect(&line, first, &mut done, &stop).await? {
-                    Some((open, job)) => (connection, first) = (Some(open), job),
-                    None => continue,
-                }
-            }
-            let mut jobs = vec![first];
-            // A notice goes alone: nothing else may cast doubt on it.
-            while jobs.len() < together && !jobs[0].is_notice() && waiting.is_none() {
-                match at_once(&queue) {
-                    None => break,
-                    Some(job) if job.is_notice() => waiting = Some(job),
-                    Some(job) => jobs.push(job),
-                }
-            }
-            let lost = self.commit(std::mem::take(&mut done), &jobs).await?;
-            let begun = Instant::now();
-            let count = jobs.len() as u32;
-            jobs.retain(|job| !lost.contains(&job.claim.delivery));
-            let mut jobs = jobs.into_iter();
-            while let Some(job) = jobs.next() {
-                let outcome = self.carry(&line, &mut connection, &job, jobs.as_slice().first()).await;
-                if connection.is_some() {
-                    // It serves this one, whatever it does with others.
-                    line.failures.store(0, Ordering::SeqCst);
-                }
-                done.push(self.finish(&line, job, outcome));
-            }
-            together = match begun.elapsed() / count < QUICK {
-                true => TOGETHER_MOST,
-                false => 1,
+            let Some(first) = self.connected(first).await? else {
+                continue;
             };
+            let mut marked = self.with_more(first);
+            let lost = self.commit(&marked).await?;
+            marked.retain(|job| !lost.contains(&job.claim.delivery));
+            if !marked.is_empty() {
+                self.carry(marked).await;
+            }
         }
-        if let Some(open) = connection {
+        if let Some(open) = self.connection {
             open.quit().await;
         }
         Ok(())
     }
 
+    /// The next message, if there is one to come; an open connection does not wait for it long.
+    async fn next(&mut self) -> Option<Job> {
+        if self.waiting.is_some() {
+            return self.waiting.take();
+        }
+        // Never let an outcome wait for work that may not come.
+        if !self.done.is_empty() {
+            return at_once(&self.queue);
+        }
+        if self.connection.is_some() {
+            let next = async { self.queue.lock().await.next().await };
+            match tokio::time::timeout(IDLE, next).await {
+                Ok(next) => return next,
+                // Relays close idle connections themselves, some with a complaint in their log.
+                Err(_) => self.connection.take().expect("just seen").quit().await,
+            }
+        }
+        self.queue.lock().await.next().await
+    }
+
+    /// The message, once there is a connection for it. `None`: it went back, or its try ended here.
+    async fn connected(&mut self, first: Job) -> Result<Option<Job>, OfficeError> {
+        if self.is_reusable() {
+            return Ok(Some(first));
+        }
+        // Connecting may take long: the last outcomes do not wait for it.
+        self.commit(&[]).await?;
+        if let Some(used_up) = self.connection.take() {
+            used_up.quit().await;
+        }
+        let connected = self
+            .courier
+            .connect(&self.line, first, &mut self.done, &self.stop)
+            .await?;
+        Ok(connected.map(|(open, job)| {
+            self.connection = Some(open);
+            job
+        }))
+    }
+
+    fn is_reusable(&self) -> bool {
+        let open = self.connection.as_ref();
+        open.is_some_and(|open| open.connection.reusable())
+    }
+
+    /// Those that are marked in one commit with `first`.
+    fn with_more(&mut self, first: Job) -> Vec<Job> {
+        let mut jobs = vec![first];
+        // A notice goes alone: nothing else may cast doubt on it.
+        while self.quick && jobs.len() < TOGETHER_MOST && !jobs[0].is_notice() && self.waiting.is_none() {
+            match at_once(&self.queue) {
+                None => break,
+                Some(job) if job.is_notice() => self.waiting = Some(job),
+                Some(job) => jobs.push(job),
+            }
+        }
+        jobs
+    }
+
+    /// Carries what is marked.
+    async fn carry(&mut self, marked: Vec<Job>) {
+        let (begun, count) = (Instant::now(), marked.len() as u32);
+        let mut rest = marked.into_iter();
+        while let Some(job) = rest.next() {
+            let (courier, follows) = (&self.courier, rest.as_slice().first());
+            let outcome = courier.carry(&self.line, &mut self.connection, &job, follows).await;
+            if self.connection.is_some() {
+                // It serves this one, whatever it does with others.
+                self.line.failures.store(0, Ordering::SeqCst);
+            }
+            self.done.push(courier.finish(&self.line, job, outcome));
+        }
+        self.quick = begun.elapsed() / count < QUICK;
+    }
+
+    async fn commit(&mut self, next: &[Job]) -> Result<Vec<DeliveryId>, OfficeError> {
+        let done = std::mem::take(&mut self.done);
+        self.courier.commit(done, next).await
+    }
+}
+
+impl Courier {
     /// A fresh connection for this message. `None`: it went back, or its try ended here.
     async fn connect(
         &self,
