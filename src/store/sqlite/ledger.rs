@@ -204,6 +204,12 @@ pub(super) fn move_on(
     }
 }
 
+/// `+state`: a plain comparison with a parameter would be planned anew whenever it changes, for the partial indexes.
+pub(super) const MOVE: &str = "UPDATE deliveries
+     SET state = ?4, due = ?5, lease_by = ?6, lease_until = ?7, since = ?8, detail = ?9, tries = tries + ?10,
+         possibly_twice = max(possibly_twice, ?11), message_id = coalesce(?12, message_id)
+     WHERE id = ?1 AND +state = ?2 AND lease_by IS ?3";
+
 /// Writes a new state over the one that was read, and fails when that is no longer there.
 pub(super) fn save(
     conn: &Connection,
@@ -246,14 +252,10 @@ pub(super) fn try_save(
         S::Leased { by, .. } | S::OnWire { by, .. } => Some(*by),
         _ => None,
     };
-    // `+state`: a plain comparison with a parameter would be planned anew whenever it changes, for the partial indexes.
     let changed = run(
         conn,
         "move the delivery",
-        "UPDATE deliveries
-         SET state = ?4, due = ?5, lease_by = ?6, lease_until = ?7, since = ?8, detail = ?9, tries = tries + ?10,
-             possibly_twice = max(possibly_twice, ?11), message_id = coalesce(?12, message_id)
-         WHERE id = ?1 AND +state = ?2 AND lease_by IS ?3",
+        MOVE,
         params![
             current.id.row(),
             current.state.name(),
@@ -392,6 +394,9 @@ pub(super) fn close_batch(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
+pub(super) const ADD_ATTEMPT: &str =
+    "INSERT INTO attempts (delivery, at, outcome, reply, fault, tls, journal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
 /// The journal entry of some attempts, with their number and hash, then the rows with the entry's number.
 fn store_attempts(
     tx: &mut Tx<'_>,
@@ -424,7 +429,7 @@ fn store_attempts(
         run(
             tx.conn,
             "add the attempt",
-            "INSERT INTO attempts (delivery, at, outcome, reply, fault, tls, journal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            ADD_ATTEMPT,
             params![
                 attempt.delivery.row(),
                 Micros(attempt.at),

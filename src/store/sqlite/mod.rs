@@ -70,6 +70,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0016_pace_again.sql"),
     include_str!("migrations/0017_leases.sql"),
     include_str!("migrations/0018_settled.sql"),
+    include_str!("migrations/0019_words.sql"),
 ];
 /// How long a change waits for another process to end its own; those take milliseconds, an import's chunk a second.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
