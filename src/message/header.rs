@@ -50,14 +50,16 @@ fn survives_plain(text: &str) -> bool {
 }
 
 fn encoded_words(text: &str) -> String {
-    let mut words = Vec::new();
+    let mut words = String::with_capacity(2 * text.len() + ENCODED_BYTES);
     let mut rest = text;
     while !rest.is_empty() {
         let (chunk, tail) = rest.split_at(rest.floor_char_boundary(ENCODED_BYTES));
-        words.push(format!("=?utf-8?B?{}?=", STANDARD.encode(chunk)));
+        words.push_str(if words.is_empty() { "=?utf-8?B?" } else { " =?utf-8?B?" });
+        STANDARD.encode_string(chunk, &mut words);
+        words.push_str("?=");
         rest = tail;
     }
-    words.join(" ")
+    words
 }
 
 /// An address with its display name; the domain in A-labels (RFC 5890), since SMTPUTF8 is not offered everywhere.
@@ -74,7 +76,7 @@ pub(super) fn mailbox(header: &str, mailbox: &Mailbox) -> Result<String, MimeErr
     } else {
         format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
     };
-    Ok(format!("{name} <{address}>"))
+    Ok([&name, " <", &address, ">"].concat())
 }
 
 /// RFC 5322 §3.2.3.

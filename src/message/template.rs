@@ -128,30 +128,29 @@ impl Key {
     }
 }
 
-/// The facts of messages that differ in nothing but the person's name, made ready once: a campaign has few of them and
-/// millions of names.
+/// A message to persons that differs in nothing but their name, written as far as it is the same for all: a campaign has
+/// few of them and millions of names.
 pub struct Shared {
-    key: Key,
+    compiled: Compiled,
+    /// The template's.
+    file: String,
     values: Values,
     unknown: String,
+    language: String,
     /// Who is named as the controller.
     sender: String,
 }
 impl Shared {
-    pub fn new(facts: &PersonFacts) -> Self {
-        let variant = match facts.discreet {
-            true => Variant::Discreet,
-            false => Variant::Plain,
-        };
-        Self {
-            key: Key {
-                variant,
-                ..Key::plain(Audience::Individual, &facts.language)
-            },
-            values: Values::of(facts),
-            unknown: facts.unknown.clone(),
-            sender: facts.controller.name.clone().unwrap_or_default(),
-        }
+    /// The message to this person.
+    ///
+    /// # Errors
+    /// [`TemplateError::Faulty`] if it has no subject.
+    pub fn fill(&self, person: &PersonName) -> Result<Filled, TemplateError> {
+        let own = Values::of(&OwnFacts { person });
+        let filled = self
+            .compiled
+            .fill(&self.file, &self.values, &own, &self.unknown, &self.language);
+        filled.map_err(|finding| faulty(&[finding]))
     }
 }
 
@@ -159,6 +158,9 @@ impl Shared {
 #[derive(Serialize)]
 struct OwnFacts<'a> {
     person: &'a PersonName,
+}
+impl OwnFacts<'_> {
+    const NAMES: [&'static str; 1] = ["person"];
 }
 
 /// Why a text cannot be made.
@@ -285,6 +287,15 @@ impl Templates {
         self.languages_of(audience, Variant::Plain)
     }
 
+    /// Whether this audience can be written to in this language and variant.
+    pub fn speaks(&self, audience: Audience, variant: Variant, language: &str) -> bool {
+        let key = Key {
+            variant,
+            ..Key::plain(audience, language)
+        };
+        self.templates.contains_key(&key) && self.labels.contains_key(language)
+    }
+
     /// The languages in which there is this variant.
     pub fn languages_of(&self, audience: Audience, variant: Variant) -> Vec<&str> {
         let fitting = self
@@ -384,16 +395,31 @@ impl Templates {
     /// # Errors
     /// As for [`Templates::render_notice`].
     pub fn fill_individual(&self, facts: &PersonFacts) -> Result<Filled, TemplateError> {
-        self.fill_shared(&Shared::new(facts), &facts.person)
+        self.shared(facts)?.fill(&facts.person)
     }
 
-    /// As [`Templates::fill_individual`], with facts that were made ready once for many.
+    /// What all are told alike who share these facts but for their name.
     ///
     /// # Errors
     /// As for [`Templates::render_notice`].
-    pub fn fill_shared(&self, shared: &Shared, person: &PersonName) -> Result<Filled, TemplateError> {
-        let own = Values::of(&OwnFacts { person });
-        self.fill_with(&shared.key, &shared.values, &own, &shared.unknown)
+    pub fn shared(&self, facts: &PersonFacts) -> Result<Shared, TemplateError> {
+        let key = Key {
+            variant: match facts.discreet {
+                true => Variant::Discreet,
+                false => Variant::Plain,
+            },
+            ..Key::plain(Audience::Individual, &facts.language)
+        };
+        let (file, compiled) = self.compiled(&key)?;
+        let values = Values::of(facts);
+        Ok(Shared {
+            compiled: compiled.filled_but(&values, &OwnFacts::NAMES),
+            file: file.to_owned(),
+            values,
+            unknown: facts.unknown.clone(),
+            language: facts.language.clone(),
+            sender: facts.controller.name.clone().unwrap_or_default(),
+        })
     }
 
     /// The text that tells everybody (GDPR Art. 34(3)(c)), in the language of the facts, as text and as HTML.
@@ -411,8 +437,8 @@ impl Templates {
     /// As for [`Templates::render_notice`].
     pub fn fill_stacked(&self, facts: &[Arc<Shared>], person: &PersonName) -> Result<Filled, TemplateError> {
         let parts = facts.iter().map(|facts| {
-            let labels = self.labels(&facts.key.language)?;
-            Ok((labels, self.fill_shared(facts, person)?))
+            let labels = self.labels(&facts.language)?;
+            Ok((labels, facts.fill(person)?))
         });
         let parts = parts.collect::<Result<Vec<_>, TemplateError>>()?;
         let sender = facts.first().map(|facts| facts.sender.as_str());
@@ -420,17 +446,17 @@ impl Templates {
     }
 
     fn fill(&self, key: &Key, facts: &impl Serialize, unknown: &str) -> Result<Filled, TemplateError> {
-        self.fill_with(key, &Values::of(facts), &Values::none(), unknown)
+        let (file, compiled) = self.compiled(key)?;
+        compiled
+            .fill(file, &Values::of(facts), &Values::none(), unknown, &key.language)
+            .map_err(|finding| faulty(&[finding]))
     }
 
-    fn fill_with(&self, key: &Key, facts: &Values, own: &Values, unknown: &str) -> Result<Filled, TemplateError> {
+    /// With the name of its file.
+    fn compiled(&self, key: &Key) -> Result<(&str, &Compiled), TemplateError> {
         let entry = self.entry(key)?;
-        let compiled = entry
-            .get(|file, source| Compiled::new(key.audience, file, source))
-            .map_err(faulty)?;
-        compiled
-            .fill(&entry.file, facts, own, unknown, &key.language)
-            .map_err(|finding| faulty(&[finding]))
+        let compiled = entry.get(|file, source| Compiled::new(key.audience, file, source));
+        Ok((&entry.file, compiled.map_err(faulty)?))
     }
 
     /// Everything that is wrong: files that cannot be used, words that are missing, facts that do not exist. Each template
@@ -470,7 +496,10 @@ impl Templates {
             return Vec::new();
         };
         let facts = sample::person(labels);
-        let Ok(filled) = self.fill_stacked(&[Arc::new(Shared::new(&facts))], &facts.person) else {
+        let Ok(shared) = self.shared(&facts) else {
+            return Vec::new();
+        };
+        let Ok(filled) = self.fill_stacked(&[Arc::new(shared)], &facts.person) else {
             return Vec::new();
         };
         let file = self.labels.get(language).map_or("", |entry| entry.file.as_str());

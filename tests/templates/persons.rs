@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use breachpost::message::facts::{Discreet, NoticeFacts, PersonContext, PersonFacts, sample};
-use breachpost::message::template::{Audience, Shared, Templates};
+use breachpost::message::template::{Audience, Templates};
 use breachpost::model::breach::{Contact, ContactKind};
 use breachpost::model::notice::NoticeKind;
 
@@ -129,7 +129,7 @@ fn other_organisations_and_staff() {
 fn one_message_in_several_languages() {
     let templates = Templates::load(None).unwrap();
     let facts = ["fr", "de", "en"].map(|language| PersonFacts::new(&record(), &person_context(&templates, language)));
-    let shared = facts.each_ref().map(|facts| Arc::new(Shared::new(facts)));
+    let shared = facts.each_ref().map(|facts| Arc::new(templates.shared(facts).unwrap()));
     let filled = templates.fill_stacked(&shared, &facts[0].person).unwrap();
     let rendered = filled.rendered();
     well_formed(&rendered);

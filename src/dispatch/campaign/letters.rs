@@ -228,7 +228,8 @@ impl Letter {
         let stacked = self.content.wording.stacked.iter();
         let all = stacked.map(|language| self.facts(language, None));
         let all = all.collect::<Result<Vec<_>, _>>()?;
-        let shared: Vec<_> = all.iter().map(|facts| Arc::new(Shared::new(facts))).collect();
+        let shared = all.iter().map(|facts| self.templates.shared(facts).map(Arc::new));
+        let shared = shared.collect::<Result<Vec<_>, _>>()?;
         let subject = self
             .templates
             .fill_stacked(&shared, &PersonName { name: None })?
@@ -301,10 +302,8 @@ impl Letter {
 
     /// The language in which somebody of this one is written to.
     pub fn language_for<'a>(&'a self, language: &'a str) -> &'a str {
-        let known = self
-            .templates
-            .languages_of(Audience::Individual, self.content.wording.variant());
-        match known.contains(&language) {
+        let variant = self.content.wording.variant();
+        match self.templates.speaks(Audience::Individual, variant, language) {
             true => language,
             false => &self.content.fallback_language,
         }
@@ -439,7 +438,7 @@ impl Letter {
                 .fill_stacked(&each.collect::<Result<Vec<_>, _>>()?, &person)?);
         }
         let shared = self.shared(self.language_for(language), fields)?;
-        Ok(self.templates.fill_shared(&shared, &person)?)
+        Ok(shared.fill(&person)?)
     }
 
     /// What persons of this language whose data are the same are told alike.
@@ -453,7 +452,7 @@ impl Letter {
         if let Some(shared) = known.get(&key) {
             return Ok(Arc::clone(shared));
         }
-        let shared = Arc::new(Shared::new(&self.facts(language, key.1.clone())?));
+        let shared = Arc::new(self.templates.shared(&self.facts(language, key.1.clone())?)?);
         if known.len() < SHARED_MOST {
             known.insert(key, Arc::clone(&shared));
         }

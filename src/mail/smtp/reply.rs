@@ -1,6 +1,8 @@
 //! What a relay answers: replies (RFC 5321 §4.2) with their enhanced status (RFC 2034), and what EHLO offers.
 //! Reads foreign bytes, so it bounds and cleans everything; does no I/O.
 
+use std::io::Write as _;
+
 use crate::model::delivery::SmtpReply;
 
 /// More than this in answer to one command is no reply: Postfix, for comparison, takes 100 KB.
@@ -9,6 +11,8 @@ pub(super) const REPLY_MOST_BYTES: usize = 64 * 1024;
 const TEXT_MOST_CHARS: usize = 2_000;
 /// lettre takes lines up to 1,000 bytes; a longer one is shortened for it. RFC 5321 §4.5.3.1.5 allows 512.
 const LINE_MOST_BYTES: usize = 900;
+/// Room for a reply of usual length.
+const COMMON_BYTES: usize = 96;
 
 /// One whole reply: its code and the text of each line, without code and separator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +78,10 @@ fn split_line(line: &[u8]) -> Option<(u16, bool, &[u8])> {
 }
 
 fn clean(text: &[u8]) -> String {
+    // Nearly every answer is plain, which is seen at a glance.
+    if text.iter().fold(true, |plain, b| plain & matches!(b, b' '..=b'~')) {
+        return String::from_utf8_lossy(text).into_owned();
+    }
     String::from_utf8_lossy(text)
         .chars()
         .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
@@ -100,11 +108,11 @@ impl Reply {
 
     /// The reply as plain, well-formed lines for lettre, whose own reader refuses what RFC 5321 asks clients to take.
     pub(super) fn canonical(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(COMMON_BYTES);
         for (i, line) in self.lines.iter().enumerate() {
             let mark = if i + 1 == self.lines.len() { ' ' } else { '-' };
             let cut = line.floor_char_boundary(LINE_MOST_BYTES);
-            out.extend_from_slice(format!("{}{mark}{}\r\n", self.code, &line[..cut]).as_bytes());
+            write!(out, "{}{mark}{}\r\n", self.code, &line[..cut]).expect("a Vec takes all that is written");
         }
         out
     }
@@ -124,12 +132,14 @@ impl Reply {
             },
             None => line,
         });
-        let text = lines
-            .collect::<Vec<_>>()
-            .join("\n")
-            .chars()
-            .take(TEXT_MOST_CHARS)
-            .collect();
+        let mut text = String::with_capacity(COMMON_BYTES);
+        for (i, line) in lines.enumerate() {
+            text.push_str(if i > 0 { "\n" } else { "" });
+            text.push_str(line);
+        }
+        if let Some((end, _)) = text.char_indices().nth(TEXT_MOST_CHARS) {
+            text.truncate(end);
+        }
         SmtpReply {
             code: self.code,
             enhanced,
@@ -140,16 +150,14 @@ impl Reply {
     /// The RFC 3463 status a line begins with; its class must be that of the code (RFC 2034 §4).
     fn enhanced_of<'a>(&self, line: &'a str) -> Option<&'a str> {
         let word = line.split(' ').next()?;
-        let mut parts = word.split('.');
-        let class = parts.next()?;
-        let numbers: Vec<&str> = parts.collect();
+        let (class, numbers) = word.split_once('.')?;
+        let (subject, detail) = numbers.split_once('.')?;
+        let is_number = |n: &str| (1..=3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit());
         let is_status = class.len() == 1
             && class.parse() == Ok(self.code / 100)
             && matches!(self.code / 100, 2 | 4 | 5)
-            && numbers.len() == 2
-            && numbers
-                .iter()
-                .all(|n| (1..=3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()));
+            && is_number(subject)
+            && is_number(detail);
         is_status.then_some(word)
     }
 }

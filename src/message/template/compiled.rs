@@ -61,6 +61,14 @@ impl Compiled {
         })
     }
 
+    /// As [`Program::filled_but`].
+    pub(super) fn filled_but(&self, facts: &Values, own: &[&str]) -> Self {
+        Self {
+            subject: self.subject.filled_but(&facts.0, own),
+            text: self.text.filled_but(&facts.0, own),
+        }
+    }
+
     /// Filled with the facts, and with `own` before them; a problem if they leave the subject empty.
     pub(super) fn fill(
         &self,

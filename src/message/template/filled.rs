@@ -39,7 +39,7 @@ pub enum Block<'a> {
 impl Filled {
     /// `unknown` takes the place of what is not known.
     pub(super) fn new(subject: &str, marked: String, unknown: &str, language: &str) -> Self {
-        let marked = match marked.contains(layout::UNKNOWN) {
+        let marked = match memchr::memchr(layout::UNKNOWN as u8, marked.as_bytes()).is_some() {
             true => marked.replace(layout::UNKNOWN, unknown),
             false => marked,
         };

@@ -75,6 +75,13 @@ fn lay_out_lines(part: &str, begins: bool, making: &mut Making<String>) {
 
 /// One line for a mail header: no line breaks, single spaces.
 pub(super) fn one_line(marked: &str) -> String {
+    let is_tidy = !marked.contains("  ")
+        && !marked.starts_with(' ')
+        && !marked.ends_with(' ')
+        && !marked.contains(|c: char| c.is_control() || c != ' ' && c.is_whitespace());
+    if is_tidy {
+        return marked.to_owned();
+    }
     let text = marked.replace(char::is_control, " ");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -302,6 +309,15 @@ mod tests {
 
     #[test]
     fn a_subject_is_one_line() {
-        assert_eq!(one_line("a\r\n b\n"), "a b");
+        for (marked, line) in [
+            ("a\r\n b\n", "a b"),
+            ("à b", "à b"),
+            (" a", "a"),
+            ("a ", "a"),
+            ("a  b", "a b"),
+            ("a\u{a0}b\u{2028}c\u{85}d", "a b c d"),
+        ] {
+            assert_eq!(one_line(marked), line, "{marked:?}");
+        }
     }
 }

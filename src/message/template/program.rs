@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::layout::{NEXT_VALUE, NO_LINE, ROW, UNKNOWN, VALUE_BREAK};
 
 /// One piece of a template.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Part {
     Text(String),
     /// `{{fact}}`: within its line.
@@ -48,13 +48,13 @@ enum Part {
     },
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Shown {
     Fact(Path),
     Words(Value),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Condition {
     Fact(Path),
     First,
@@ -66,7 +66,7 @@ enum Condition {
 }
 
 /// Where a fact stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Path {
     /// How many scopes outwards to start; `None` starts at the whole.
     out: Option<usize>,
@@ -85,14 +85,75 @@ impl Program {
 
     /// The text with the layout's marks. What `own` has of the outermost facts stands in the place of those in `facts`.
     pub(super) fn fill(&self, facts: &Value, own: &Value) -> String {
-        let mut run = Run {
-            own,
-            scopes: vec![facts],
-            loops: Vec::new(),
-            out: String::with_capacity(8 * 1024),
-        };
+        let mut run = Run::of(facts, own);
+        run.out.reserve(8 * 1024);
         run.parts(&self.0);
         run.out
+    }
+
+    /// The same for all who share `facts` but have an `own` value of some of the outermost ones: what asks for none of
+    /// these is filled in once. It must be filled with the same facts.
+    pub(super) fn filled_but(&self, facts: &Value, own: &[&str]) -> Self {
+        let mut filled = Vec::new();
+        fill_but(&self.0, facts, own, &mut filled);
+        Self(filled)
+    }
+}
+
+/// Only what stands outside of all `#each` and `#with` is taken apart.
+fn fill_but(parts: &[Part], facts: &Value, own: &[&str], filled: &mut Vec<Part>) {
+    for part in parts {
+        match part {
+            part if !part.asks_for(own, 0) => {
+                let text = Program(vec![part.clone()]).fill(facts, &Value::Null);
+                match filled.last_mut() {
+                    Some(Part::Text(before)) => before.push_str(&text),
+                    _ => filled.push(Part::Text(text)),
+                }
+            }
+            Part::Choice { asked, then, otherwise } if !asked.asks_for(own, 0) => {
+                let run = Run::of(facts, &Value::Null);
+                let chosen = if run.holds(asked) { then } else { otherwise };
+                fill_but(chosen, facts, own, filled);
+            }
+            Part::Choice { asked, then, otherwise } => {
+                let filled_branch = |branch: &[Part]| {
+                    let mut filled = Vec::new();
+                    fill_but(branch, facts, own, &mut filled);
+                    filled
+                };
+                filled.push(Part::Choice {
+                    asked: asked.clone(),
+                    then: filled_branch(then),
+                    otherwise: filled_branch(otherwise),
+                });
+            }
+            part => filled.push(part.clone()),
+        }
+    }
+}
+
+impl Part {
+    /// Whether the text of this part depends on one of these outermost facts; `depth` is how many scopes stand around.
+    fn asks_for(&self, own: &[&str], depth: usize) -> bool {
+        let any = |parts: &[Part], depth| parts.iter().any(|part| part.asks_for(own, depth));
+        match self {
+            Self::Text(_) => false,
+            Self::Row {
+                shown: Shown::Words(_), ..
+            } => false,
+            Self::Inline(path) | Self::Paragraph(path) | Self::List(path) => path.asks_for(own, depth),
+            Self::Row {
+                shown: Shown::Fact(path),
+                ..
+            } => path.asks_for(own, depth),
+            Self::Choice { asked, then, otherwise } => {
+                asked.asks_for(own, depth) || any(then, depth) || any(otherwise, depth)
+            }
+            Self::Each { of, inside, otherwise } | Self::With { of, inside, otherwise } => {
+                of.asks_for(own, depth) || any(inside, depth + 1) || any(otherwise, depth)
+            }
+        }
     }
 }
 
@@ -173,9 +234,24 @@ impl Condition {
             None => Self::Never,
         }
     }
+
+    fn asks_for(&self, own: &[&str], depth: usize) -> bool {
+        match self {
+            Self::Fact(path) => path.asks_for(own, depth),
+            Self::Not(of) => of.asks_for(own, depth),
+            Self::And(both) | Self::Or(both) => both.iter().any(|of| of.asks_for(own, depth)),
+            Self::First | Self::Last | Self::Never => false,
+        }
+    }
 }
 
 impl Path {
+    fn asks_for(&self, own: &[&str], depth: usize) -> bool {
+        let is_outermost = self.out.is_none_or(|out| out == depth);
+        let name = self.names.first();
+        is_outermost && name.is_none_or(|name| own.contains(&name.as_str()))
+    }
+
     fn of(written: &str) -> Self {
         let from_root = written
             .strip_prefix("@root.")
@@ -205,6 +281,15 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    fn of(facts: &'a Value, own: &'a Value) -> Self {
+        Self {
+            own,
+            scopes: vec![facts],
+            loops: Vec::new(),
+            out: String::new(),
+        }
+    }
+
     fn find(&self, path: &Path) -> Option<&'a Value> {
         let level = match path.out {
             Some(out) => self.scopes.len().checked_sub(out + 1)?,
@@ -399,6 +484,42 @@ mod tests {
         ] {
             let program = Program::new(&Template::compile(template).unwrap());
             assert_eq!(program.fill(&facts, &Value::Null), wanted, "{template}");
+            // Whatever is left open, and then takes the place of a fact or not.
+            for own in [
+                &[][..],
+                &["a"],
+                &["none", "yes"],
+                &["rows", "n"],
+                &["group"],
+                &["list", "no"],
+            ] {
+                let but = program.filled_but(&facts, own);
+                assert_eq!(but.fill(&facts, &Value::Null), wanted, "{template} but {own:?}");
+                let theirs = json!({ "text": "t\nu", "b": "own" });
+                for value in [Value::Null, json!(false), json!("x\ny"), json!(["p", "q"]), theirs] {
+                    let own: serde_json::Map<_, _> =
+                        own.iter().map(|name| ((*name).to_owned(), value.clone())).collect();
+                    let own = Value::Object(own);
+                    assert_eq!(
+                        but.fill(&facts, &own),
+                        program.fill(&facts, &own),
+                        "{template} with {own}"
+                    );
+                }
+            }
         }
+    }
+
+    #[test]
+    fn what_nobody_has_of_their_own_is_filled_in_once() {
+        let facts = json!({ "name": null, "all": "alike", "list": ["x", "y"] });
+        let template =
+            "{{all}}{{#if all}}: {{#each list}}{{this}}{{/each}}{{/if}}{{#if name}}, {{name}}{{/if}}. {{list list}}";
+        let program = Program::new(&Template::compile(template).unwrap());
+        let but = program.filled_but(&facts, &["name"]);
+        let [Part::Text(before), Part::Choice { .. }, Part::Text(after)] = &but.0[..] else {
+            panic!("{but:?}");
+        };
+        assert_eq!((before.as_str(), after.as_str()), ("alike: xy", ". - x\n- y"));
     }
 }
