@@ -56,7 +56,8 @@ const CLAIMS_PER_CONNECTION: u32 = 16;
 const CHUNK: usize = 16;
 /// Messages that wait for a connection, of each: enough that a quick relay finds as many as it may get for one commit.
 const READY_PER_CONNECTION: usize = 8;
-/// More preparers than this only wait for the connections.
+/// One more than there are cores, so that none is idle while a preparer hands over what it wrote; but more than this only
+/// wait for the connections.
 const PREPARERS_MOST: usize = 8;
 
 /// Which deliveries a run is for.
@@ -185,7 +186,8 @@ impl Courier {
             Scope::Once(_) => 1,
             Scope::Forever | Scope::UntilIdle => line.connections,
         };
-        let preparers = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(PREPARERS_MOST));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let preparers = (cores + 1).min(PREPARERS_MOST);
         let (claims, claimed) = mpsc::channel::<Vec<Claim>>(preparers);
         let (jobs, persons) = mpsc::channel::<Job>(connections as usize * READY_PER_CONNECTION);
         // As many as can leave at once.

@@ -29,12 +29,15 @@ pub(super) fn close_parts(out: &mut Vec<u8>, boundary: &str) {
 
 /// Copies lines with CRLF at their ends, without the last line end (it belongs to the boundary).
 pub(super) fn write_lines(out: &mut Vec<u8>, text: &[u8]) {
-    for (i, line) in text.trim_ascii_end().split(|b| *b == b'\n').enumerate() {
-        if i > 0 {
-            out.extend_from_slice(b"\r\n");
-        }
+    let text = text.trim_ascii_end();
+    let mut from = 0;
+    for end in memchr::memchr_iter(b'\n', text) {
+        let line = &text[from..end];
         out.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+        out.extend_from_slice(b"\r\n");
+        from = end + 1;
     }
+    out.extend_from_slice(&text[from..]);
 }
 
 pub(super) fn write_text(out: &mut Vec<u8>, media_type: &str, text: &str, language: &str) {

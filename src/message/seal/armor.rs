@@ -43,12 +43,15 @@ pub(super) fn bared(message: &[u8]) -> Option<Cow<'_, [u8]>> {
         return Some(Cow::Borrowed(message));
     };
     let mut text = Vec::with_capacity(body.len());
-    for line in body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
+    let mut from = 0;
+    for end in memchr::memchr_iter(b'\n', body).chain([body.len()]) {
+        let line = body[from..end].trim_ascii();
         // The checksum or the end; a line of base64 begins with neither.
         if line.starts_with(b"=") || line.starts_with(b"-") {
             break;
         }
         text.extend_from_slice(line);
+        from = end + 1;
     }
     BASE64.decode(text).ok().map(Cow::Owned)
 }
