@@ -28,7 +28,7 @@ use breachpost::model::alert::Condition;
 use breachpost::model::id::AlertId;
 use breachpost::model::{Clock, Time};
 use breachpost::secret::Secret;
-use breachpost::store::TellingState;
+use breachpost::store::{ListTarget, NewList, TellingState};
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -265,6 +265,39 @@ async fn a_deadline_is_told_once_for_each_stage_and_names_nothing() {
     );
     assert!(alert::list(&house.office, false).await.unwrap().is_empty());
     house.scratch.assert_journal_intact().await;
+}
+
+/// A campaign that was damaged, or written by another version, is one campaign's trouble.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_campaign_that_cannot_be_read_keeps_no_deadline_from_being_told() {
+    let receiver = Receiver::start(sound()).await.unwrap();
+    let hook = Hook::start(&[]);
+    let house = House::new(&receiver, Some(&hook)).await;
+    let (start, store) = (house.scratch.clock.now(), &house.office.store);
+    let breach = house.scratch.open_breach().await;
+    let list = NewList {
+        into: ListTarget::Fresh {
+            breach,
+            content: "no campaign's content".into(),
+        },
+        fingerprint: "a".repeat(64),
+        file: "list.csv".to_owned(),
+        sha256: "b".repeat(64),
+        facts: Value::Null,
+        rows: 0,
+    };
+    let open = store.begin_list(list, &me(), start).await.unwrap();
+    store.end_list(open.list, &me(), start).await.unwrap();
+    let (hash, by) = ("c".repeat(64), me());
+    let agreed = store.approve_campaign(open.campaign, &hash, 1, &by, start);
+    agreed.await.unwrap();
+    let at = start + TimeDelta::hours(70);
+    store.schedule(open.campaign, at, &me(), start).await.unwrap();
+
+    house.scratch.clock.set(start + TimeDelta::hours(73));
+    let failed = clerk::round(&house.office, house.clerk.id()).await.unwrap_err();
+    assert!(format!("{failed:?}").contains("content"), "{failed:?}");
+    assert_eq!(hook.stages(), ["deadline passed"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

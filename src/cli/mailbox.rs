@@ -139,8 +139,14 @@ pub async fn run(command: MailboxCommand, context: &Context) -> Result<Exit, Fai
             let office = context.office()?;
             let raw = files::read(&file, MAX_MAIL_BYTES as u64)?;
             let by = context.actor();
-            intake::catch_up(&office, &by).await?;
+            // First what the mail server hands over: whatever is wrong with an earlier mail, this one must be stored.
             let ingested = intake::ingest(&office, &raw, "ingest", &by).await?;
+            if let Err(error) = intake::catch_up(&office, &by).await {
+                let why = anyhow::Error::from(error);
+                context.out.note(&format!(
+                    "An earlier mail is stored and could not be understood: {why:#}."
+                ));
+            }
             context.out.data(&ingested, || told(&ingested))?;
             let known = &ingested.understanding;
             // A notice that came back waits in no tray, and yet somebody must act: `status` says how.

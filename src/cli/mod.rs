@@ -29,6 +29,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -162,6 +163,9 @@ fn os_account() -> Actor {
     Actor::Os(name.unwrap_or_else(|| format!("uid {uid}")))
 }
 
+/// How long a command that has done its work waits for threads that nobody waits for any more.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
 /// One thread for the connections, or one for every two cores: they only move bytes. What takes time (letters, seals, the
 /// store) has threads of its own, and each thread that is woken for nothing takes a core from them.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
@@ -216,6 +220,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             failure.exit
         }
     };
+    // Whatever waits for a name server or a disk that does not answer has nothing left to do.
+    runtime.shutdown_timeout(LAST_WAIT);
     ExitCode::from(status as u8)
 }
 

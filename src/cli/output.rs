@@ -120,7 +120,7 @@ impl From<IntakeError> for Failure {
     fn from(error: IntakeError) -> Self {
         let exit = match &error {
             IntakeError::TooLarge { .. } | IntakeError::Empty | IntakeError::NoMail(_) => Exit::Usage,
-            IntakeError::Office(_) => Exit::Ours,
+            IntakeError::Office(_) | IntakeError::Panic(_) => Exit::Ours,
         };
         Self::new(exit, error)
     }

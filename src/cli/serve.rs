@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::output::{Exit, Failure};
+use crate::dispatch::causes::words_of;
 use crate::dispatch::daemon::{self, DaemonError, News, Orders};
 use systemd::Systemd;
 
@@ -99,7 +100,8 @@ fn log(news: &News) {
     }
 }
 
-/// Logs to standard error, as lines or as JSON; `$BREACHPOST_LOG` sets the level.
+/// Logs to standard error, as lines or as JSON; `$BREACHPOST_LOG` sets the level. A panic is a line like any other, and
+/// quotes nothing of what was being read.
 fn start_log(json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("BREACHPOST_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
@@ -108,6 +110,11 @@ fn start_log(json: bool) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let words = words_of(panic.payload());
+        tracing::error!(place, words, "a mistake in breachpost; please report it");
+    }));
     // A second start in one process keeps the first logger.
     let _ = if json {
         builder.json().try_init()

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::config::Home;
 use crate::message::token::hex;
 use crate::model::Time;
-use crate::store::StoreError;
+use crate::store::{Checkpoint, StoreError};
 
 use super::office::{Office, OfficeError};
 
@@ -21,7 +21,9 @@ const LIST: &str = "backup.json";
 const STORE: &str = "breachpost.db";
 /// What is copied as it lies, where it is there.
 const FOLDERS: [&str; 3] = ["keys", "authorities", "templates"];
-const FILES: [&str; 2] = ["config.yaml", "journal.checkpoints"];
+const SETTINGS: &str = "config.yaml";
+/// The checkpoints outside the store.
+const CHECKPOINTS: &str = "journal.checkpoints";
 /// Deeper than any overlay: a loop of links ends here.
 const MAX_DEPTH: usize = 8;
 
@@ -77,12 +79,14 @@ pub struct Entry {
 /// The folder is there and not empty, a file cannot be read or written, or the store fails.
 pub async fn make(office: &Office, to: &Path, with_keys: bool) -> Result<Backup, BackupError> {
     let folder = fresh_folder(to)?;
-    let (journal_length, journal_head) = office.store.journal_head().await?;
-    office.store.copy_to(&folder.join(STORE)).await?;
+    let (journal_length, journal_head) = office.store.copy_to(&folder.join(STORE)).await?;
     let root = office.home.root();
-    for name in FILES {
-        copy_if_there(&root.join(name), &folder.join(name))?;
-    }
+    copy_if_there(&root.join(SETTINGS), &folder.join(SETTINGS))?;
+    copy_checkpoints(
+        &office.home.checkpoints_path(),
+        &folder.join(CHECKPOINTS),
+        journal_length,
+    )?;
     for name in FOLDERS.into_iter().filter(|name| with_keys || *name != "keys") {
         copy_tree(&root.join(name), &folder.join(name), 0)?;
     }
@@ -96,7 +100,7 @@ pub async fn make(office: &Office, to: &Path, with_keys: bool) -> Result<Backup,
     };
     let list = serde_json::to_vec_pretty(&backup).expect("plain data");
     write_durably(&folder.join(LIST), &list)?;
-    sync_folder(&folder)?;
+    sync_folders(&folder)?;
     Ok(backup)
 }
 
@@ -119,7 +123,7 @@ pub fn restore(from: &Path, to: &Path) -> Result<(Backup, Home), BackupError> {
         };
         copy_file(&from.join(&entry.name), &folder.join(place))?;
     }
-    sync_folder(&folder)?;
+    sync_folders(&folder)?;
     let home = Home::at(&folder).map_err(OfficeError::from)?;
     Ok((backup, home))
 }
@@ -190,6 +194,23 @@ fn copy_if_there(from: &Path, to: &Path) -> Result<(), BackupError> {
     }
 }
 
+/// Those that the copied store bears out, by the length of its journal.
+fn copy_checkpoints(from: &Path, to: &Path, length: u64) -> Result<(), BackupError> {
+    match fs::read(from) {
+        Ok(text) => write_durably(to, &checkpoints_up_to(&text, length)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(at(from)(error)),
+    }
+}
+
+/// While the store was copied, somebody may have signed a longer journal: beside the copy it would say that its end was cut
+/// off.
+fn checkpoints_up_to(text: &[u8], length: u64) -> Vec<u8> {
+    let later = |line: &[u8]| serde_json::from_slice::<Checkpoint>(line).is_ok_and(|one| one.length > length);
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !later(line)).flatten().copied().collect()
+}
+
 fn copy_tree(from: &Path, to: &Path, depth: usize) -> Result<(), BackupError> {
     let entries = match fs::read_dir(from) {
         Ok(entries) => entries,
@@ -235,10 +256,24 @@ fn new_file(path: &Path) -> Result<fs::File, BackupError> {
         .map_err(at(path))
 }
 
-fn sync_folder(path: &Path) -> Result<(), BackupError> {
-    fs::File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(at(path))
+/// The names in a folder and those below it survive a power cut, and so does its own.
+fn sync_folders(path: &Path) -> Result<(), BackupError> {
+    let sync = |path: &Path| {
+        fs::File::open(path)
+            .and_then(|folder| folder.sync_all())
+            .map_err(at(path))
+    };
+    let mut folders = vec![path.to_owned()];
+    while let Some(current) = folders.pop() {
+        sync(&current)?;
+        for entry in fs::read_dir(&current).map_err(at(&current))? {
+            let path = entry.map_err(at(&current))?.path();
+            if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    path.parent().map_or(Ok(()), sync)
 }
 
 /// Every file below a folder, by name.
@@ -276,5 +311,29 @@ impl io::Write for HashWriter<'_> {
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_that_was_signed_meanwhile_is_not_in_the_backup() {
+        let line = |length| {
+            let checkpoint = Checkpoint {
+                length,
+                head: "a".repeat(64),
+                at: "2026-11-22T10:00:00Z".parse().unwrap(),
+                signer: "B".repeat(40),
+                signature: "signed".to_owned(),
+            };
+            serde_json::to_string(&checkpoint).unwrap() + "\n"
+        };
+        let odd = "no checkpoint\n";
+        let text = [&line(7), odd, &line(8), &line(9)].concat();
+        let kept = checkpoints_up_to(text.as_bytes(), 8);
+        assert_eq!(String::from_utf8(kept).unwrap(), [&line(7), odd, &line(8)].concat());
+        assert_eq!(checkpoints_up_to(b"", 8), b"");
     }
 }

@@ -53,23 +53,30 @@ pub async fn write(office: &Office) -> Result<Checkpoint, CheckpointError> {
     let our = office.our_key().await?;
     let now = office.now();
     let (length, head) = office.store.journal_head().await?;
-    let signature = our
-        .sign_detached(&Checkpoint::signed_bytes(length, &head, now), now)
-        .map_err(CheckpointError::Sign)?;
-    let checkpoint = Checkpoint {
-        length,
-        head,
-        at: now,
-        signer: our.fingerprint().to_owned(),
-        signature,
-    };
     let path = office.home.checkpoints_path();
-    append(&path, &checkpoint).map_err(|source| CheckpointError::File { path, source })?;
+    // Neither a slow key nor a slow disk keeps a connection waiting.
+    let sign_and_append = move || {
+        let signed = our.sign_detached(&Checkpoint::signed_bytes(length, &head, now), now);
+        let checkpoint = Checkpoint {
+            length,
+            head,
+            at: now,
+            signer: our.fingerprint().to_owned(),
+            signature: signed.map_err(CheckpointError::Sign)?,
+        };
+        match append(&path, &checkpoint) {
+            Ok(()) => Ok(checkpoint),
+            Err(source) => Err(CheckpointError::File { path, source }),
+        }
+    };
+    let written = tokio::task::spawn_blocking(sign_and_append).await;
+    let checkpoint = written.expect("writing a checkpoint does not panic")?;
     office.store.add_checkpoint(checkpoint.clone()).await?;
     Ok(checkpoint)
 }
 
-/// A line that a full disk or a power cut left unfinished makes room for the new one: it was never a checkpoint.
+/// A line that a full disk or a power cut left unfinished makes room for the new one: it was never a checkpoint. Under a lock:
+/// what another process is just writing is no such line.
 fn append(path: &std::path::Path, checkpoint: &Checkpoint) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(checkpoint)?;
     line.push(b'\n');
@@ -79,6 +86,7 @@ fn append(path: &std::path::Path, checkpoint: &Checkpoint) -> std::io::Result<()
         .append(true)
         .mode(0o600)
         .open(path)?;
+    file.lock()?;
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
     if !text.is_empty() && !text.ends_with(b"\n") {
@@ -186,4 +194,52 @@ fn read_outside(office: &Office, findings: &mut Vec<String>) -> Result<Vec<Check
         }
     }
     Ok(checkpoints)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn what_another_process_is_writing_is_no_line_left_unfinished() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.checkpoints");
+        let checkpoint = Checkpoint {
+            length: 8,
+            head: "a".repeat(64),
+            at: "2026-11-22T10:00:00Z".parse().unwrap(),
+            signer: "B".repeat(40),
+            signature: "signed".to_owned(),
+        };
+        let line = serde_json::to_string(&checkpoint).unwrap() + "\n";
+        let (begun, rest) = line.as_bytes().split_at(20);
+        let mut other = OpenOptions::new().create(true).append(true).open(&path).unwrap();
+        other.lock().unwrap();
+        other.write_all(begun).unwrap();
+        let (starts, written) = (AtomicBool::new(false), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                starts.store(true, Ordering::SeqCst);
+                append(&path, &checkpoint).unwrap();
+                written.store(true, Ordering::SeqCst);
+            });
+            while !starts.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            // Time enough for one that does not wait.
+            for _ in 0..1_000 {
+                std::thread::yield_now();
+            }
+            assert!(!written.load(Ordering::SeqCst), "it waits for the other");
+            other.write_all(rest).unwrap();
+            other.unlock().unwrap();
+        });
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), line.repeat(2));
+        // A power cut in the middle of a line: it makes room.
+        other.write_all(begun).unwrap();
+        append(&path, &checkpoint).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), line.repeat(3));
+    }
 }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::Time;
 use crate::model::alert::{About, Alarm, Alert, Condition, Stage, Urgency};
 use crate::model::delivery::RetryPolicy;
-use crate::model::id::{AlertId, WorkerId};
+use crate::model::id::{Actor, AlertId, WorkerId};
 use crate::store::{Changes, HealthNote, TellingClaim, Told};
 
 use super::campaign;
@@ -79,7 +79,10 @@ pub async fn run(office: Office, by: WorkerId, stop: CancellationToken) {
         }
     }
     if let Err(error) = office.store.end_lead(by).await {
-        tracing::warn!(error = %error, "the clerk's lease could not be ended; the next clerk sees that we are gone");
+        tracing::warn!(
+            error = chain(&error),
+            "the clerk's lease could not be ended; the next clerk sees that we are gone"
+        );
     }
 }
 
@@ -98,9 +101,7 @@ async fn round_until(office: &Office, by: WorkerId, stop: &CancellationToken) ->
         return Ok(Round::default());
     }
     let clerk = Office::as_loop("clerk");
-    desk::campaign::start_due(office, &clerk).await?;
-    office.store.sweep_cancelled(&clerk, now).await?;
-    campaign::give_up::round(office).await?;
+    let kept = keep_campaigns(office, &clerk, stop).await;
     let usual = ids(&channels::usual(&office.config));
     let escalated = ids(&channels::escalated(&office.config));
     let seen = survey::survey(office, &escalated, now).await?;
@@ -120,13 +121,31 @@ async fn round_until(office: &Office, by: WorkerId, stop: &CancellationToken) ->
         }
     }
     let told = tell(office, by, stop).await?;
-    retention::round(office).await?;
+    kept?;
+    // Of a million persons it takes minutes. Cut off, what is erased stays so, and the next round goes on.
+    if let Some(erased) = stop.run_until_cancelled(retention::round(office)).await {
+        erased?;
+    }
     Ok(Round {
         leads: true,
         changes,
         repeated,
         told,
     })
+}
+
+/// What campaigns need without being asked. Whatever of it fails keeps neither the rest nor any alarm waiting; the first
+/// error is returned.
+async fn keep_campaigns(office: &Office, by: &Actor, stop: &CancellationToken) -> Result<(), OfficeError> {
+    let started = desk::campaign::start_due(office, by).await.map(drop);
+    let rest = async {
+        let swept = office.store.sweep_cancelled(by, office.now()).await;
+        let given_up = campaign::give_up::round(office).await;
+        swept.map(drop).map_err(OfficeError::from).and(given_up)
+    };
+    // Both move persons in chunks, and go on where they were cut off.
+    let rest = stop.run_until_cancelled(rest).await;
+    started.and(rest.unwrap_or(Ok(())))
 }
 
 fn ids(channels: &[Channel]) -> Vec<String> {

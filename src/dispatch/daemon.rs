@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -367,10 +368,15 @@ async fn keep_certificates(office: Office, stop: CancellationToken) -> Result<()
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(HOUSEKEEPING) => {}
         }
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            looked = certificate::refetch(&office, &by) => { looked?; }
-        }
+        let (apart, by, until) = (office.clone(), by.clone(), stop.clone());
+        let handle = Handle::current();
+        // What is fetched is a stranger's, up to a megabyte of keys and signatures to verify: no connection waits for that.
+        let look = move || handle.block_on(until.run_until_cancelled(certificate::refetch(&apart, &by)));
+        let looked = tokio::task::spawn_blocking(look).await;
+        match looked.expect("looking at a certificate does not panic") {
+            None => return Ok(()),
+            Some(looked) => looked?,
+        };
     }
 }
 

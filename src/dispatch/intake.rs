@@ -2,9 +2,11 @@
 //! ([`matching`]), judged ([`booking`]) and booked in one transaction. What is not clear waits in the tray for a person;
 //! nothing is marked, moved or deleted in the mailbox, and nothing is ever answered from here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::runtime::Handle;
 
 use crate::config::{Config, Line, Mailbox, MailboxUrl};
 use crate::directory::certificate;
@@ -22,6 +24,7 @@ use crate::model::receipt::{Authenticity, Checked, Means, ReceiptKind};
 use crate::store::{Consequences, StoreError, StoredDelivery, StoredMail, Understanding};
 
 use super::booking::{self, Facts};
+use super::causes::{chain, mistake};
 use super::matching::Match;
 use super::office::{Office, OfficeError};
 use super::{checkpoint, dkim, matching, rehearsal, worker};
@@ -45,6 +48,8 @@ pub enum IntakeError {
     Empty,
     #[error("there is no mail {0}")]
     NoMail(MailId),
+    #[error("a mail hits a mistake in breachpost, please report it: {0}")]
+    Panic(&'static str),
 }
 impl From<StoreError> for IntakeError {
     fn from(source: StoreError) -> Self {
@@ -102,17 +107,30 @@ pub async fn ingest(office: &Office, raw: &[u8], source: &str, by: &Actor) -> Re
     })
 }
 
-/// Understands what was stored and not read before a crash. Returns how many.
+/// Understands what was stored and not read before a crash. Returns how many. One that cannot be understood is named in the
+/// log, and keeps no other waiting.
 ///
 /// # Errors
-/// The store fails.
+/// Why the first of those could not be, or the store fails.
 pub async fn catch_up(office: &Office, by: &Actor) -> Result<usize, IntakeError> {
-    let unread = office.store.list_unread().await?;
-    for id in &unread {
-        let mail = office.store.find_mail(*id).await?.ok_or(IntakeError::NoMail(*id))?;
-        understand(office, *id, &mail.raw, &mail.source, by).await?;
+    let (mut understood, mut first_error) = (0, None);
+    for id in office.store.list_unread().await? {
+        let (office, by) = (office.clone(), by.clone());
+        // In a task of its own: strangers write mail, and one that hits a mistake of ours must not keep the others unread.
+        let work = async move {
+            let mail = office.store.find_mail(id).await?.ok_or(IntakeError::NoMail(id))?;
+            understand(&office, id, &mail.raw, &mail.source, &by).await
+        };
+        let done = tokio::spawn(work).await;
+        match done.unwrap_or_else(|panic| Err(IntakeError::Panic(mistake(panic)))) {
+            Ok(_) => understood += 1,
+            Err(error) => {
+                tracing::error!(mail = %id, error = chain(&error), "a stored mail could not be understood");
+                first_error.get_or_insert(error);
+            }
+        }
     }
-    Ok(unread.len())
+    first_error.map_or(Ok(understood), Err)
 }
 
 /// Opens a stored mail again, for showing it.
@@ -126,21 +144,33 @@ pub async fn reopen(office: &Office, id: MailId) -> Result<(StoredMail, Opened),
 }
 
 async fn open_mail(office: &Office, raw: &[u8]) -> Result<Opened, IntakeError> {
-    let mut pinned = Vec::new();
-    for pin in office.store.list_pins().await? {
-        // A pin that cannot be read any more verifies nothing; `doctor` names it.
-        pinned.extend(certificate::read_one(&pin.certificate));
-    }
+    opened_and(office, raw, |opened| opened).await
+}
+
+/// Opens a mail and looks into it. Both on a thread of their own: what 32 MB hold takes as long as the sender likes, and
+/// nobody's connection waits for it.
+async fn opened_and<T: Send + 'static>(
+    office: &Office,
+    raw: &[u8],
+    look: impl FnOnce(Opened) -> T + Send + 'static,
+) -> Result<T, IntakeError> {
+    let pins = office.store.list_pins().await?;
     let our = match office.our_key().await {
         Ok(our) => Some(our),
         Err(error) => {
-            tracing::warn!(error = %error, "encrypted mail cannot be opened without our key");
+            tracing::warn!(error = chain(&error), "encrypted mail cannot be opened without our key");
             None
         }
     };
     let (raw, now) = (raw.to_vec(), office.now());
-    let opened = tokio::task::spawn_blocking(move || open::open(&raw, our.as_deref(), &pinned, now));
-    Ok(opened.await.expect("opening a mail does not panic"))
+    let work = move || {
+        // A pin that cannot be read any more verifies nothing; `doctor` names it.
+        let pinned = pins.iter().flat_map(|pin| certificate::read_one(&pin.certificate));
+        let pinned: Vec<_> = pinned.collect();
+        look(open::open(&raw, our.as_deref(), &pinned, now))
+    };
+    let done = tokio::task::spawn_blocking(work);
+    Ok(done.await.expect("opening a mail does not panic"))
 }
 
 async fn understand(
@@ -150,8 +180,11 @@ async fn understand(
     source: &str,
     by: &Actor,
 ) -> Result<Understanding, IntakeError> {
-    let opened = open_mail(office, raw).await?;
-    let marks = classify::marks(&opened);
+    let marked = |opened| {
+        let marks = classify::marks(&opened);
+        (opened, marks)
+    };
+    let (opened, marks) = opened_and(office, raw, marked).await?;
     let now = office.now();
     if let Some(bearing) = rehearsal::recognise(office, &opened, &marks).await {
         return book_rehearsal(office, id, &opened, bearing, by).await;
@@ -194,7 +227,7 @@ async fn understand(
         office.nudge();
     }
     if acknowledged && let Err(error) = checkpoint::write(office).await {
-        tracing::error!(error = %error, "the journal's checkpoint could not be written");
+        tracing::error!(error = chain(&error), "the journal's checkpoint could not be written");
     }
     Ok(understanding)
 }
@@ -277,7 +310,14 @@ pub async fn authenticity_of(
         return verdict;
     }
     match from {
-        Some(from) if verify_dkim => dkim::check(raw, &from, office.names.as_ref()).await,
+        Some(from) if verify_dkim => {
+            let (raw, names) = (raw.to_vec(), Arc::clone(&office.names));
+            let handle = Handle::current();
+            // The digest of 32 MB takes a while, and another for each signature: on a thread that waits for the answers too.
+            let check = move || handle.block_on(dkim::check(&raw, &from, names.as_ref()));
+            let checked = tokio::task::spawn_blocking(check);
+            checked.await.expect("checking a signature does not panic")
+        }
         _ => Authenticity::default(),
     }
 }

@@ -2,6 +2,8 @@
 //! address or as envelope id; our reference; the Message-IDs it answers; the Message-ID of what it gives back; and last,
 //! as a proposal to a person, its sender and the time. Must not decide what the mail means.
 
+use std::collections::HashMap;
+
 use chrono::TimeDelta;
 
 use crate::message::classify::Marks;
@@ -206,9 +208,14 @@ async fn by_sender(office: &Office, mail: &Opened, marks: &Marks, now: Time) -> 
         let open = notice.draft_reason.is_none() && notice.withdrawn_at.is_none();
         open && notice.channel == NoticeChannel::Email && now - notice.filed_at <= SENDER_WINDOW
     });
+    // A profile is read from its file: once each, however many notices went there.
+    let mut known: HashMap<String, bool> = HashMap::new();
     let fits = |notice: &Notice| {
-        let profile = office.directory.find(&notice.authority);
-        profile.is_ok_and(|profile| profile.sender_matches(&from.address))
+        let read = || {
+            let profile = office.directory.find(&notice.authority);
+            profile.is_ok_and(|profile| profile.sender_matches(&from.address))
+        };
+        *known.entry(notice.authority.clone()).or_insert_with(read)
     };
     let fitting = recent.filter(fits).map(|notice| notice.reference);
     Ok(fitting.take(MOST_PROPOSED).collect())

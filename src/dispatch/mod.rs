@@ -3,7 +3,7 @@
 pub mod backup;
 pub mod booking;
 pub mod campaign;
-mod causes;
+pub mod causes;
 pub mod checkpoint;
 pub mod checkup;
 pub mod clerk;

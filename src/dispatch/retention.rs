@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
-use crate::model::id::{Actor, CampaignId};
+use crate::model::id::{Actor, CampaignId, WorkerId};
 use crate::store::{Erased, HealthNote, StoreError, Whom};
 
 use super::office::{Office, OfficeError};
@@ -98,6 +98,8 @@ pub async fn erase(
     by: &Actor,
 ) -> Result<Erased, OfficeError> {
     let now = office.now();
+    // What a dead worker had on the wire will not end by itself.
+    office.recover(WorkerId::fresh()).await?;
     Ok(match address {
         None => office.store.erase_campaign(campaign, by, now).await?,
         Some(address) => office.store.erase_person(campaign, address, by, now).await?,

@@ -9,12 +9,12 @@ mod stand_in;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::folder::MaildirReader;
 use self::imap::ImapReader;
-use super::causes::chain;
+use super::causes::{chain, mistake};
 use super::courier::jitter;
 use super::intake::{self, IntakeError};
 use super::office::Office;
@@ -43,8 +43,8 @@ pub enum WatchError {
     Withheld { uid: u32 },
     #[error("what came in cannot be stored")]
     Intake(#[from] IntakeError),
-    #[error("a mail hits a mistake in breachpost; please report it")]
-    Panic(#[source] JoinError),
+    #[error("a mail hits a mistake in breachpost, please report it: {0}")]
+    Panic(&'static str),
     #[error("how far the mailbox was read cannot be looked up or kept")]
     Store(#[from] StoreError),
 }
@@ -163,7 +163,7 @@ pub async fn once(office: &Office) -> Result<usize, WatchError> {
     let (mut taken, mut first_error) = (0, None);
     for (reader, mut health) in readers(office)? {
         let read = match reader {
-            Reader::Maildir(mut reader) => reader.read(office).await,
+            Reader::Maildir(mut reader) => reader.read(office, &CancellationToken::new()).await,
             Reader::Imap(mut reader) => reader.read_once(office).await,
         };
         match read {
@@ -200,16 +200,7 @@ pub async fn look(office: &Office, mailbox: &Mailbox) -> Result<String, WatchErr
 
 /// What a crash left stored and not understood.
 async fn understand_the_rest(office: &Office) {
-    let apart = office.clone();
-    let work = async move {
-        intake::catch_up(&apart, &Office::as_loop("intake"))
-            .await
-            .map_err(WatchError::Intake)
-    };
-    let done = tokio::spawn(work)
-        .await
-        .unwrap_or_else(|panic| Err(WatchError::Panic(panic)));
-    if let Err(error) = done {
+    if let Err(error) = intake::catch_up(office, &Office::as_loop("intake")).await {
         tracing::error!(error = chain(&error), "stored mail could not be understood");
     }
 }
@@ -308,7 +299,7 @@ async fn take_in(office: &Office, raw: Vec<u8>, source: &str) -> Result<bool, Wa
             return Ok(false);
         }
         Ok(Err(error)) => error.into(),
-        Err(panic) => WatchError::Panic(panic),
+        Err(panic) => WatchError::Panic(mistake(panic)),
     };
     // Stored before it is understood: the next one must not wait for it.
     if office.store.seen(source).await? {

@@ -23,7 +23,7 @@ pub enum MaildirError {
 }
 
 /// A Maildir that exists.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Maildir {
     path: PathBuf,
 }

@@ -23,6 +23,7 @@ pub trait Custody: Send + Sync {
     /// paused of its campaigns is paused, and counts as possibly told twice once it goes on; its waiting notices are
     /// held. Once; `None` when it is the store it was.
     async fn settle_identity(&self, by: &Actor, now: Time) -> Result<Option<Copied>, StoreError>;
-    /// Writes a consistent copy, encrypted with the same key, to a new file; others may work on meanwhile.
-    async fn copy_to(&self, to: &std::path::Path) -> Result<(), StoreError>;
+    /// Writes a consistent copy, encrypted with the same key, to a new file; others may work on meanwhile. Length and head of
+    /// the journal in the copy.
+    async fn copy_to(&self, to: &std::path::Path) -> Result<(u64, String), StoreError>;
 }

@@ -166,6 +166,8 @@ pub trait Intake: Send + Sync {
     ) -> Result<(), StoreError>;
     /// What waits for a person, oldest first, without bytes.
     async fn list_tray(&self) -> Result<Vec<StoredMail>, StoreError>;
+    /// When the mail came that waits in the tray and came first.
+    async fn tray_waits_since(&self) -> Result<Option<Time>, StoreError>;
     /// Whether this position of a mailbox (e.g. a Maildir unique name) was stored before.
     async fn seen(&self, source: &str) -> Result<bool, StoreError>;
 }

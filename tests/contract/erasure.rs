@@ -2,7 +2,7 @@
 //! proof as before.
 
 use breachpost::model::delivery::{Fault, FaultCause, Outcome, SmtpReply, SmtpStep};
-use breachpost::model::id::CampaignId;
+use breachpost::model::id::{CampaignId, MailId};
 use breachpost::model::receipt::{ReceiptKind, ReportAction};
 use breachpost::model::recipient::Reason;
 use breachpost::store::{
@@ -11,8 +11,8 @@ use breachpost::store::{
 };
 
 use crate::bed::{
-    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, done, intact, list, person, run_campaign, state,
-    worker,
+    Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, conflict, done, intact, list, person,
+    put_on_wire, run_campaign, state, worker,
 };
 
 /// A server's answer that repeats the recipient's address.
@@ -108,6 +108,55 @@ pub async fn nobody_is_erased_who_may_still_be_written_to(bed: &impl Bed) {
     assert!(matches!(unknown, Err(StoreError::NotFound { .. })), "{unknown:?}");
     let waiting = claim(&store, worker(1), 9, at(2)).await;
     assert_eq!(waiting.len(), 2, "all are written to");
+    intact(&store).await;
+}
+
+/// The answer to what is on the wire may name its person, and would come after the erasure.
+pub async fn what_is_on_the_wire_ends_before_anybody_is_erased(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 2).await;
+    let sent = put_on_wire(&store, worker(1), at(1)).await;
+    store.cancel(campaign, &anna(), at(2)).await.unwrap();
+    conflict(store.erase_campaign(campaign, &anna(), at(3)).await);
+    conflict(store.erase_person(campaign, &sent.recipient, &anna(), at(3)).await);
+    let outcome = done(&sent, refused(&sent.recipient));
+    store.step(vec![outcome], vec![], at(4)).await.unwrap();
+    let erased = store.erase_campaign(campaign, &anna(), at(5)).await.unwrap();
+    assert_eq!(erased.persons, 2);
+    let found = store.find_delivery(sent.delivery).await.unwrap().unwrap();
+    assert_eq!((found.state.name(), found.attempts.len()), ("failed", 1));
+    assert!(!format!("{found:?}").contains("@example.org"), "{found:?}");
+    intact(&store).await;
+}
+
+/// In more than one transaction.
+pub async fn all_that_came_back_is_erased_however_much_it_is(bed: &impl Bed) {
+    const MAILS: u64 = 203;
+    let store = bed.open();
+    let campaign = told_and_bounced(&store).await;
+    let first = store.newest_mail().await.unwrap().unwrap();
+    let known = store.find_mail(first).await.unwrap().unwrap().understanding.unwrap();
+    for number in 1..MAILS {
+        let raw = format!("Subject: {number}\r\n\r\nI am person2@example.org\r\n");
+        let (mail, _) = store.add_mail(raw.as_bytes(), "test", at(5)).await.unwrap();
+        let nothing = Consequences::default();
+        let by = anna();
+        let understood = store.understood(mail, known.clone(), nothing, &by, at(5));
+        understood.await.unwrap();
+    }
+    store.cancel(campaign, &anna(), at(6)).await.unwrap();
+    let erased = store.erase_campaign(campaign, &anna(), at(7)).await.unwrap();
+    let all = Erased {
+        persons: 3,
+        bad_rows: 1,
+        mails: MAILS,
+    };
+    assert_eq!(erased, all);
+    let last = store.newest_mail().await.unwrap().unwrap();
+    for row in first.row()..=last.row() {
+        let mail = store.find_mail(MailId::new(row)).await.unwrap().unwrap();
+        assert_eq!(mail.raw, b"", "{}", mail.id);
+    }
     intact(&store).await;
 }
 

@@ -87,6 +87,7 @@ pub async fn what_was_not_understood_is_found_again(bed: &impl Bed) {
 
 pub async fn the_tray_keeps_what_waits_for_a_person(bed: &impl Bed) {
     let store = bed.open();
+    assert_eq!(store.tray_waits_since().await.unwrap(), None);
     let (id, _) = store.add_mail(RAW, "ingest", at(1)).await.unwrap();
     let waits = Understanding {
         in_tray: true,
@@ -100,6 +101,15 @@ pub async fn the_tray_keeps_what_waits_for_a_person(bed: &impl Bed) {
     let tray = store.list_tray().await.unwrap();
     assert_eq!((tray.len(), tray[0].id, tray[0].raw.len()), (1, id, 0));
     assert_eq!(tray[0].understanding, Some(waits.clone()));
+    let (later, _) = store.add_mail(b"later", "ingest", at(5)).await.unwrap();
+    let by = anna();
+    let understood = store.understood(later, waits.clone(), Consequences::default(), &by, at(6));
+    understood.await.unwrap();
+    assert_eq!(
+        store.tray_waits_since().await.unwrap(),
+        Some(at(1)),
+        "the one that came first"
+    );
     // A person has matched it.
     let matched = Understanding {
         in_tray: false,
@@ -109,7 +119,8 @@ pub async fn the_tray_keeps_what_waits_for_a_person(bed: &impl Bed) {
         .understood(id, matched, Consequences::default(), &anna(), at(3))
         .await
         .unwrap();
-    assert!(store.list_tray().await.unwrap().is_empty());
+    assert_eq!(store.tray_waits_since().await.unwrap(), Some(at(5)));
+    assert_eq!(store.list_tray().await.unwrap().len(), 1);
     intact(&store).await;
 }
 

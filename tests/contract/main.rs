@@ -6,6 +6,7 @@ mod alarms;
 mod bed;
 mod campaigns;
 mod conversation;
+mod coverage;
 mod crash;
 mod custody;
 mod erasure;
@@ -117,6 +118,8 @@ macro_rules! suite {
                 a_store_that_goes_on_is_no_copy);
             suite!(@ $bed, erasure:
                 nobody_is_erased_who_may_still_be_written_to
+                what_is_on_the_wire_ends_before_anybody_is_erased
+                all_that_came_back_is_erased_however_much_it_is
                 what_comes_later_is_not_kept
                 one_person_is_erased_in_whatever_spelling
                 no_neighbour_is_erased);
@@ -125,6 +128,8 @@ macro_rules! suite {
                 only_a_second_person_lets_a_notice_go);
             suite!(@ $bed, machine:
                 two_workers_at_random);
+            suite!(@ $bed, coverage:
+                every_report_adds_up_whatever_happens);
             suite!(@ $bed, pace:
                 two_processes_share_one_rate
                 the_limit_of_a_day_is_reached_and_not_passed

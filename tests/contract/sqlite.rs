@@ -492,6 +492,21 @@ async fn a_row_that_contradicts_the_model_is_an_error_of_its_own() {
     assert!(!format!("{error}{error:?}").contains("Anna"), "{error:?}");
 }
 
+/// Cut off in the middle, a cancellation goes on with whoever waits for a person, too.
+#[tokio::test]
+async fn a_cancellation_that_was_cut_off_lets_go_of_who_is_held() {
+    let home = Home::new();
+    let store = home.open();
+    let campaign = run_campaign(&store, 1).await;
+    store.cancel(campaign, &anna(), at(1)).await.unwrap();
+    let held = r#"UPDATE deliveries SET state = 'held', since = NULL, detail = '{"unwritten":"no such word"}'"#;
+    assert_eq!(home.raw().execute(held, []).unwrap(), 1);
+    assert_eq!(store.tally(campaign).await.unwrap().held, 1);
+    assert_eq!(store.sweep_cancelled(&anna(), at(2)).await.unwrap(), 1);
+    assert_eq!(store.tally(campaign).await.unwrap().cancelled, 1);
+    intact(&store).await;
+}
+
 /// A mail server that repeats addresses wherever it can, and a list with a row that is no address.
 #[tokio::test]
 async fn erased_persons_are_nowhere_in_the_store() {

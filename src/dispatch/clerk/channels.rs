@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Address, Config, SecretSource, Webhook};
+use crate::dispatch::causes::chain;
 use crate::dispatch::office::Office;
 use crate::mail::smtp::{Connection, Connector, Mail, Notify};
 use crate::mail::webhook::{Answer, Post, Poster};
@@ -193,8 +194,9 @@ async fn send_mails(
     let connector = match office.connector() {
         Ok(connector) => connector,
         Err(error) => {
-            let all = jobs.iter().map(|(place, _)| (*place, Sent::NotNow(error.to_string())));
-            return (all.collect(), Some(Err(error.to_string())));
+            let why = chain(&error);
+            let all = jobs.iter().map(|(place, _)| (*place, Sent::NotNow(why.clone())));
+            return (all.collect(), Some(Err(why)));
         }
     };
     let mut connection: Option<Connection> = None;
@@ -242,7 +244,7 @@ async fn carry(office: &Office, connection: &mut Connection, job: &Job) -> Sent 
     };
     let bytes = match written(office, address, &job.message) {
         Ok(bytes) => bytes,
-        Err(error) => return Sent::NotNow(error.to_string()),
+        Err(error) => return Sent::NotNow(chain(&error)),
     };
     let mail = Mail {
         envelope_from: office.config.sender.address.as_str(),
@@ -306,7 +308,7 @@ async fn send_posts(
         Ok(poster) => poster,
         Err(error) => {
             let jobs = hooks.iter().flat_map(|(_, jobs)| jobs);
-            let all = jobs.map(|(place, _)| (*place, Sent::NotNow(error.to_string())));
+            let all = jobs.map(|(place, _)| (*place, Sent::NotNow(chain(&error))));
             return (all.collect(), Vec::new());
         }
     };
@@ -374,7 +376,7 @@ fn secret_of(office: &Office, channel: &Channel) -> Result<Option<Secret>, Strin
         } => match source.read(&office.home) {
             Ok(secret) => Ok(Some(secret)),
             // Its text names the place of the secret, never the secret.
-            Err(error) => Err(format!("the webhook's secret cannot be read: {error}")),
+            Err(error) => Err(format!("the webhook's secret cannot be read: {}", chain(&error))),
         },
         _ => Ok(None),
     }

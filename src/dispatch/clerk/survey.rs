@@ -16,7 +16,7 @@ use crate::model::Time;
 use crate::model::breach::Record;
 use crate::model::campaign::CampaignState;
 use crate::model::notice::{Notice, NoticeState, Protection};
-use crate::store::{HealthNote, StoredBreach};
+use crate::store::{HealthNote, Pin, StoredBreach};
 
 /// Mail may wait this long for a person before the person is reminded.
 const TRAY_PATIENCE: TimeDelta = TimeDelta::hours(4);
@@ -151,18 +151,21 @@ async fn notice_facts(
 
 /// The pinned certificates and our key.
 async fn keys(office: &Office, now: Time) -> Result<Vec<KeyFacts>, OfficeError> {
-    let mut keys = Vec::new();
-    for pin in office.store.list_pins().await? {
+    let facts = move |pin: Pin| {
         let Ok(cert) = certificate::read_one(&pin.certificate) else {
             tracing::error!(authority = pin.authority, "the pinned certificate cannot be read");
-            continue;
+            return None;
         };
-        keys.push(KeyFacts {
+        Some(KeyFacts {
             expires: ends(&certificate::describe(&cert, now)),
             authority: Some(pin.authority),
             fingerprint: pin.fingerprint,
-        });
-    }
+        })
+    };
+    let pins = office.store.list_pins().await?;
+    // Each signature of each is verified, at every look: no connection waits for that.
+    let judged = tokio::task::spawn_blocking(move || pins.into_iter().filter_map(facts).collect::<Vec<_>>());
+    let mut keys = judged.await.expect("looking at certificates does not panic");
     // A key that cannot be opened stops the daemon at its start, and is `doctor`'s to explain.
     if let Ok(our) = office.our_key().await {
         keys.push(KeyFacts {
@@ -209,8 +212,8 @@ async fn note_disk(office: &Office, now: Time) -> Result<(), OfficeError> {
 }
 
 async fn note_tray(office: &Office, now: Time) -> Result<(), OfficeError> {
-    let tray = office.store.list_tray().await?;
-    let waits = tray.iter().any(|mail| now - mail.received_at >= TRAY_PATIENCE);
+    let since = office.store.tray_waits_since().await?;
+    let waits = since.is_some_and(|since| now - since >= TRAY_PATIENCE);
     let fault = waits.then_some("mail has waited for hours");
     Ok(office.store.note_health("tray", fault, now).await?)
 }

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::super::causes::chain;
 use super::super::checkpoint;
 use super::super::office::{Office, OfficeError};
 use super::prepare::Job;
@@ -368,7 +369,7 @@ impl Courier {
             tracing::debug!(delivery = %lost.0, "gave a delivery back: its lease was lost, or its campaign was paused");
         }
         if accepted_notice && let Err(error) = checkpoint::write(&self.office).await {
-            tracing::error!(error = %error, "the journal's checkpoint could not be written");
+            tracing::error!(error = chain(&error), "the journal's checkpoint could not be written");
         }
         for campaign in refused_us {
             let (store, budget) = (&self.office.store, self.office.config.campaign.error_budget);

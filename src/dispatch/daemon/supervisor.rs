@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::board::Board;
 use super::{DaemonError, LoopError};
-use crate::dispatch::causes::chain;
+use crate::dispatch::causes::{chain, mistake};
 use crate::store::StoreError;
 
 /// Waits between two starts of a loop that fails.
@@ -75,7 +75,7 @@ pub(super) async fn keep_running(one: Loop, stop: CancellationToken, board: Arc<
                 return Err(DaemonError::Store { what: one.name, source });
             }
             Ok(Err(error)) => chain(error.as_ref()),
-            Err(panic) => format!("a fault in this program: {panic}"),
+            Err(panic) => format!("a fault in this program: {}", mistake(panic)),
         };
         if stop.is_cancelled() {
             tracing::error!("the {} has failed while it stopped: {why}", one.name);

@@ -4,6 +4,7 @@
 use chrono_tz::Tz;
 use serde::Serialize;
 
+use crate::dispatch::causes::chain;
 use crate::dispatch::matching::{self, Match};
 use crate::dispatch::office::Office;
 use crate::dispatch::{booking, checkpoint, intake};
@@ -302,7 +303,7 @@ pub async fn attach(office: &Office, attach: Attach, by: &Actor) -> Result<Attac
         .await?;
     office.nudge();
     if acknowledged && let Err(error) = checkpoint::write(office).await {
-        tracing::error!(error = %error, "the journal's checkpoint could not be written");
+        tracing::error!(error = chain(&error), "the journal's checkpoint could not be written");
     }
     let inquiry = office.store.find_inquiry(attach.mail).await?;
     Ok(Attached {

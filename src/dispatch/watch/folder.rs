@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -22,8 +23,8 @@ const LIST_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) struct MaildirReader {
     path: PathBuf,
-    /// Digests of the unique names that are stored: 16 bytes each instead of a path.
-    known: HashSet<[u8; 16]>,
+    /// Digests of the unique names that are stored: 16 bytes each instead of a path. Shared with the thread that lists.
+    known: Arc<HashSet<[u8; 16]>>,
     /// Those that could not be read, named once in the log.
     named: HashSet<[u8; 16]>,
     listed: Option<Listing>,
@@ -53,7 +54,7 @@ impl MaildirReader {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
             path,
-            known: HashSet::new(),
+            known: Arc::default(),
             named: HashSet::new(),
             listed: None,
         }
@@ -71,7 +72,7 @@ impl MaildirReader {
     /// Reads it until told to stop, or until it cannot be read.
     pub(super) async fn attend(&mut self, office: &Office, stop: &CancellationToken, health: &mut Health) -> Halt {
         loop {
-            match self.read(office).await {
+            match self.read(office, stop).await {
                 Ok(_) => health.good(office).await,
                 Err(error) => return Halt::Failed(error),
             }
@@ -82,43 +83,48 @@ impl MaildirReader {
         }
     }
 
-    /// One look: everything not stored before is taken in. Returns how many were new.
-    pub(super) async fn read(&mut self, office: &Office) -> Result<usize, WatchError> {
-        let maildir = Maildir::open(&self.path)?;
-        // Taken before it is listed: what comes meanwhile changes it again.
-        let stamp = maildir.stamp()?;
+    /// One look: everything not stored before is taken in, until told to stop. Returns how many were new.
+    pub(super) async fn read(&mut self, office: &Office, stop: &CancellationToken) -> Result<usize, WatchError> {
+        let path = self.path.clone();
+        // Its stamp is taken before it is listed: what comes meanwhile changes it again.
+        let looked = apart(move || Maildir::open(&path).and_then(|maildir| Ok((maildir.stamp()?, maildir))));
+        let (stamp, maildir) = looked.await?;
         if self.listed.as_ref().is_some_and(|listed| listed.holds(&stamp)) {
             return Ok(0);
         }
+        let (folder, known) = (maildir.clone(), Arc::clone(&self.known));
+        let entries = apart(move || folder.list_unless(|unique| known.contains(&short(unique)))).await?;
         let mut taken = 0;
-        for entry in maildir.list_unless(|unique| self.known.contains(&short(unique)))? {
-            let source = format!("maildir:{}", entry.unique);
-            if office.store.seen(&source).await? {
-                self.known.insert(short(&entry.unique));
-                continue;
+        for entry in entries {
+            if stop.is_cancelled() {
+                // Not listed to its end: whoever reads next goes on.
+                return Ok(taken);
             }
-            let Some(raw) = self.bytes(&maildir, &entry, office) else {
-                continue;
-            };
-            taken += usize::from(take_in(office, raw, &source).await?);
-            self.known.insert(short(&entry.unique));
+            let source = format!("maildir:{}", entry.unique);
+            let stored = office.store.seen(&source).await?;
+            if !stored {
+                let Some(raw) = self.bytes(&maildir, &entry, office).await else {
+                    continue;
+                };
+                taken += usize::from(take_in(office, raw, &source).await?);
+            }
+            Arc::make_mut(&mut self.known).insert(short(&entry.unique));
         }
         self.listed = Some(Listing::after(self.listed.as_ref(), stamp));
         Ok(taken)
     }
 
     /// `None` for a file that cannot be read now: it is tried again, and must not block the next one.
-    fn bytes(&mut self, maildir: &Maildir, entry: &Entry, office: &Office) -> Option<Vec<u8>> {
-        let read = match maildir.read(entry, MAX_MAIL_BYTES) {
-            Err(MaildirError::TooLarge { size, .. }) => {
-                let place = format!("the file {} of {}", entry.unique, self.path.display());
-                maildir
-                    .read_head(entry, stand_in::HEAD_BYTES)
-                    .map(|head| stand_in::too_large(office, &head, &place, size))
-            }
+    async fn bytes(&mut self, maildir: &Maildir, entry: &Entry, office: &Office) -> Option<Vec<u8>> {
+        let place = format!("the file {} of {}", entry.unique, self.path.display());
+        let (maildir, file, office) = (maildir.clone(), entry.clone(), office.clone());
+        let read = move || match maildir.read(&file, MAX_MAIL_BYTES) {
+            Err(MaildirError::TooLarge { size, .. }) => maildir
+                .read_head(&file, stand_in::HEAD_BYTES)
+                .map(|head| stand_in::too_large(&office, &head, &place, size)),
             read => read,
         };
-        match read {
+        match apart(read).await {
             Ok(raw) => Some(raw),
             Err(error) => {
                 if self.named.insert(short(&entry.unique)) {
@@ -132,6 +138,12 @@ impl MaildirReader {
             }
         }
     }
+}
+
+/// A folder of 100,000 files, a slow disk or a server that does not answer keeps nobody waiting but its own reader.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.expect("looking into a Maildir does not panic")
 }
 
 fn short(unique: &str) -> [u8; 16] {

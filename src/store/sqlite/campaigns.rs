@@ -138,12 +138,17 @@ impl Campaigns for Sqlite {
     }
 
     async fn hurry(&self, campaign: CampaignId, by: &Actor, now: Time) -> Result<u64, StoreError> {
+        // Who waits now, once each: whoever is put off again meanwhile was tried.
+        let mut left = self.read(move |conn| waiting::count(conn, campaign, now)).await?;
         let mut hurried = 0;
         loop {
             let by = by.clone();
-            match self.write(move |tx| waiting::hurry(tx, campaign, &by, now)).await? {
+            match self
+                .write(move |tx| waiting::hurry(tx, campaign, left, &by, now))
+                .await?
+            {
                 0 => return Ok(hurried),
-                moved => hurried += moved,
+                moved => (hurried, left) = (hurried + moved, left.saturating_sub(moved)),
             }
         }
     }
@@ -596,6 +601,7 @@ fn cancel_waiting(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) 
 
 const CANCELLED_WAITING: &str = "SELECT id FROM campaigns c WHERE state = 'cancelled' AND (
          EXISTS (SELECT 1 FROM deliveries WHERE state = 'ready' AND campaign = c.id)
+         OR EXISTS (SELECT 1 FROM deliveries WHERE state < 'i' AND campaign = c.id AND state = 'held')
          OR EXISTS (SELECT 1 FROM deliveries WHERE state = 'in_doubt' AND campaign = c.id AND due > 0))";
 
 /// Whether anything of a campaign is still to be tried, or being tried.

@@ -19,7 +19,7 @@ use super::{Sqlite, Tx, connect, decisions, folder_error, journal, not_opened};
 use crate::model::Time;
 use crate::model::delivery::HoldReason;
 use crate::model::id::{Actor, CampaignId, DeliveryId};
-use crate::store::{Copied, Custody, StoreError};
+use crate::store::{Copied, Custody, StoreError, chain};
 
 /// Told of what the store this one was copied from may have sent since.
 const COPIED: &str = "this store is a copy or was restored: what was sent since is not known here";
@@ -52,7 +52,7 @@ impl Custody for Sqlite {
         Ok(copied)
     }
 
-    async fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
+    async fn copy_to(&self, to: &Path) -> Result<(u64, String), StoreError> {
         let (place, key, to) = (self.place.path.clone(), self.place.key.clone(), to.to_owned());
         let copy = move || {
             // A connection of its own: a copy of millions of rows takes a while, and nobody waits for it.
@@ -63,9 +63,13 @@ impl Custody for Sqlite {
             })?;
             conn.execute("VACUUM INTO ?1", [target])
                 .map_err(|e| not_opened(&to, e))?;
+            let copy = connect(&to, &key)?;
+            let (length, hash) = journal::head(&copy)?;
+            copy.close().map_err(|(_, e)| not_opened(&to, e))?;
             std::fs::File::open(&to)
                 .and_then(|file| file.sync_all())
-                .map_err(|source| folder_error(&to, source))
+                .map_err(|source| folder_error(&to, source))?;
+            Ok((length, chain::hex(&hash)))
         };
         tokio::task::spawn_blocking(copy)
             .await

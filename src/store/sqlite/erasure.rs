@@ -20,8 +20,10 @@ use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId, MailId};
 use crate::model::recipient::fold_address;
 use crate::store::{Erased, Erasure, RowCounts, StoreError, Whom};
 
-/// Persons of one transaction: others wait less than a second.
+/// Persons of one transaction, or rows that cannot be used: others wait less than a second.
 const CHUNK: u32 = 2_000;
+/// Mails of one transaction: most have some thousand bytes, and one may have millions.
+const MAILS: u32 = 100;
 
 #[async_trait]
 impl Erasure for Sqlite {
@@ -44,6 +46,14 @@ impl Erasure for Sqlite {
         let mut after = Some(0);
         while let Some(delivery) = after {
             after = self.write(move |tx| erase_chunk(tx, campaign, delivery)).await?;
+        }
+        let mut after = Some(0);
+        while let Some(row) = after {
+            after = self.write(move |tx| erase_bad_chunk(tx, campaign, row)).await?;
+        }
+        let mut after = Some(0);
+        while let Some(mail) = after {
+            after = self.write(move |tx| erase_mails(tx, campaign, mail)).await?;
         }
         let by = by.clone();
         let erased = self.write(move |tx| end_erasure(tx, campaign, &by, now)).await?;
@@ -112,7 +122,8 @@ fn has_ended(state: &CampaignState) -> bool {
     matches!(state, CampaignState::Finished | CampaignState::Cancelled)
 }
 
-/// A campaign that sends nothing any more and holds persons.
+/// A campaign that sends nothing any more and holds persons. What the server says of a message that is on the wire still
+/// would be kept after all was erased.
 fn must_be_erasable(conn: &Connection, campaign: CampaignId) -> Result<(), StoreError> {
     let found = campaigns::get(conn, campaign)?.state;
     if !has_ended(&found) {
@@ -123,11 +134,23 @@ fn must_be_erasable(conn: &Connection, campaign: CampaignId) -> Result<(), Store
         ));
     }
     let sql = "SELECT erased_at IS NOT NULL FROM campaigns WHERE id = ?1";
-    match only(conn, "read the campaign", sql, [campaign.row()], |row| row.get(0))? {
-        true => Err(conflict(campaign, "erased already".to_owned(), "erasing it again")),
+    if only(conn, "read the campaign", sql, [campaign.row()], |row| row.get(0))? {
+        return Err(conflict(campaign, "erased already".to_owned(), "erasing it again"));
+    }
+    match only(conn, "look for what is on the wire", ON_WIRE, [campaign.row()], |row| {
+        row.get(0)
+    })? {
+        true => Err(conflict(
+            campaign,
+            format!("{} with a message on the wire", found.name()),
+            "erasing its persons; wait some minutes for the end of that message",
+        )),
         false => Ok(()),
     }
 }
+
+pub(super) const ON_WIRE: &str =
+    "SELECT EXISTS (SELECT 1 FROM deliveries WHERE lease_by IS NOT NULL AND +campaign = ?1 AND state = 'on_wire')";
 
 /// Erases the next persons in the order of their deliveries; the last one's delivery, while there are more.
 fn erase_chunk(tx: &mut Tx<'_>, campaign: CampaignId, after: i64) -> Result<Option<i64>, StoreError> {
@@ -144,15 +167,49 @@ fn erase_chunk(tx: &mut Tx<'_>, campaign: CampaignId, after: i64) -> Result<Opti
     Ok(persons.last().map(|(delivery, _)| *delivery))
 }
 
-/// What is not tied to a person's row; then all is done, and the journal says so.
+/// Erases the next rows that cannot be used, in the order of their ids; the last one's id, while there are more.
+fn erase_bad_chunk(tx: &mut Tx<'_>, campaign: CampaignId, after: i64) -> Result<Option<i64>, StoreError> {
+    must_be_erasable(tx.conn, campaign)?;
+    let sql = "SELECT id FROM bad_rows WHERE id > ?2 AND +campaign = ?1 AND cells <> '[]' ORDER BY id LIMIT ?3";
+    let values = params![campaign.row(), after, CHUNK];
+    let rows: Vec<i64> = all(tx.conn, "read the bad rows", sql, values, |row| row.get(0))?;
+    for row in &rows {
+        erase_bad_row(tx.conn, *row)?;
+    }
+    Ok(rows.last().copied())
+}
+
+/// Erases the next mails that came back, in the order in which they came; the last one's id, while there are more.
+fn erase_mails(tx: &mut Tx<'_>, campaign: CampaignId, after: i64) -> Result<Option<i64>, StoreError> {
+    must_be_erasable(tx.conn, campaign)?;
+    let values = params![campaign.row(), after, MAILS];
+    let mails: Vec<i64> = all(tx.conn, "read the mails", MAILS_OF, values, |row| row.get(0))?;
+    for mail in &mails {
+        erase_mail(tx.conn, MailId::new(*mail))?;
+    }
+    Ok(mails.last().copied())
+}
+
+/// The next mails of a campaign: a walk over the mails of persons, never over the persons.
+pub(super) const MAILS_OF: &str = "SELECT m.id FROM mails m CROSS JOIN deliveries d ON d.id = m.delivery
+     WHERE m.id > ?2 AND d.campaign = ?1 ORDER BY m.id LIMIT ?3";
+
+/// All is erased, and the journal says so: how much that is, whoever erased it and when.
 fn end_erasure(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) -> Result<Erased, StoreError> {
     must_be_erasable(tx.conn, campaign)?;
-    let sql = "SELECT count(*) FROM persons WHERE +campaign = ?1";
-    let persons: i64 = only(tx.conn, "count the persons", sql, [campaign.row()], |row| row.get(0))?;
+    let count = |sql| -> Result<u64, StoreError> {
+        let count: i64 = only(tx.conn, "count what was erased", sql, [campaign.row()], |row| {
+            row.get(0)
+        })?;
+        Ok(count.cast_unsigned())
+    };
     let erased = Erased {
-        persons: persons.cast_unsigned(),
-        bad_rows: erase_bad_rows(tx.conn, campaign, None)?,
-        mails: erase_mails(tx.conn, campaign, None)?,
+        persons: count("SELECT count(*) FROM persons WHERE +campaign = ?1")?,
+        bad_rows: count("SELECT count(*) FROM bad_rows WHERE campaign = ?1")?,
+        mails: count(
+            "SELECT count(*) FROM mails m CROSS JOIN deliveries d ON d.id = m.delivery
+             WHERE m.delivery IS NOT NULL AND d.campaign = ?1",
+        )?,
     };
     let sql = "UPDATE campaigns SET erased_at = ?2, domain_cursor = '' WHERE id = ?1";
     run(tx.conn, "note the erasure", sql, params![campaign.row(), Micros(now)])?;
@@ -225,7 +282,8 @@ fn erase_person(
     }
     for (delivery, _) in &persons {
         let current = ledger::get(tx.conn, DeliveryId::new(*delivery))?;
-        if !ended && !is_final(&current.state) {
+        let on_wire = matches!(current.state, DeliveryState::OnWire { .. });
+        if on_wire || (!ended && !is_final(&current.state)) {
             return Err(StoreError::Conflict {
                 what: "delivery",
                 id: current.id.to_string(),
@@ -240,10 +298,14 @@ fn erase_person(
         ..Erased::default()
     };
     for row in bad_rows {
-        erased.bad_rows += erase_bad_rows(tx.conn, campaign, Some(row.row()))?;
+        erased.bad_rows += erase_bad_row(tx.conn, row.row())?;
     }
     for (delivery, _) in &persons {
-        erased.mails += erase_mails(tx.conn, campaign, Some(*delivery))?;
+        let sql = "SELECT id FROM mails WHERE delivery = ?1";
+        let mails: Vec<i64> = all(tx.conn, "read the mails", sql, [delivery], |row| row.get(0))?;
+        for mail in mails {
+            erased.mails += erase_mail(tx.conn, MailId::new(mail))?;
+        }
     }
     let facts = json!({ "campaign": campaign, "erased": erased });
     journal::append(tx, "campaign.person_erased", &facts, by, now)?;
@@ -361,47 +423,33 @@ fn status(words: &str) -> &str {
     }
 }
 
-/// All rows that could not be used, or one of them.
-fn erase_bad_rows(conn: &Connection, campaign: CampaignId, row: Option<i64>) -> Result<u64, StoreError> {
+/// A row that could not be used. How many were not erased before.
+fn erase_bad_row(conn: &Connection, row: i64) -> Result<u64, StoreError> {
     let changed = run(
         conn,
-        "erase the bad rows",
+        "erase the bad row",
         // Codes of a language and a country stay, as those of persons do: reports count by them.
         "UPDATE bad_rows SET person = NULL, cells = '[]', fields = json_patch(
              CASE length(fields ->> '$.language[0]')
                  WHEN 2 THEN json_object('language', json_array(fields ->> '$.language[0]')) ELSE '{}' END,
              CASE length(fields ->> '$.country[0]')
                  WHEN 2 THEN json_object('country', json_array(fields ->> '$.country[0]')) ELSE '{}' END)
-         WHERE campaign = ?1 AND cells <> '[]' AND (?2 IS NULL OR id = ?2)",
-        params![campaign.row(), row],
+         WHERE id = ?1 AND cells <> '[]'",
+        [row],
     )?;
     Ok(changed as u64)
 }
 
-/// The bytes of what came back, of all or of one delivery. What was understood stays, without words of the mail.
-fn erase_mails(conn: &Connection, campaign: CampaignId, delivery: Option<i64>) -> Result<u64, StoreError> {
-    let tied = "SELECT m.id FROM mails m JOIN deliveries d ON d.id = m.delivery
-         WHERE d.campaign = ?1 AND (?2 IS NULL OR d.id = ?2)";
-    wipe(conn, tied, (campaign.row(), delivery))
-}
-
-/// As [`erase_mails`], one mail.
-pub(super) fn erase_mail(conn: &Connection, mail: MailId) -> Result<(), StoreError> {
-    wipe(conn, "SELECT ?1 WHERE ?2 IS NULL", (mail.row(), None)).map(drop)
-}
-
-/// Takes bytes and words of the mails that a query of two values names.
-fn wipe(conn: &Connection, which: &str, (one, other): (i64, Option<i64>)) -> Result<u64, StoreError> {
-    let sql = format!("UPDATE mail_bytes SET raw = x'' WHERE length(raw) > 0 AND mail IN ({which})");
-    let changed = run(conn, "erase the mails", &sql, params![one, other])?;
-    let sql = format!(
-        "UPDATE mails SET in_tray = 0,
+/// The bytes of a mail that came back. What was understood stays, without words of the mail. How many were not erased before.
+pub(super) fn erase_mail(conn: &Connection, mail: MailId) -> Result<u64, StoreError> {
+    let sql = "UPDATE mail_bytes SET raw = x'' WHERE mail = ?1 AND length(raw) > 0";
+    let changed = run(conn, "erase the mail", sql, [mail.row()])?;
+    let sql = "UPDATE mails SET in_tray = 0,
                 understanding = json_set(understanding, '$.why', 'erased', '$.order_hint', NULL,
-                                         '$.authority_reference', NULL, '$.authenticity', json(?3))
-         WHERE id IN ({which})"
-    );
+                                         '$.authority_reference', NULL, '$.authenticity', json(?2))
+         WHERE id = ?1";
     let nothing = Json(crate::model::receipt::Authenticity::default());
-    run(conn, "erase what was understood", &sql, params![one, other, nothing])?;
+    run(conn, "erase what was understood", sql, params![mail.row(), nothing])?;
     Ok(changed as u64)
 }
 

@@ -62,6 +62,15 @@ impl Intake for Sqlite {
         .await
     }
 
+    async fn tray_waits_since(&self) -> Result<Option<Time>, StoreError> {
+        self.read(|conn| {
+            one(conn, "look into the tray", FIRST_IN_TRAY, [], |row| {
+                Ok(row.get::<_, Micros>(0)?.0)
+            })
+        })
+        .await
+    }
+
     async fn seen(&self, source: &str) -> Result<bool, StoreError> {
         let source = source.to_owned();
         self.read(move |conn| {
@@ -71,6 +80,9 @@ impl Intake for Sqlite {
         .await
     }
 }
+
+/// In the order in which they came: thousands may wait, and one is read.
+pub(super) const FIRST_IN_TRAY: &str = "SELECT received_at FROM mails WHERE in_tray = 1 ORDER BY id LIMIT 1";
 
 fn add_mail(tx: &mut Tx<'_>, raw: &[u8], source: &str, now: Time) -> Result<(MailId, bool), StoreError> {
     let sha256 = chain::sha256(raw);

@@ -2,7 +2,9 @@
 
 use rusqlite::Connection;
 
-use super::{MIGRATIONS, addresses, campaigns, ledger, notices, outbox, pace, reach, unattended, waiting};
+use super::{
+    MIGRATIONS, addresses, campaigns, erasure, intake, ledger, notices, outbox, pace, reach, unattended, waiting,
+};
 
 fn empty_store() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
@@ -35,7 +37,7 @@ fn ledger_queries_use_their_indexes() {
     let conn = empty_store();
     let by_reference = format!("{} WHERE n.reference = ?1", notices::NOTICE);
     let by_message_id = format!("{} WHERE n.message_id = ?1", notices::NOTICE);
-    let tables: [(&str, &str, &[&str]); 19] = [
+    let tables: [(&str, &str, &[&str]); 23] = [
         (
             "claim",
             outbox::CLAIM,
@@ -140,6 +142,29 @@ fn ledger_queries_use_their_indexes() {
             &[
                 "SEARCH deliveries USING COVERING INDEX deliveries_ready (campaign=? AND due>?)",
                 "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)",
+            ],
+        ),
+        (
+            "who waits",
+            waiting::WAITING,
+            &["SEARCH deliveries USING COVERING INDEX deliveries_ready (campaign=? AND due>?)"],
+        ),
+        (
+            "first in the tray",
+            intake::FIRST_IN_TRAY,
+            &["SCAN mails USING INDEX mails_in_tray"],
+        ),
+        (
+            "on the wire",
+            erasure::ON_WIRE,
+            &["SEARCH deliveries USING INDEX deliveries_leased (lease_by>?)"],
+        ),
+        (
+            "mails of a campaign",
+            erasure::MAILS_OF,
+            &[
+                "SEARCH m USING INTEGER PRIMARY KEY (rowid>?)",
+                "SEARCH d USING INTEGER PRIMARY KEY (rowid=?)",
             ],
         ),
         (

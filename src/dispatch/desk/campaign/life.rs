@@ -146,35 +146,51 @@ const LATEST_START: TimeDelta = TimeDelta::hours(24);
 /// paused with the reason, which raises an alarm. Returns how many were started.
 ///
 /// # Errors
-/// The store fails.
+/// Our side fails at one of them, the first such error; the others were started all the same.
 pub async fn start_due(office: &Office, by: &Actor) -> Result<u32, OfficeError> {
     let now = office.now();
-    let mut started = 0;
+    let (mut started, mut first_error) = (0, None);
     for stored in office.store.list_campaigns().await? {
         let at = match stored.state {
             CampaignState::Scheduled { at } if at <= now => at,
             _ => continue,
         };
-        if now - at > LATEST_START {
-            let why = format!(
-                "its time, {}, passed more than {} hours ago and no daemon ran: resume it if it is still right",
-                at.format("%Y-%m-%d %H:%M UTC"),
-                LATEST_START.num_hours()
-            );
-            office.store.pause(stored.id, &why, by, now).await?;
-            continue;
-        }
-        let content = CampaignContent::read(stored.content.clone())?;
-        match may_start(office, &stored, &content).await {
-            Ok(()) => {
-                office.store.start(stored.id, by, now).await?;
-                started += 1;
+        match start_or_pause(office, &stored, at, by).await {
+            Ok(starts) => started += u32::from(starts),
+            // Another process was quicker.
+            Err(OfficeError::Store(StoreError::Conflict { .. })) => {}
+            Err(error) => {
+                first_error.get_or_insert(error);
             }
-            Err(DeskError::Office(error)) => return Err(error),
-            Err(refused) => office.store.pause(stored.id, &refused.to_string(), by, now).await?,
         }
     }
-    Ok(started)
+    first_error.map_or(Ok(started), Err)
+}
+
+/// Starts one whose time was `at`, unless something is against it. Says whether it runs now.
+async fn start_or_pause(office: &Office, stored: &StoredCampaign, at: Time, by: &Actor) -> Result<bool, OfficeError> {
+    let now = office.now();
+    if now - at > LATEST_START {
+        let why = format!(
+            "its time, {}, passed more than {} hours ago and no daemon ran: resume it if it is still right",
+            at.format("%Y-%m-%d %H:%M UTC"),
+            LATEST_START.num_hours()
+        );
+        office.store.pause(stored.id, &why, by, now).await?;
+        return Ok(false);
+    }
+    let content = CampaignContent::read(stored.content.clone())?;
+    match may_start(office, stored, &content).await {
+        Ok(()) => {
+            office.store.start(stored.id, by, now).await?;
+            Ok(true)
+        }
+        Err(DeskError::Office(error)) => Err(error),
+        Err(refused) => {
+            office.store.pause(stored.id, &refused.to_string(), by, now).await?;
+            Ok(false)
+        }
+    }
 }
 
 /// Lets a campaign settle whose every message has been tried: late bounces are awaited for `campaign.settle_days`. Says

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{PinView, Verified, Vouched, hold_queued, ignore_conflict, take, wanted_address};
 use crate::directory::certificate::{self, Cert, CertificateError, Compared, pretty_fingerprint};
 use crate::directory::profile::{Profile, Updates, UrlKind};
+use crate::dispatch::causes::chain;
 use crate::dispatch::desk::DeskError;
 use crate::dispatch::office::Office;
 use crate::mail::fetch::{FetchError, World, wkd};
@@ -477,7 +478,7 @@ pub async fn refetch_from(world: &World, office: &Office, by: &Actor) -> Result<
                 ("no key directory".to_owned(), LOOK_EVERY)
             }
             Err(error) => {
-                let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+                let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), chain);
                 tracing::warn!("the certificate of {id} could not be looked for: {why}");
                 (why, LOOK_AGAIN)
             }
