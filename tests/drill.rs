@@ -114,7 +114,7 @@ fn a_home_that_was_kept_can_be_looked_at() {
     ]);
     shown(&["campaign", "find", "cut-off-1@post.example"]).says(&["the relay closed the connection", "twice"]);
     shown(&["campaign", "find", "returned-7@office.example"]).says(&[")  550 5.2.1 the mailbox is closed"]);
-    shown(&["campaign", "check", "cmp_1"]).says(&["1 get one message in lb, fr, de, pt, en, nl"]);
+    shown(&["campaign", "check", "cmp_1"]).says(&["1 person gets one message in lb, fr, de, pt, en, nl"]);
     let checked = at(&["campaign", "check", "cmp_1"]).json();
     assert_eq!((&checked["rows"], &checked["duplicates"]), (&13.into(), &1.into()));
     assert_eq!(checked["flags"]["certificate"], 1);

@@ -180,7 +180,7 @@ fn a_row_that_was_corrected_is_not_added_as_another_person() {
     // The same file, one row further: Ben is in, and Zoe's row is still the same one.
     let twice = once.replace(",zoe,", ",zoe@example.lu,");
     let done = add("twice.csv", &twice).exits(0);
-    done.says(&["4 rows: 3 persons can be written to, 1 duplicates, 0 cannot be used"]);
+    done.says(&["4 rows: 3 persons can be written to, 1 duplicate, 0 cannot be used"]);
     // Another address for Ben: the first is not forgotten silently.
     let thrice = twice.replace("wrong@example.lu", "ben@example.lu");
     add("thrice.csv", &thrice).exits(2).says(&[
@@ -462,7 +462,7 @@ fn every_kind_of_message_is_tried_out_in_words_that_fit() {
     let list = "email,name,language\nanna@example.lu,Anna,nl\nben@example.lu,Ben,klingon\n";
     create(&world, "list.csv", list, &["--texts", &texts])
         .exits(0)
-        .says(&["or one message in several", "1 get one message in de, fr"]);
+        .says(&["or one message in several", "1 person gets one message in de, fr"]);
     let tested = as_json(&world, &["test", "cmp_1", "--to", "team@example.lu"]);
     let languages: Vec<String> = tested
         .as_array()
@@ -482,7 +482,7 @@ fn every_kind_of_message_is_tried_out_in_words_that_fit() {
     );
     agreed.says(&[
         "the first person's message (nl):",
-        "The message in several languages (de, fr), for 1 whose own is not known:",
+        "The message in several languages (de, fr), for 1 person whose own is not known:",
         subject,
         "  | - Français",
     ]);

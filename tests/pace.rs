@@ -133,7 +133,7 @@ fn a_day_that_is_full_is_said_with_its_end() {
     world
         .run(&["campaign", "start", "cmp_1", "--yes"])
         .exits(2)
-        .says(&[words, "3 are written to when the day's limit allows"]);
+        .says(&[words, "3 persons are written to when the day's limit allows"]);
     assert_eq!(relay.mails().len(), 2);
     world.run(&["status"]).exits(2).says(&[words]);
     for command in ["status", "report"] {
@@ -213,7 +213,7 @@ fn who_waits_is_tried_at_once_when_somebody_says_so() {
     world
         .run(&["campaign", "retry", "cmp_1"])
         .exits(2)
-        .says(&["2 who waited for another try are due now"]);
+        .says(&["2 persons who waited for another try are due now"]);
     let daemon = world.serve();
     world
         .run(&["campaign", "retry", "cmp_1"])

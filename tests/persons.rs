@@ -104,7 +104,7 @@ fn what_is_really_sent_is_judged_and_nothing_else() {
     );
     let said = world.run(&["campaign", "check", &text(&unknown["id"])]).exits(2).stdout;
     assert!(
-        said.contains("1 get one message in de, fr; 0 get the fallback"),
+        said.contains("1 person gets one message in de, fr; 0 persons get the fallback"),
         "{said}"
     );
 
@@ -341,7 +341,7 @@ fn a_certificate_that_has_ended_is_no_reason_for_clear_text() {
     world
         .run(&["campaign", "held", &id, "--in-clear", "--reason", "Anna asked for it"])
         .exits(0)
-        .says(&["1 persons are written to in clear text"]);
+        .says(&["1 person is written to in clear text"]);
     world.run(&["campaign", "start", &id, "--yes"]).exits(0);
     let sent = relay.taken(2);
     let mail = String::from_utf8_lossy(&sent[1].bytes);

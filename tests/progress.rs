@@ -188,5 +188,5 @@ fn an_import_shows_its_rows_and_goes_on_after_ctrl_c() {
     let screen = Screen::of(world.command(&line), 100);
     let ran = screen.ends().exits(0).says(&["An earlier run had brought in"]);
     assert_eq!(ran.stderr, "", "the line is gone");
-    assert!(ran.stdout.contains("30000 rows: 30000 persons"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("30,000 rows: 30,000 persons"), "{}", ran.stdout);
 }

@@ -6,6 +6,7 @@ use super::Context;
 use super::output::{Exit, Failure};
 use crate::dispatch::desk::alert::{self, AlertView, Trial};
 use crate::model::id::AlertId;
+use crate::model::plural::counted;
 
 /// What needs a person, and who knows of it.
 #[derive(Debug, Subcommand)]
@@ -86,8 +87,11 @@ pub(super) fn shown(view: &AlertView) -> String {
     facts.extend(match (sent, due, failed) {
         (0, 0, 0) => Some("told to nobody: no channel is configured".to_owned()),
         (1, 0, 0) => Some("told once".to_owned()),
-        (sent, 0, 0) => Some(format!("told {sent} times")),
-        (sent, due, failed) => Some(format!("told {sent} times, {due} to be told, {failed} given up")),
+        (sent, 0, 0) => Some(format!("told {}", counted(sent, "time"))),
+        (sent, due, failed) => Some(format!(
+            "told {}, {due} to be told, {failed} given up",
+            counted(sent, "time")
+        )),
     });
     if let Some(seen) = &alert.acknowledged {
         let note = seen.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();

@@ -14,6 +14,7 @@ use crate::directory::certificate::pretty_fingerprint;
 use crate::directory::profile::{Expected, Profile, Purpose};
 use crate::directory::{Directory, DirectoryError};
 use crate::dispatch::desk::certificate::{self, PinView, Verified, Vouched};
+use crate::model::plural::counted;
 
 /// A certificate larger than this is none: a key with a few user ids takes some kilobytes.
 const MAX_CERTIFICATE_BYTES: u64 = 1024 * 1024;
@@ -232,7 +233,7 @@ impl Checked {
         if let Some(pin) = &self.certificate {
             let state = match (&pin.unusable, self.days_left) {
                 (Some(why), _) => format!("CANNOT BE USED NOW: {why}"),
-                (None, Some(days)) => format!("can be used, {days} days left, verified: {}", pin.verified),
+                (None, Some(days)) => format!("can be used, {} left, verified: {}", counted(days, "day"), pin.verified),
                 (None, None) => format!("can be used, never expires, verified: {}", pin.verified),
             };
             text.push_str(&format!("  certificate: {state}\n"));

@@ -11,6 +11,7 @@ use super::output::{Exit, Failure};
 use crate::config::Home;
 use crate::dispatch::backup::{self, BackupError};
 use crate::dispatch::office::Office;
+use crate::model::plural::counted;
 
 /// Copy the whole installation, while it runs: store, settings, keys, overlays, checkpoints.
 #[derive(Debug, Args)]
@@ -57,10 +58,11 @@ pub async fn make(args: BackupArgs, context: &Context) -> Result<Exit, Failure> 
                 false => "It opens everything, as the home does: keep it as safe.",
             };
             format!(
-                "{} files, {bytes} bytes in {}; the journal has {} entries.\n{secret}\n",
-                made.files.len(),
+                "{}, {} in {}; the journal has {}.\n{secret}\n",
+                counted(made.files.len(), "file"),
+                counted(bytes, "byte"),
                 args.output.display(),
-                made.journal_length
+                counted(made.journal_length, "entry")
             )
         })?;
     Ok(Exit::Done)

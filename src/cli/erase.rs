@@ -10,6 +10,7 @@ use super::output::{Exit, Failure};
 use crate::dispatch::office::{Office, OfficeError};
 use crate::dispatch::retention;
 use crate::model::id::CampaignId;
+use crate::model::plural::counted;
 use crate::store::{Erased, StoreError};
 
 /// Whose data ends.
@@ -76,9 +77,11 @@ pub async fn erase(args: EraseArgs, office: &Office, context: &Context) -> Resul
         .map_err(refused)?;
     context.out.data(&Done { id, erased }, || {
         format!(
-            "{id}: erased {} persons, {} rows of the list and {} mails that came back. Counts and proofs remain.\n\
+            "{id}: erased {}, {} of the list and {} that came back. Counts and proofs remain.\n\
              Backups made before still hold them: delete those too.\n",
-            erased.persons, erased.bad_rows, erased.mails
+            counted(erased.persons, "person"),
+            counted(erased.bad_rows, "row"),
+            counted(erased.mails, "mail")
         )
     })?;
     Ok(Exit::Done)

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use super::Context;
 use super::output::{Exit, Failure};
 use crate::dispatch::checkpoint;
+use crate::model::plural::{counted, if_one};
 
 /// The hash-chained record of every change.
 #[derive(Debug, Subcommand)]
@@ -21,11 +22,14 @@ pub async fn run(command: JournalCommand, context: &Context) -> Result<Exit, Fai
     context.out.data(&audit, || {
         if audit.intact {
             format!(
-                "The journal is intact: {} entries, {} signed checkpoints fit.\nHead: {}\n",
-                audit.length, audit.checkpoints, audit.head
+                "The journal is intact: {}, {} {}.\nHead: {}\n",
+                counted(audit.length, "entry"),
+                counted(audit.checkpoints, "signed checkpoint"),
+                if_one(audit.checkpoints, "fits", "fit"),
+                audit.head
             )
         } else {
-            let mut text = format!("The journal was CHANGED ({} entries):\n", audit.length);
+            let mut text = format!("The journal was CHANGED ({}):\n", counted(audit.length, "entry"));
             for finding in &audit.findings {
                 text.push_str(&format!("  - {finding}\n"));
             }

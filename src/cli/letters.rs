@@ -14,6 +14,7 @@ use crate::dispatch::campaign::post::{self, PostError, Printed, Unprinted};
 use crate::dispatch::office::{Office, OfficeError};
 use crate::message::letter::Window;
 use crate::model::id::CampaignId;
+use crate::model::plural::counted;
 use crate::store::StoreError;
 
 /// What to print, and where.
@@ -104,10 +105,10 @@ fn told(report: &Report) -> String {
     let mut text = String::new();
     for file in &report.files {
         text.push_str(&format!(
-            "{}: {} letters on {} pages\n",
+            "{}: {} on {}\n",
             file.file.display(),
-            file.letters,
-            file.pages
+            counted(file.letters, "letter"),
+            counted(file.pages, "page")
         ));
     }
     if report.files.is_empty() {
@@ -116,7 +117,7 @@ fn told(report: &Report) -> String {
         text.push_str("Look at one before you print them all: address in the window, name, text.\n");
     }
     for (why, persons) in &report.unprinted.reasons {
-        text.push_str(&format!("{persons} without a letter: {why}\n"));
+        text.push_str(&format!("{} without a letter: {why}\n", counted(persons, "person")));
     }
     for (whom, why) in &report.unprinted.persons {
         text.push_str(&format!("  {whom}: {why}\n"));

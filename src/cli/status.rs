@@ -8,6 +8,7 @@ use super::{Context, alert};
 use crate::dispatch::desk::overview::{self, Overview};
 use crate::model::id::BreachId;
 use crate::model::notice::NoticeState;
+use crate::model::plural::grouped;
 
 /// Clocks, notices, campaigns and tray at a glance; status 2 when something needs a person.
 #[derive(Debug, Args)]
@@ -108,7 +109,10 @@ fn campaigns(overview: &Overview) -> String {
             campaign.state.clone(),
             format!(
                 "{} informed, {} pending, {} in doubt, {} unreached",
-                coverage.informed, coverage.pending, coverage.in_doubt, coverage.unreached
+                grouped(coverage.informed),
+                grouped(coverage.pending),
+                grouped(coverage.in_doubt),
+                grouped(coverage.unreached)
             ),
         ]
     });

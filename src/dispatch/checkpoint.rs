@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::message::key;
+use crate::model::plural::counted;
 use crate::store::{Checkpoint, JournalVerdict};
 
 use super::office::{Office, OfficeError};
@@ -160,8 +161,8 @@ async fn check_one(
     }
     if checkpoint.length > length {
         return Ok(Some(format!(
-            "the checkpoint of {at} knew {} entries, the journal has {length}: its end was cut off",
-            checkpoint.length
+            "the checkpoint of {at} knew {}, the journal has {length}: its end was cut off",
+            counted(checkpoint.length, "entry")
         )));
     }
     if checkpoint.length == 0 {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::config::{self, Address, Config, Home};
 use crate::directory::certificate;
 use crate::mail::smtp::Connection;
+use crate::model::plural::counted;
 
 use super::causes::chain;
 use super::desk::certificate::wanted_address;
@@ -139,7 +140,9 @@ async fn our_key(office: &Office) -> Finding {
 
 async fn store(office: &Office) -> Finding {
     match super::checkpoint::audit(office).await {
-        Ok(audit) if audit.intact => Finding::good("store", format!("journal intact, {} entries", audit.length)),
+        Ok(audit) if audit.intact => {
+            Finding::good("store", format!("journal intact, {}", counted(audit.length, "entry")))
+        }
         Ok(audit) => Finding::bad("store", audit.findings.join("; "), "breachpost journal verify"),
         Err(error) => Finding::bad("store", chain(&error), "restore the home from your backup"),
     }

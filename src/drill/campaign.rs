@@ -13,6 +13,7 @@ use crate::message::template::Severity;
 use crate::message::token::Named;
 use crate::model::campaign::CampaignState;
 use crate::model::id::{BreachId, CampaignId, DeliveryId};
+use crate::model::plural::{counted, grouped, if_one};
 use crate::model::receipt::Mark;
 
 use super::letters::{self, Letters};
@@ -61,17 +62,17 @@ impl Stage<'_> {
         let imported = import::import(&self.office, ImportRequest::new(list, fresh), &self.by, |_| ()).await?;
         let found = check::check(&self.office, imported.campaign).await?;
         let counts = found.line.counts;
-        let mut rows = plural(counts.rows, "row");
+        let mut rows = counted(counts.rows, "row");
         if counts.duplicates > 0 {
             rows.push_str(&format!(
                 ", {} of them for somebody who is in it already",
-                counts.duplicates
+                grouped(counts.duplicates)
             ));
         }
         let persons = counts.rows - counts.duplicates;
-        let mut line = format!("{LIST_FILE} has {rows}: {}", plural(persons, "person"));
+        let mut line = format!("{LIST_FILE} has {rows}: {}", counted(persons, "person"));
         if counts.invalid > 0 {
-            line.push_str(&format!(", {} without a usable address", counts.invalid));
+            line.push_str(&format!(", {} without a usable address", grouped(counts.invalid)));
         }
         self.say("list", &line);
         let unusable = people.of(Fate::Unusable).count() as u64;
@@ -82,16 +83,16 @@ impl Stage<'_> {
                 && counts.valid == people.count() as u64 - unusable,
         );
         let known = found.languages.keys().filter(|language| !language.is_empty());
-        let mut line = format!("they are written to in {}", plural(known.count() as u64, "language"));
+        let mut line = format!("they are written to in {}", counted(known.count(), "language"));
         if let Some(unknown) = found.languages.get("") {
-            let persons = plural(*unknown, "person");
+            let persons = counted(*unknown, "person");
             line.push_str(&format!(
                 "; {persons} of unknown language: in all of them, in one message"
             ));
         }
         self.say("list", &line);
         if let Some(keys) = found.flags.get("certificate") {
-            let persons = plural(*keys, "person");
+            let persons = counted(*keys, "person");
             self.say(
                 "list",
                 &format!("{persons} gave an OpenPGP key: to them it goes sealed"),
@@ -109,8 +110,8 @@ impl Stage<'_> {
             "check",
             &format!(
                 "the messages in all languages were read by the linter: {}, {}",
-                plural(errors, "error"),
-                plural(warnings, "warning")
+                counted(errors, "error"),
+                counted(warnings, "warning")
             ),
         );
         self.check("nothing speaks against sending the messages", !ready.needs_person());
@@ -155,10 +156,10 @@ impl Stage<'_> {
         let refused = coverage.unreached - coverage.invalid;
         let mut line = format!(
             "all were tried: the mail server took {}",
-            plural(coverage.informed, "message")
+            counted(coverage.informed, "message")
         );
         if refused > 0 {
-            line.push_str(&format!(" and refused {refused} (no such user)"));
+            line.push_str(&format!(" and refused {} (no such user)", grouped(refused)));
         }
         self.say("campaign", &line);
         campaign::settle_if_done(&self.office, id).await?;
@@ -238,7 +239,7 @@ impl Stage<'_> {
                 "persons",
                 &format!(
                     "{} decrypted their message with their own key and found our good signature",
-                    letters.decrypted.len()
+                    grouped(letters.decrypted.len())
                 ),
             );
             self.check(
@@ -288,13 +289,10 @@ impl Stage<'_> {
         self.say(
             "mailbox",
             &format!(
-                "days later, {} back that it had taken: delivery reports (RFC 3464) to the return path which each \
+                "days later, {} {} back that it had taken: delivery reports (RFC 3464) to the return path which each \
                  message carried",
-                if count == 1 {
-                    "1 message comes".to_owned()
-                } else {
-                    format!("{count} messages come")
-                },
+                counted(count, "message"),
+                if_one(count, "comes", "come"),
             ),
         );
         let patience = PATIENCE + PATIENCE_A_PERSON * people.count() as u32;
@@ -308,8 +306,10 @@ impl Stage<'_> {
         self.say(
             "mailbox",
             &format!(
-                "{known} of {count} known by the token in that address: {} moved from informed to unreached",
-                plural(count, "person")
+                "{} of {} known by the token in that address: {} moved from informed to unreached",
+                grouped(known),
+                grouped(count),
+                counted(count, "person")
             ),
         );
         self.check(
@@ -341,17 +341,17 @@ impl Stage<'_> {
             "report",
             &format!(
                 "{} = {} informed + {} unreached + {} in doubt + {} pending",
-                plural(coverage.total, "person"),
-                coverage.informed,
-                coverage.unreached,
-                coverage.in_doubt,
-                coverage.pending
+                counted(coverage.total, "person"),
+                grouped(coverage.informed),
+                grouped(coverage.unreached),
+                grouped(coverage.in_doubt),
+                grouped(coverage.pending)
             ),
         );
         if coverage.unreached > 0 {
             let reasons = report.groups.reasons.iter();
             let reasons: Vec<_> = reasons
-                .map(|(why, n)| format!("{n} ({})", campaign::why_unreached(why)))
+                .map(|(why, n)| format!("{} ({})", grouped(n), campaign::why_unreached(why)))
                 .collect();
             self.say("report", &format!("unreached: {}", reasons.join(", ")));
         }
@@ -472,11 +472,4 @@ fn adds_up(report: &Report) -> bool {
         sums == wanted
     });
     fits && wanted.iter().sum::<u64>() == whole.total && groups.reasons.values().sum::<u64>() == whole.unreached
-}
-
-fn plural(count: u64, word: &str) -> String {
-    match count {
-        1 => format!("1 {word}"),
-        _ => format!("{count} {word}s"),
-    }
 }

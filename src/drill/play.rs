@@ -14,6 +14,7 @@ use crate::dispatch::daemon;
 use crate::dispatch::desk::campaign::Status;
 use crate::dispatch::office::Office;
 use crate::model::id::{Actor, CampaignId};
+use crate::model::plural::counted;
 use crate::model::{Clock, Time};
 
 use super::authority::{self, Authority};
@@ -190,8 +191,8 @@ impl Stage<'_> {
         self.say(
             "wire",
             &format!(
-                "{} bytes were seen in clear text: greetings and STARTTLS, nothing else",
-                wire.len()
+                "{} were seen in clear text: greetings and STARTTLS, nothing else",
+                counted(wire.len(), "byte")
             ),
         );
         self.check(
@@ -207,8 +208,9 @@ impl Stage<'_> {
         self.say(
             "journal",
             &format!(
-                "{} entries, {} signed checkpoints, chain verified",
-                audit.length, audit.checkpoints
+                "{}, {}, chain verified",
+                counted(audit.length, "entry"),
+                counted(audit.checkpoints, "signed checkpoint")
             ),
         );
         self.check("the journal is intact", audit.intact && audit.checkpoints > 0);

@@ -12,6 +12,7 @@ pub mod id;
 pub mod inquiry;
 pub mod notice;
 pub mod pace;
+pub mod plural;
 pub mod proof;
 pub mod receipt;
 pub mod recipient;

@@ -40,7 +40,7 @@ pub struct Checked {
     pub at: Time,
 }
 
-/// The deliveries of one campaign, counted; the sum of all but `possibly_twice` is the number of persons.
+/// The deliveries of one campaign, counted; `possibly_twice` are among the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     pub ready: u64,
@@ -53,6 +53,20 @@ pub struct Tally {
     pub failed: u64,
     pub cancelled: u64,
     pub possibly_twice: u64,
+}
+impl Tally {
+    /// All persons with a delivery.
+    pub fn total(&self) -> u64 {
+        self.ready
+            + self.leased
+            + self.on_wire
+            + self.in_doubt
+            + self.held
+            + self.handed
+            + self.confirmed
+            + self.failed
+            + self.cancelled
+    }
 }
 
 /// What of a campaign that has begun waits for somebody, or for long.

@@ -156,7 +156,7 @@ fn a_call_to_one_person_books_nobody_else() {
         world.run(&["campaign", "record", "cmp_1", "--channel", "phone", "--file", &called])
     };
     record("email\nfam@refused.example\n").exits(2).says(&[
-        "1 rows give only an address that several persons share, and book nobody: 2",
+        "1 row gives only an address that several persons share, and books nobody: 2",
         "breachpost campaign find ADDRESS",
     ]);
     assert_eq!(report(&world), [2, 0, 0, 2, 0]);
@@ -182,7 +182,7 @@ fn every_address_of_a_list_leads_to_its_person() {
     world
         .run(&create)
         .exits(2)
-        .says(&["1 with another address in a further row: only the first one is written to"]);
+        .says(&["1 person with another address in a further row: only the first one is written to"]);
     campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
     campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
     let find = |address: &str| world.run(&["campaign", "find", address]);

@@ -28,7 +28,7 @@ fn what_is_in_doubt_is_not_forgotten() {
     world
         .run(&["status"])
         .exits(2)
-        .says(&["cmp_1 runs, but nothing sends it: 0 persons wait, 1 are in doubt"]);
+        .says(&["cmp_1 runs, but nothing sends it: 0 persons wait, 1 is in doubt"]);
 }
 
 #[test]

@@ -10,10 +10,11 @@ use super::create::{new_file, quoted, write_bad_rows};
 use super::look;
 use crate::cli::Context;
 use crate::cli::output::{Exit, Failure, table};
-use crate::dispatch::campaign::check::{self, CampaignCheck};
+use crate::dispatch::campaign::check::{self, CampaignCheck, Remark};
 use crate::dispatch::desk;
 use crate::dispatch::office::{Office, OfficeError};
 use crate::model::id::CampaignId;
+use crate::model::plural::{counted, grouped, if_one};
 use crate::store::{StoreError, StoredList};
 
 /// Persons who are named in a line about what is worth a look; more are in JSON, all in the file of `--flagged`.
@@ -72,9 +73,11 @@ async fn write_flagged(
     let written = check::export_flagged(office, id, &mut buffered).await;
     let written = written.map_err(|error| Failure::new(Exit::Ours, error))?;
     buffered.flush()?;
-    context
-        .out
-        .note(&format!("{} has {written} persons to look at", path.display()));
+    context.out.note(&format!(
+        "{} has {} to look at",
+        path.display(),
+        counted(written, "person")
+    ));
     Ok(())
 }
 
@@ -115,11 +118,11 @@ pub(super) async fn show_list(office: &Office, context: &Context) -> Result<Exit
                 line.id.to_string(),
                 line.breach.to_string(),
                 line.state.clone(),
-                coverage.total.to_string(),
-                coverage.informed.to_string(),
-                coverage.in_doubt.to_string(),
-                coverage.unreached.to_string(),
-                coverage.pending.to_string(),
+                grouped(coverage.total),
+                grouped(coverage.informed),
+                grouped(coverage.in_doubt),
+                grouped(coverage.unreached),
+                grouped(coverage.pending),
             ]);
         }
         table(&rows)
@@ -133,8 +136,14 @@ pub(super) fn told(check: &CampaignCheck, bad_rows: Option<&Path>) -> String {
     let line = &check.line;
     let counts = &line.counts;
     let mut text = format!(
-        "{} for {}: {}\n  {} rows: {} persons can be written to, {} duplicates, {} cannot be used\n",
-        line.id, line.breach, line.state, counts.rows, counts.valid, counts.duplicates, counts.invalid
+        "{} for {}: {}\n  {}: {} can be written to, {}, {} cannot be used\n",
+        line.id,
+        line.breach,
+        line.state,
+        counted(counts.rows, "row"),
+        counted(counts.valid, "person"),
+        counted(counts.duplicates, "duplicate"),
+        grouped(counts.invalid)
     );
     if line.state == "importing" {
         text.push_str("\nThe import was cut off. Run the same command again: it goes on where it was.\n");
@@ -158,7 +167,7 @@ pub(super) fn told(check: &CampaignCheck, bad_rows: Option<&Path>) -> String {
         if counts.invalid > check.bad_rows.len() as u64 {
             text.push_str("  …\n");
             for reason in &check.reasons {
-                text.push_str(&format!("  {} rows in all: {}\n", reason.rows, reason.text));
+                text.push_str(&format!("  {} in all: {}\n", counted(reason.rows, "row"), reason.text));
             }
         }
         let (first, file) = match bad_rows {
@@ -176,12 +185,19 @@ pub(super) fn told(check: &CampaignCheck, bad_rows: Option<&Path>) -> String {
     let remarks = check.remarks();
     if !remarks.is_empty() {
         text.push_str("\nWorth a look:\n");
-        for (times, remark, who) in remarks {
+        for Remark {
+            times,
+            whom,
+            text: said,
+            who,
+        } in remarks
+        {
             let named: Vec<String> = who.iter().take(FLAGGED_NAMED).map(ToString::to_string).collect();
             let more = if times > named.len() as u64 { ", …" } else { "" };
+            let whom = counted(times, whom);
             match named.is_empty() {
-                true => text.push_str(&format!("  {times} {remark}\n")),
-                false => text.push_str(&format!("  {times} {remark} ({}{more})\n", named.join(", "))),
+                true => text.push_str(&format!("  {whom} {said}\n")),
+                false => text.push_str(&format!("  {whom} {said} ({}{more})\n", named.join(", "))),
             }
         }
         text.push_str(&format!(
@@ -194,17 +210,21 @@ pub(super) fn told(check: &CampaignCheck, bad_rows: Option<&Path>) -> String {
             .languages
             .iter()
             .map(|(language, persons)| match language.as_str() {
-                "" => format!("not known {persons}"),
-                known => format!("{known} {persons}"),
+                "" => format!("not known {}", grouped(persons)),
+                known => format!("{known} {}", grouped(persons)),
             });
         let mut gets = vec![languages.collect::<Vec<_>>().join(", ")];
         if check.in_several_languages > 0 {
             let several = check.several_languages.join(", ");
-            gets.push(format!("{} get one message in {several}", check.in_several_languages));
+            gets.push(format!(
+                "{} one message in {several}",
+                who_gets(check.in_several_languages)
+            ));
         }
         gets.push(format!(
-            "{} get the fallback {}",
-            check.in_fallback_language, check.fallback_language
+            "{} the fallback {}",
+            who_gets(check.in_fallback_language),
+            check.fallback_language
         ));
         text.push_str(&format!("\nLanguages: {}\n", gets.join("; ")));
     }
@@ -212,13 +232,18 @@ pub(super) fn told(check: &CampaignCheck, bad_rows: Option<&Path>) -> String {
         let domains = check
             .domains
             .iter()
-            .map(|found| format!("{} {}", found.domain, found.persons));
+            .map(|found| format!("{} {}", found.domain, grouped(found.persons)));
         text.push_str(&format!(
             "Most frequent domains: {}\n",
             domains.collect::<Vec<_>>().join(", ")
         ));
     }
     text
+}
+
+/// `1 person gets`.
+fn who_gets(persons: u64) -> String {
+    format!("{} {}", counted(persons, "person"), if_one(persons, "gets", "get"))
 }
 
 /// `CSV, windows-1252 (guessed)` and what the columns were taken for.

@@ -19,6 +19,7 @@ use crate::dispatch::campaign::import::{self, ImportError, ImportRequest, Import
 use crate::dispatch::desk;
 use crate::dispatch::office::Office;
 use crate::model::id::CampaignId;
+use crate::model::plural::{counted, grouped, if_one};
 use crate::model::recipient::{ColumnsError, Mapping};
 use crate::reading::table::{Options, TableError};
 use crate::store::StoreError;
@@ -124,7 +125,10 @@ pub(super) async fn bring_in(
     context.out.data(&brought_in, || {
         let resumed = match imported.resumed_after {
             0 => String::new(),
-            rows => format!("An earlier run had brought in {rows} rows; this one went on from there.\n"),
+            rows => format!(
+                "An earlier run had brought in {}; this one went on from there.\n",
+                counted(rows, "row")
+            ),
         };
         resumed + &told(&found, list.bad_rows.as_deref())
     })?;
@@ -140,7 +144,7 @@ async fn import_shown(
     file: &Path,
 ) -> Result<Result<Imported, ImportError>, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut line = LiveLine::on(context, "rows");
+    let mut line = LiveLine::on(context, "row");
     let mut rows = None;
     let actor = context.actor();
     let importing = import::import(office, request, &actor, |progress| {
@@ -158,7 +162,12 @@ async fn import_shown(
     line.ends();
     imported.ok_or_else(|| {
         let stopped = match rows {
-            Some((done, total)) => format!("stopped: {done} of {total} rows are in, and stay in"),
+            Some((done, total)) => format!(
+                "stopped: {} of {} {}",
+                grouped(done),
+                counted(total, "row"),
+                if_one(done, "is in, and stays in", "are in, and stay in")
+            ),
             None => "stopped: what was brought in by now stays in".to_owned(),
         };
         Failure::person(stopped).hint(format!("{again} --recipients {}", quoted(file)))
@@ -214,8 +223,9 @@ pub(super) async fn write_bad_rows(
         context.out.note("there is no bad row, so no file was written");
     } else {
         context.out.note(&format!(
-            "{} has {written} rows to correct; then: breachpost campaign add {id} --recipients {}",
+            "{} has {} to correct; then: breachpost campaign add {id} --recipients {}",
             path.display(),
+            counted(written, "row"),
             quoted(path)
         ));
     }

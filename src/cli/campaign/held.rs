@@ -9,6 +9,7 @@ use crate::dispatch::campaign::CERTIFICATE_ENDED;
 use crate::dispatch::desk::campaign::{self, HeldList};
 use crate::dispatch::office::Office;
 use crate::model::id::CampaignId;
+use crate::model::plural::{counted, if_one};
 use crate::store::HeldChoice;
 
 /// Persons that are shown; the first thousand are in JSON.
@@ -42,13 +43,18 @@ pub async fn run(args: HeldArgs, office: &Office, context: &Context) -> Result<E
         reason,
     } = args;
     if retry || give_up || in_clear {
-        let (choice, did) = match reason {
+        let (choice, one, many) = match reason {
             Some(reason) if in_clear => (
                 campaign::in_clear(office, id, reason).await?,
+                "is written to in clear text",
                 "are written to in clear text",
             ),
-            _ if retry => (HeldChoice::Retry, "are tried again"),
-            _ => (HeldChoice::GiveUp, "are given up, and count as unreached"),
+            _ if retry => (HeldChoice::Retry, "is tried again", "are tried again"),
+            _ => (
+                HeldChoice::GiveUp,
+                "is given up, and counts as unreached",
+                "are given up, and count as unreached",
+            ),
         };
         let decided = campaign::decide_held(office, id, choice, &context.actor()).await?;
         if give_up {
@@ -60,7 +66,7 @@ pub async fn run(args: HeldArgs, office: &Office, context: &Context) -> Result<E
             ));
         }
         context.out.data(&json!({ "id": id, "decided": decided }), || {
-            format!("{id}: {decided} persons {did}\n")
+            format!("{id}: {} {}\n", counted(decided, "person"), if_one(decided, one, many))
         })?;
         return Ok(Exit::Done);
     }
@@ -81,7 +87,11 @@ fn told(list: &HeldList) -> String {
             person.why.clone(),
         ]
     });
-    let mut text = format!("{id}: the message of {held} persons could not be written\n");
+    let mut text = format!(
+        "{id}: the {} of {} could not be written\n",
+        if_one(held, "message", "messages"),
+        counted(held, "person")
+    );
     text.push_str(&table(&rows.collect::<Vec<_>>()));
     if *held > SHOWN as u64 {
         text.push_str("  …\n");

@@ -15,6 +15,7 @@ use crate::message::template::{Audience, Severity};
 use crate::model::address;
 use crate::model::breach::Decision;
 use crate::model::id::{BreachId, CampaignId};
+use crate::model::plural::{counted, grouped, if_one};
 
 /// An example of the file that --texts takes.
 const TEXTS: &str = include_str!("../../../assets/texts.yaml");
@@ -218,28 +219,44 @@ fn checklist(ready: &Ready) -> String {
 fn protection(id: CampaignId, protection: &Protection) -> String {
     let Protection { encrypted, clear, .. } = protection;
     let mut text = match (protection.encrypt, encrypted) {
-        (Encrypt::Required, _) => format!("\nEncrypted: {encrypted}, each to the person's own certificate"),
+        (Encrypt::Required, _) => format!(
+            "\nEncrypted: {}, each to the person's own certificate",
+            grouped(encrypted)
+        ),
         (_, 0) => "\nNo message is encrypted".to_owned(),
-        _ => format!("\nEncrypted: {encrypted}, each to the person's own certificate; {clear} are not"),
+        _ => format!(
+            "\nEncrypted: {}, each to the person's own certificate; {} {} not",
+            grouped(encrypted),
+            grouped(clear),
+            if_one(clear, "is", "are")
+        ),
     };
-    if protection.not_written_to > 0 {
+    let left_out = protection.not_written_to;
+    if left_out > 0 {
         text.push_str(&format!(
-            "; {} persons have no certificate that can be used and are NOT written to",
-            protection.not_written_to
+            "; {} {} no certificate that can be used and {} NOT written to",
+            counted(left_out, "person"),
+            if_one(left_out, "has", "have"),
+            if_one(left_out, "is", "are")
         ));
     }
     text.push_str(&format!(" (campaign.encrypt: {})\n", protection.encrypt.name()));
-    if protection.certificate_ended > 0 {
+    let ended = protection.certificate_ended;
+    if ended > 0 {
         text.push_str(&format!(
-            "{} persons have a certificate that has ended since the list was imported: their message waits for your \
-             decision (breachpost campaign held {id}), or bring in a list with a later one\n",
-            protection.certificate_ended
+            "{} {} a certificate that has ended since the list was imported: their {} for your decision \
+             (breachpost campaign held {id}), or bring in a list with a later one\n",
+            counted(ended, "person"),
+            if_one(ended, "has", "have"),
+            if_one(ended, "message waits", "messages wait")
         ));
     }
-    if protection.certificate_ends_soon > 0 {
+    let ending = protection.certificate_ends_soon;
+    if ending > 0 {
         text.push_str(&format!(
-            "{} of the certificates end before the run does\n",
-            protection.certificate_ends_soon
+            "{} of the certificates {} before the run does\n",
+            grouped(ending),
+            if_one(ending, "ends", "end")
         ));
     }
     if protection.settings_have_changed {
@@ -268,8 +285,10 @@ pub fn readiness(id: CampaignId, ready: &Ready) -> String {
     }
     if ready.told_before > 0 {
         text.push_str(&format!(
-            "\nGet a second message: {} persons whom another campaign about {} has told, or may have told\n",
-            ready.told_before, ready.breach
+            "\n{} a second message: {} whom another campaign about {} has told, or may have told\n",
+            if_one(ready.told_before, "Gets", "Get"),
+            counted(ready.told_before, "person"),
+            ready.breach
         ));
     }
     text.push_str(&format!("\nFrom: {}\n", ready.from));
@@ -287,8 +306,9 @@ pub fn readiness(id: CampaignId, ready: &Ready) -> String {
     }
     if let Some(estimate) = &ready.estimate {
         text.push_str(&format!(
-            "\nStarted now, {} messages end at about {} ({} decides)\n",
-            estimate.messages,
+            "\nStarted now, {} {} at about {} ({} decides)\n",
+            counted(estimate.messages, "message"),
+            if_one(estimate.messages, "ends", "end"),
             estimate.ends.format("%Y-%m-%d %H:%M UTC"),
             estimate.bound_by
         ));

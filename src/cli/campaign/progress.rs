@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cli::Context;
+use crate::model::plural::{counted, grouped};
 
 /// What the speed is reckoned from: long enough for a number that can be read, short enough to show that it stalls.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -26,7 +27,7 @@ struct Live {
     speed: Speed,
     /// How many lines of it stand on the screen.
     lines: usize,
-    /// What is counted: `rows`.
+    /// What is counted, as one: `row`; nothing where that is plain.
     unit: &'static str,
 }
 
@@ -105,11 +106,12 @@ impl Speed {
 fn lay_out(done: u64, total: u64, unit: &str, rate: Option<f64>, facts: &[(u64, &str)], width: usize) -> String {
     // A terminal wraps when its last column is written.
     let width = width.saturating_sub(1).max(1);
-    let mut pieces = vec![
-        format!("{} of {} {unit}", grouped(done), grouped(total))
-            .trim_end()
-            .to_owned(),
-    ];
+    let all = if unit.is_empty() {
+        grouped(total)
+    } else {
+        counted(total, unit)
+    };
+    let mut pieces = vec![format!("{} of {all}", grouped(done))];
     pieces.extend(rate.map(per_second));
     pieces.push(time_left(total.saturating_sub(done), rate));
     pieces.extend(facts.iter().map(|(n, word)| format!("{} {word}", grouped(*n))));
@@ -142,18 +144,6 @@ fn bar(done: u64, total: u64, width: usize) -> String {
     let all = u128::from(total.max(1));
     let full = usize::try_from(u128::from(done.min(total)) * width as u128 / all).unwrap_or(width);
     "█".repeat(full) + &"░".repeat(width - full)
-}
-
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn per_second(rate: f64) -> String {

@@ -19,6 +19,7 @@ use crate::dispatch::office::Office;
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::CampaignId;
+use crate::model::plural::{counted, grouped, if_one};
 use crate::model::receipt::ReportAction;
 use crate::store::{CameBack, DeliveryReport, NotReached, OtherChannel, Reached};
 
@@ -142,7 +143,12 @@ pub(super) async fn tell(office: &Office, context: &Context, id: CampaignId) -> 
 
 /// What came of a list of persons told by another channel.
 fn booked(id: CampaignId, named: &Named) -> String {
-    let mut text = format!("{} of {} rows name persons of {id}\n", named.found, named.rows);
+    let mut text = format!(
+        "{} of {} {} of {id}\n",
+        grouped(named.found),
+        counted(named.rows, "row"),
+        if_one(named.found, "names a person", "name persons")
+    );
     let listed = |rows: &[u64], count: u64| {
         let numbers: Vec<String> = rows.iter().map(u64::to_string).collect();
         let more = if count > rows.len() as u64 { ", …" } else { "" };
@@ -150,15 +156,24 @@ fn booked(id: CampaignId, named: &Named) -> String {
     };
     if named.not_found > 0 {
         let rows = listed(&named.not_found_rows, named.not_found);
-        text.push_str(&format!("{} rows name nobody: {rows}\n", named.not_found));
+        text.push_str(&format!(
+            "{} {} nobody: {rows}\n",
+            counted(named.not_found, "row"),
+            if_one(named.not_found, "names", "name")
+        ));
     }
     if named.ambiguous > 0 {
         let rows = listed(&named.ambiguous_rows, named.ambiguous);
         text.push_str(&format!(
-            "{} rows give only an address that several persons share, and book nobody: {rows}\n\
+            "{} {} nobody: {rows}\n\
              Say which of them was told: by a column `name`, by `person_id`, or by `person` with the number (dlv_…) that\n\
              this shows: breachpost campaign find ADDRESS\n",
-            named.ambiguous
+            counted(named.ambiguous, "row"),
+            if_one(
+                named.ambiguous,
+                "gives only an address that several persons share, and books",
+                "give only an address that several persons share, and book"
+            )
         ));
     }
     text
@@ -190,32 +205,34 @@ pub fn human(status: &Status) -> String {
     text.push('\n');
     let c = &status.coverage;
     let mut rows = vec![
-        vec!["  persons".to_owned(), c.total.to_string()],
-        vec!["  informed".to_owned(), c.informed.to_string()],
-        vec!["  in doubt".to_owned(), c.in_doubt.to_string()],
-        vec!["  unreached".to_owned(), c.unreached.to_string()],
-        vec!["  pending".to_owned(), c.pending.to_string()],
+        vec!["  persons".to_owned(), grouped(c.total)],
+        vec!["  informed".to_owned(), grouped(c.informed)],
+        vec!["  in doubt".to_owned(), grouped(c.in_doubt)],
+        vec!["  unreached".to_owned(), grouped(c.unreached)],
+        vec!["  pending".to_owned(), grouped(c.pending)],
     ];
     if c.held > 0 {
-        rows.push(vec!["    held".to_owned(), c.held.to_string()]);
+        rows.push(vec!["    held".to_owned(), grouped(c.held)]);
     }
     if c.confirmed > 0 {
-        rows.insert(2, vec!["    confirmed".to_owned(), c.confirmed.to_string()]);
+        rows.insert(2, vec!["    confirmed".to_owned(), grouped(c.confirmed)]);
     }
     if c.told_otherwise > 0 {
         rows.insert(
             2,
-            vec!["    by post or telephone".to_owned(), c.told_otherwise.to_string()],
+            vec!["    by post or telephone".to_owned(), grouped(c.told_otherwise)],
         );
     }
     if c.possibly_twice > 0 {
-        rows.push(vec!["  possibly told twice".to_owned(), c.possibly_twice.to_string()]);
+        rows.push(vec!["  possibly told twice".to_owned(), grouped(c.possibly_twice)]);
     }
     text.push_str(&table(&rows));
     if c.held > 0 {
         text.push_str(&format!(
-            "The message of {} persons could not be written; a person must decide: breachpost campaign held {}\n",
-            c.held, status.id
+            "The {} of {} could not be written; a person must decide: breachpost campaign held {}\n",
+            if_one(c.held, "message", "messages"),
+            counted(c.held, "person"),
+            status.id
         ));
     }
     let links = status.follows.iter().map(|id| format!("  follows up {id}\n"));
@@ -226,7 +243,7 @@ pub fn human(status: &Status) -> String {
         waits.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
         text.push_str("  The last answers to those who wait:\n");
         for (why, times) in waits.into_iter().take(SHOWN_WAITS) {
-            text.push_str(&format!("    {times} persons: {why}\n"));
+            text.push_str(&format!("    {}: {why}\n", counted(times, "person")));
         }
     }
     let next_try = match &status.day_full {
@@ -262,22 +279,20 @@ fn whole(report: &Report) -> String {
         for (key, reached) in sorted.iter().take(SHOWN) {
             let key = if key.is_empty() { "not known" } else { key.as_str() };
             let counts = [reached.informed, reached.in_doubt, reached.unreached, reached.pending];
-            rows.push(
-                [key.to_owned()]
-                    .into_iter()
-                    .chain(counts.map(|n| n.to_string()))
-                    .collect(),
-            );
+            rows.push([key.to_owned()].into_iter().chain(counts.map(grouped)).collect());
         }
         text.push_str(&format!("\n{}", table(&rows)));
         if sorted.len() > SHOWN {
-            text.push_str(&format!("and {} more; all of them: --json\n", sorted.len() - SHOWN));
+            text.push_str(&format!(
+                "and {} more; all of them: --json\n",
+                grouped(sorted.len() - SHOWN)
+            ));
         }
     }
     if !groups.held_reasons.is_empty() {
         text.push_str("\nWhy messages could not be written:\n");
         let reasons = groups.held_reasons.iter();
-        let rows = reasons.map(|(why, n)| vec![format!("  {why}"), n.to_string()]);
+        let rows = reasons.map(|(why, n)| vec![format!("  {why}"), grouped(n)]);
         text.push_str(&table(&rows.collect::<Vec<_>>()));
     }
     text.push_str(&came_back(&report.came_back));
@@ -286,7 +301,7 @@ fn whole(report: &Report) -> String {
         let rows = groups
             .reasons
             .iter()
-            .map(|(reason, n)| vec![format!("  {n}"), campaign::why_unreached(reason).to_owned()]);
+            .map(|(reason, n)| vec![format!("  {}", grouped(n)), campaign::why_unreached(reason).to_owned()]);
         text.push_str(&table(&rows.collect::<Vec<_>>()));
         let id = report.status.id;
         text.push_str(&format!(
@@ -318,7 +333,7 @@ fn came_back(came: &CameBack) -> String {
     let rows: Vec<Vec<String>> = rows
         .iter()
         .filter(|(persons, _)| *persons > 0)
-        .map(|(persons, words)| vec![(*words).to_owned(), persons.to_string()])
+        .map(|(persons, words)| vec![(*words).to_owned(), grouped(persons)])
         .collect();
     match rows.is_empty() {
         true => String::new(),
@@ -476,7 +491,7 @@ async fn unreached(
     context
         .out
         .data(&json!({ "campaign": id, "file": path, "persons": written }), || {
-            format!("{} has {written} persons\n", shown(&path))
+            format!("{} has {}\n", shown(&path), counted(written, "person"))
         })?;
     Ok(Exit::Done)
 }
@@ -555,4 +570,45 @@ async fn sheet(
     book.save_to_writer(&file).map_err(failed)?;
     file.sync_all()?;
     Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booked_rows_read_well_for_none_one_and_many() {
+        for (found, not_found, ambiguous, wanted) in [
+            (0, 1, 0, "0 of 1 row name persons of cmp_1\n1 row names nobody: 2\n"),
+            (
+                1,
+                2,
+                0,
+                "1 of 3 rows names a person of cmp_1\n2 rows name nobody: 2, 3\n",
+            ),
+            (2, 0, 0, "2 of 2 rows name persons of cmp_1\n"),
+            (0, 0, 1, "0 of 1 row name persons of cmp_1\n1 row gives only an address"),
+            (
+                0,
+                0,
+                2,
+                "0 of 2 rows name persons of cmp_1\n2 rows give only an address",
+            ),
+            (1234, 0, 0, "1,234 of 1,234 rows name persons of cmp_1\n"),
+        ] {
+            let rows = |count: u64| (2..2 + count).collect();
+            let text = booked(
+                CampaignId::new(1),
+                &Named {
+                    rows: found + not_found + ambiguous,
+                    found,
+                    not_found_rows: rows(not_found),
+                    not_found,
+                    ambiguous_rows: rows(ambiguous),
+                    ambiguous,
+                },
+            );
+            assert!(text.starts_with(wanted), "{text}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ use crate::dispatch::office::Office;
 use crate::dispatch::worker::{Worker, WorkerKind};
 use crate::model::campaign::CampaignState;
 use crate::model::id::CampaignId;
+use crate::model::plural::{counted, if_one};
 use crate::model::time::parse_aware;
 
 /// How often a run is looked at while it is followed.
@@ -138,9 +139,11 @@ pub async fn run(command: RunCommand, office: &Office, context: &Context) -> Res
         RunCommand::Retry { id } => {
             let mine = courier(office).await?;
             let hurried = campaign::retry(office, id, &by).await?;
-            context
-                .out
-                .note(&format!("{hurried} who waited for another try are due now"));
+            context.out.note(&format!(
+                "{} who waited for another try {} due now",
+                counted(hurried, "person"),
+                if_one(hurried, "is", "are")
+            ));
             send(office, context, id, mine, false).await
         }
         RunCommand::Cancel { id, yes } => {
@@ -153,7 +156,11 @@ pub async fn run(command: RunCommand, office: &Office, context: &Context) -> Res
                 &format!("breachpost campaign status {id}"),
             )?;
             let cancelled = campaign::cancel(office, id, &by).await?;
-            context.out.note(&format!("{cancelled} messages were cancelled"));
+            context.out.note(&format!(
+                "{} {} cancelled",
+                counted(cancelled, "message"),
+                if_one(cancelled, "was", "were")
+            ));
             tell(office, context, id).await.map(|_| Exit::Done)
         }
     }
@@ -205,12 +212,15 @@ async fn what_is_sent(office: &Office, id: CampaignId) -> Result<String, Failure
         let others = campaign::others(office, id).await?;
         if let Some((persons, message)) = others.several {
             let several = message.several_languages.join(", ");
+            let persons = counted(persons, "person");
             let title = format!("The message in several languages ({several}), for {persons} whose own is not known");
             text.push_str(&shown(&title, &message));
         }
         for (language, persons) in others.languages {
             text.push_str(&format!(
-                "\n{persons} get it in {language}: breachpost campaign preview {id} --lang {language}\n"
+                "\n{} {} it in {language}: breachpost campaign preview {id} --lang {language}\n",
+                counted(persons, "person"),
+                if_one(persons, "gets", "get")
             ));
         }
     }
@@ -262,7 +272,7 @@ async fn start(
             || "now".to_owned(),
             |at| format!("at {}", at.format("%Y-%m-%d %H:%M UTC")),
         );
-        let question = format!("Write to {} persons {when}?", before.coverage.pending);
+        let question = format!("Write to {} {when}?", counted(before.coverage.pending, "person"));
         sure(context, yes, &question, &format!("breachpost campaign preview {id}"))?;
     }
     let mine = courier(office).await?;
@@ -310,16 +320,16 @@ async fn send(
     // What is in doubt while it runs is to be tried again, like what waits.
     let waits = !is_tried(&status) || status.coverage.in_doubt > 0;
     if waits && !status.daemon && status.state == CampaignState::Running {
+        let pending = status.coverage.pending;
+        let (persons, have) = (counted(pending, "person"), if_one(pending, "has", "have"));
         let why = match interrupted {
-            true => format!("Stopped; {} have not been written to.", status.coverage.pending),
+            true => format!("Stopped; {persons} {have} not been written to."),
             false if status.day_full.is_some() => {
-                format!(
-                    "{} are written to when the day's limit allows.",
-                    status.coverage.pending
-                )
+                let are = if_one(pending, "is", "are");
+                format!("{persons} {are} written to when the day's limit allows.")
             }
             false if status.next_try.is_some() => "Some wait for another try.".to_owned(),
-            false => format!("{} have not been tried yet.", status.coverage.pending),
+            false => format!("{persons} {have} not been tried yet."),
         };
         context.out.note(&format!(
             "{why} It goes on with: breachpost serve, or: breachpost campaign start {id}"

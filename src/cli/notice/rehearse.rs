@@ -16,6 +16,7 @@ use crate::dispatch::office::Office;
 use crate::dispatch::rehearsal::{self, Rehearsal};
 use crate::message::passage::{Content, Harm};
 use crate::model::id::BreachId;
+use crate::model::plural::{counted, if_one};
 
 /// What to rehearse.
 #[derive(Debug, Args)]
@@ -128,12 +129,16 @@ fn human(rehearsal: &Rehearsal) -> String {
     if let (Some(after), Some(hops)) = (rehearsal.round_trip_ms, rehearsal.hops) {
         let copies = match rehearsal.copies {
             1 => String::new(),
-            copies => format!(", {copies} copies"),
+            copies => format!(", {}", counted(copies, "copy")),
         };
         let seconds = f64::from(u32::try_from(after).unwrap_or(u32::MAX)) / 1000.0;
         line(
             "back",
-            format!("after {seconds:.1} s, {hops} servers have left their mark{copies}"),
+            format!(
+                "after {seconds:.1} s, {} left {} mark{copies}",
+                counted(hops, "server") + if_one(hops, " has", " have"),
+                if_one(hops, "its", "their")
+            ),
         );
     }
     if let Some(content) = &rehearsal.content {

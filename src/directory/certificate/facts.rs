@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::{day, judge, lenient};
 use crate::model::Time;
+use crate::model::plural::counted;
 
 /// The algorithm as people name it: `RSA 4096`, `Ed25519`, `NIST P-256`.
 pub(super) fn algorithm<P: KeyParts, R: KeyRole>(key: &Key<P, R>) -> String {
@@ -143,7 +144,7 @@ pub fn describe(cert: &Cert, now: Time) -> CertificateFacts {
         expiry: match expires {
             None => "does not expire, which is fine".to_owned(),
             Some(on) if on <= now => format!("expired on {}", day(&on)),
-            Some(on) => format!("expires on {}, in {} days", day(&on), (on - now).num_days()),
+            Some(on) => format!("expires on {}, in {}", day(&on), counted((on - now).num_days(), "day")),
         },
         subkeys,
         problems: judge(cert, None, now)

@@ -115,22 +115,38 @@ impl CampaignCheck {
         self.line.counts.invalid > 0 || self.line.state == "importing"
     }
     /// The lines about what is worth a look, with their numbers and the first persons.
-    pub fn remarks(&self) -> Vec<(u64, &'static str, &[DeliveryId])> {
-        let named = Flags::ALL.iter().map(|(_, name, text)| (*name, *text));
+    pub fn remarks(&self) -> Vec<Remark<'_>> {
+        let named = Flags::ALL.iter().map(|(_, name, text)| (*name, "person", *text));
         let known = named.chain([SHARED_ADDRESS]);
         known
-            .filter_map(|(name, text)| {
-                let who = self.flagged.get(name).map_or(&[][..], Vec::as_slice);
-                Some((*self.flags.get(name)?, text, who))
+            .filter_map(|(name, whom, text)| {
+                Some(Remark {
+                    times: *self.flags.get(name)?,
+                    whom,
+                    text,
+                    who: self.flagged.get(name).map_or(&[][..], Vec::as_slice),
+                })
             })
             .collect()
     }
 }
 
+/// What is worth a look, of how many, and who the first of them are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark<'a> {
+    pub times: u64,
+    /// What is counted, as one: `person`.
+    pub whom: &'static str,
+    /// Goes on after them: `without a name`.
+    pub text: &'static str,
+    pub who: &'a [DeliveryId],
+}
+
 /// Not a person's flag but an address's.
-const SHARED_ADDRESS: (&str, &str) = (
+const SHARED_ADDRESS: (&str, &str, &str) = (
     "shared_address",
-    "addresses with persons of different names: each person gets a message",
+    "address",
+    "with persons of different names: each person gets a message",
 );
 
 /// Every campaign, oldest first.

@@ -14,6 +14,7 @@ use crate::message::template::Audience;
 use crate::message::token::{hex, sha256_hex};
 use crate::model::Time;
 use crate::model::id::{Actor, BadRowId, BreachId, CampaignId};
+use crate::model::plural::{counted, grouped};
 use crate::model::recipient::{self, BAD_ROW, Columns, ColumnsError, Fields, Mapping, Meaning, Understood};
 use crate::reading::table::{Options, Row, Table, TableError};
 use crate::store::{
@@ -93,7 +94,10 @@ pub enum ImportError {
     #[error("{file} has a header and no rows")]
     NoRows { file: String },
     /// Nothing has been stored.
-    #[error("{file} has {rows} rows, and one list may have {MAX_ROWS}; divide it, and add the parts one by one")]
+    #[error(
+        "{file} has {}, and one list may have {}; divide it, and add the parts one by one",
+        counted(.rows, "row"), grouped(MAX_ROWS)
+    )]
     TooManyRows { file: String, rows: u64 },
     /// Nothing has been stored.
     #[error(
@@ -117,7 +121,8 @@ pub enum ImportError {
     Replaced { file: String, campaign: CampaignId },
     /// What is in stays in; the same command goes on.
     #[error(
-        "the import of {file} into {campaign} was cut off after {done} of {total} rows; run the same command again, and it goes on from there"
+        "the import of {file} into {campaign} was cut off after {} of {}; run the same command again, and it goes on from there",
+        grouped(.done), counted(.total, "row")
     )]
     CutOff {
         file: String,

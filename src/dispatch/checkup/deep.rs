@@ -18,6 +18,7 @@ use crate::message::authenticity::{self, Said};
 use crate::message::open::{self, Opened};
 use crate::model::Time;
 use crate::model::id::Actor;
+use crate::model::plural::counted;
 use crate::model::receipt::Checked;
 
 /// A token that ends sooner is renewed too late for a mail that is sent now.
@@ -306,7 +307,7 @@ async fn token(office: &Office, what: &str, oauth2: &Oauth2) -> Finding {
     } else if left < TOKEN_LEAST {
         Finding::warning("token", format!("{text}: in {} s", left.num_seconds()), remedy)
     } else {
-        Finding::good("token", format!("{text}, in {} minutes", left.num_minutes()))
+        Finding::good("token", format!("{text}, in {}", counted(left.num_minutes(), "minute")))
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::directory::Directory;
 use crate::model::Time;
 use crate::model::alert::{About, Alarm, Condition, Stage};
+use crate::model::plural::{counted, if_one};
 use crate::model::time::show_local;
 
 /// An alarm in words.
@@ -100,7 +101,9 @@ fn of_notice(alarm: &Alarm, of: &Subject, due: &str) -> Words {
             match stage {
                 Stage::HoursBefore(hours) => say(
                     format!(
-                        "{breach}: at most {hours} hours are left ({due}), and no notice to {authority} was handed over"
+                        "{breach}: at most {} {} left ({due}), and no notice to {authority} was handed over",
+                        counted(hours, "hour"),
+                        if_one(hours, "is", "are")
                     ),
                     "Send what is known; what is missing may follow in phases (GDPR Art. 33(4)).",
                     command,
@@ -159,8 +162,10 @@ fn of_promise(alarm: &Alarm, of: &Subject, due: &str) -> Words {
     let text = match alarm.stage {
         Stage::Passed => format!("{}: the answer to {} was due by {due}", of.notice, of.authority),
         Stage::HoursBefore(hours) => format!(
-            "{}: the answer to {} is due within {hours} hours ({due})",
-            of.notice, of.authority
+            "{}: the answer to {} is due within {} ({due})",
+            of.notice,
+            of.authority,
+            counted(hours, "hour")
         ),
         _ => format!(
             "{}: {} asks something; the answer is due by {due}",
@@ -177,7 +182,7 @@ fn of_promise(alarm: &Alarm, of: &Subject, due: &str) -> Words {
 fn of_key(alarm: &Alarm, of: &Subject, due: &str) -> Words {
     let ends = match alarm.stage {
         Stage::DaysBefore(1) => format!("ends within a day ({due})"),
-        Stage::DaysBefore(days) => format!("ends within {days} days ({due})"),
+        Stage::DaysBefore(days) => format!("ends within {} ({due})", counted(days, "day")),
         _ => format!("ended on {due}"),
     };
     match alarm.condition {

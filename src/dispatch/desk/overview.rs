@@ -8,6 +8,7 @@ use crate::model::campaign::CampaignState;
 use crate::model::delivery::HoldReason;
 use crate::model::id::{BreachId, CampaignId, Reference};
 use crate::model::notice::NoticeState;
+use crate::model::plural::{counted, grouped, if_one};
 use crate::model::receipt::ReportAction;
 use crate::store::{StoredCampaign, Tally};
 
@@ -136,7 +137,11 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
     }));
     if !tray.is_empty() {
         needs.push(Need {
-            text: format!("{} received mail(s) wait in the tray", tray.len()),
+            text: format!(
+                "{} {} in the tray",
+                counted(tray.len(), "received mail"),
+                if_one(tray.len(), "waits", "wait")
+            ),
             command: Some("breachpost mailbox tray".to_owned()),
         });
     }
@@ -148,8 +153,10 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
         if tally.held > 0 {
             needs.push(Need {
                 text: format!(
-                    "{}: the message of {} persons could not be written",
-                    campaign.id, tally.held
+                    "{}: the {} of {} could not be written",
+                    campaign.id,
+                    if_one(tally.held, "message", "messages"),
+                    counted(tally.held, "person")
                 ),
                 command: Some(format!("breachpost campaign held {}", campaign.id)),
             });
@@ -182,16 +189,19 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
 
 fn campaign_need(office: &Office, campaign: &StoredCampaign, coverage: &Coverage, daemon: bool) -> Option<Need> {
     let (id, waiting) = (campaign.id, coverage.pending);
+    let wait = || format!("{} {}", counted(waiting, "person"), if_one(waiting, "waits", "wait"));
     let (text, command) = match &campaign.state {
         CampaignState::Paused { why, .. } => (
-            format!("{id} is paused, and {waiting} persons wait: {why}"),
+            format!("{id} is paused, and {}: {why}", wait()),
             format!("breachpost campaign resume {id}"),
         ),
         // In doubt and still running: they are to be tried again.
         CampaignState::Running if waiting + coverage.in_doubt > 0 && !office.somebody_works() => (
             format!(
-                "{id} runs, but nothing sends it: {waiting} persons wait, {} are in doubt, and no daemon runs",
-                coverage.in_doubt
+                "{id} runs, but nothing sends it: {}, {} {} in doubt, and no daemon runs",
+                wait(),
+                grouped(coverage.in_doubt),
+                if_one(coverage.in_doubt, "is", "are")
             ),
             format!("breachpost campaign start {id}"),
         ),
@@ -288,7 +298,7 @@ fn notice_need(office: &Office, view: &NoticeView, daemon: bool) -> Option<Need>
             format!("breachpost notice show {} --call-sheet", view.reference),
         ),
         NoticeState::Handed | NoticeState::Delivered => overdue(office, view).map(|hours| {
-            let text = format!("no acknowledgement {hours} hours after it left; call them");
+            let text = format!("no acknowledgement {} after it left; call them", counted(hours, "hour"));
             (text, format!("breachpost notice show {} --call-sheet", view.reference))
         })?,
         _ => return None,

@@ -15,6 +15,7 @@ use crate::dispatch::causes::chain;
 use crate::dispatch::intake::MAX_MAIL_BYTES;
 use crate::dispatch::office::Office;
 use crate::mail::maildir::{Entry, Maildir, MaildirError, Stamp};
+use crate::model::plural::counted;
 
 /// How often it is asked whether it has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -66,7 +67,11 @@ impl MaildirReader {
 
     pub(super) fn describe(&self) -> Result<String, WatchError> {
         let mails = Maildir::open(&self.path)?.list_unless(|_| false)?.len();
-        Ok(format!("{} can be read, {mails} mails", self.path.display()))
+        Ok(format!(
+            "{} can be read, {}",
+            self.path.display(),
+            counted(mails, "mail")
+        ))
     }
 
     /// Reads it until told to stop, or until it cannot be read.

@@ -13,6 +13,7 @@ use crate::dispatch::login;
 use crate::dispatch::office::Office;
 use crate::mail::imap::{Account, Fetched, Folder, ImapError, Session, Timeouts, Woken};
 use crate::model::Time;
+use crate::model::plural::counted;
 use crate::store::ReadMark;
 
 /// How long one IDLE lasts; then the folder is searched all the same, for servers that forget to say what came, and so
@@ -127,7 +128,7 @@ impl ImapReader {
             "is asked twice a minute"
         };
         session.log_out().await;
-        Ok(format!("{} with {} mails {told}", self.folder, folder.mails))
+        Ok(format!("{} with {} {told}", self.folder, counted(folder.mails, "mail")))
     }
 
     /// Password, token and certificates are read anew for each connection.

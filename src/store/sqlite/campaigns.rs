@@ -1,21 +1,35 @@
-//! Campaigns; how their persons come in is `lists`' business, who was reached is `reach`'s. The deliveries are the queue:
-//! starting or pausing a campaign changes one row, not a million.
+//! Campaigns: what may be done with one, and how its row is read. The moves from state to state are in `moving`, approvals in
+//! `approving`, the end of what waits in `cancelling`, what is told of the deliveries in `counting`. How persons come in is
+//! `lists`' business, who was reached is `reach`'s.
+
+mod approving;
+mod cancelling;
+mod counting;
+mod moving;
 
 use async_trait::async_trait;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
-use super::rows::{Json, Micros, Text, all, json as json_text, one, only, run};
-use super::{Sqlite, Tx, custody, held, journal, pace, people, register, unattended, waiting};
+use super::rows::{Json, Micros, Text, all, one, only, run};
+use super::{Sqlite, Tx, held, journal, pace, unattended, waiting};
 use crate::model::Time;
 use crate::model::campaign::{CampaignEvent, CampaignState};
 use crate::model::id::{Actor, CampaignId, DeliveryId};
 use crate::store::{
-    Campaigns, Checked, Deferred, HeldChoice, HeldPerson, StoreError, StoredCampaign, Tally, Unattended, chain,
+    Campaigns, Checked, Deferred, HeldChoice, HeldPerson, StoreError, StoredCampaign, Tally, Unattended,
 };
+use approving::{approve, set_content};
+use cancelling::{cancel_waiting, cancelled_waiting};
+use counting::deferred;
 
-/// Deliveries that are cancelled in one transaction: some tenths of a second, so that others get their turn.
+pub(super) use counting::tally;
+#[cfg(test)]
+pub(super) use counting::{NOT_FINAL, TALLY};
+pub(super) use moving::turn;
+
+/// Deliveries that are moved in one transaction, where many are: some tenths of a second, so that others get their turn.
 pub(super) const CHUNK: u32 = 5_000;
 
 #[async_trait]
@@ -94,13 +108,7 @@ impl Campaigns for Sqlite {
     }
 
     async fn sweep_cancelled(&self, by: &Actor, now: Time) -> Result<u64, StoreError> {
-        let waiting = self
-            .read(|conn| {
-                all(conn, "look for cancelled campaigns", CANCELLED_WAITING, [], |row| {
-                    row.get(0).map(CampaignId::new)
-                })
-            })
-            .await?;
+        let waiting = self.read(cancelled_waiting).await?;
         let mut cancelled = 0;
         for campaign in waiting {
             cancelled += self.cancel_all_waiting(campaign, by, now).await?;
@@ -233,27 +241,7 @@ impl Campaigns for Sqlite {
     }
 
     async fn deferred(&self, campaign: CampaignId) -> Result<Deferred, StoreError> {
-        self.read(move |conn| {
-            let read = |row: &Row<'_>| {
-                Ok(Deferred {
-                    persons: row.get::<_, i64>(0)?.cast_unsigned(),
-                    next: row.get::<_, Option<Micros>>(1)?.map(|at| at.0),
-                })
-            };
-            // Reads only the end of the index: what waits for its first try has been due since before the start.
-            let sql = "SELECT count(*), min(due) FROM deliveries
-                 WHERE campaign = ?1 AND state = 'ready' AND tries > 0
-                   AND due > (SELECT coalesce(started_at, 0) FROM campaigns WHERE id = ?1)";
-            let put_off = only(conn, "count the deferred", sql, [campaign.row()], read)?;
-            let sql =
-                "SELECT count(*), min(due) FROM deliveries WHERE campaign = ?1 AND state = 'in_doubt' AND due > 0";
-            let in_doubt = only(conn, "look for the next try", sql, [campaign.row()], read)?;
-            Ok(Deferred {
-                persons: put_off.persons,
-                next: [put_off.next, in_doubt.next].into_iter().flatten().min(),
-            })
-        })
-        .await
+        self.read(move |conn| deferred(conn, campaign)).await
     }
 }
 
@@ -370,187 +358,6 @@ pub(super) fn conflict(campaign: CampaignId, found: String, wanted: &'static str
     }
 }
 
-/// Moves a campaign by an event and writes its row and journal entry; one that changes nothing writes nothing.
-pub(super) fn turn(
-    tx: &mut Tx<'_>,
-    campaign: CampaignId,
-    event: CampaignEvent,
-    wanted: &'static str,
-    by: &Actor,
-    now: Time,
-) -> Result<(), StoreError> {
-    let found = get(tx.conn, campaign)?;
-    let state = found
-        .state
-        .clone()
-        .on(event)
-        .map_err(|illegal| conflict(campaign, illegal.state.to_owned(), wanted))?;
-    if state == found.state {
-        return Ok(());
-    }
-    if matches!(state, CampaignState::Settling { .. } | CampaignState::Finished) {
-        let waiting = only(tx.conn, "look for what waits", NOT_FINAL, [campaign.row()], |row| {
-            row.get(0)
-        })?;
-        if waiting {
-            return Err(conflict(
-                campaign,
-                format!("{} with deliveries that wait", found.state.name()),
-                wanted,
-            ));
-        }
-    }
-    save(tx.conn, &found, &state, by, now)?;
-    if state == CampaignState::Running {
-        custody::doubt_what_waits(tx.conn, campaign)?;
-    }
-    if matches!(state, CampaignState::Paused { .. } | CampaignState::Cancelled) {
-        give_back(tx.conn, campaign, now)?;
-    }
-    let mut facts = json!({ "campaign": campaign, "was": found.state.name() });
-    match &state {
-        CampaignState::Running => facts["persons"] = json!(total(&tally(tx.conn, campaign)?)),
-        CampaignState::Scheduled { at } => facts["at"] = json!(at),
-        CampaignState::Settling { until } => facts["until"] = json!(until),
-        CampaignState::Approved { hash, .. } => facts["content_sha256"] = json!(hash),
-        _ => {}
-    }
-    let (event, told) = match (&found.state, &state) {
-        (CampaignState::Paused { starts: None, .. }, CampaignState::Running) => {
-            ("campaign.resumed", "campaign_resumed")
-        }
-        (_, CampaignState::Running) => ("campaign.started", "campaign_started"),
-        (_, CampaignState::Approved { .. }) => ("campaign.approved", "campaign_approved"),
-        (_, CampaignState::Scheduled { .. }) => ("campaign.scheduled", "campaign_scheduled"),
-        (_, CampaignState::Paused { .. }) => ("campaign.paused", "campaign_paused"),
-        (_, CampaignState::Settling { .. }) => ("campaign.settling", ""),
-        (_, CampaignState::Finished) => ("campaign.finished", "campaign_finished"),
-        (_, CampaignState::Cancelled) => ("campaign.cancelled", "campaign_cancelled"),
-        // Whoever edits it or brings a list in says so.
-        (_, CampaignState::Draft | CampaignState::Importing) => return Ok(()),
-    };
-    if !told.is_empty() {
-        let text = match &state {
-            CampaignState::Paused { why, .. } => format!("{campaign}: {why}"),
-            _ => campaign.to_string(),
-        };
-        register::add_line(tx, found.breach, told, &text, by, now)?;
-    }
-    journal::append(tx, event, &facts, by, now).map(drop)
-}
-
-/// Writes a new state over the one that was read.
-fn save(conn: &Connection, was: &StoredCampaign, to: &CampaignState, by: &Actor, now: Time) -> Result<(), StoreError> {
-    use CampaignState as S;
-    let (mut hash, mut approved_by, mut scheduled, mut settle, mut why) = (None, None, None, None, None);
-    // One that is paused before its time keeps the time for its order among the others.
-    let (mut started_at, mut started_by, mut ended) = (None, None, None);
-    match to {
-        S::Approved { hash: digest, by } => (hash, approved_by) = (Some(digest), Some(json_text(by))),
-        S::Scheduled { at } => (scheduled, started_at) = (Some(Micros(*at)), Some(Micros(*at))),
-        S::Running if !was.state.has_begun() => {
-            (started_at, started_by) = (Some(Micros(now)), Some(Text(by)));
-        }
-        S::Paused { why: reason, .. } => why = Some(reason),
-        S::Settling { until } => settle = Some(Micros(*until)),
-        S::Finished | S::Cancelled => ended = Some(Micros(now)),
-        S::Importing | S::Draft | S::Running => {}
-    }
-    run(
-        conn,
-        "set the campaign's state",
-        "UPDATE campaigns
-         SET state = ?2, approved_hash = coalesce(?3, approved_hash), approved_by = coalesce(?4, approved_by),
-             scheduled_at = coalesce(?5, scheduled_at), settle_until = ?6, paused_why = ?7,
-             started_at = coalesce(?8, started_at), started_by = coalesce(?9, started_by), ended_at = ?10,
-             -- No outcome of others is looked through for its own.
-             budget_after = CASE WHEN ?9 IS NULL THEN budget_after ELSE (SELECT coalesce(max(id), 0) FROM attempts) END
-         WHERE id = ?1",
-        params![
-            was.id.row(),
-            to.name(),
-            hash,
-            approved_by,
-            scheduled,
-            settle,
-            why,
-            started_at,
-            started_by,
-            ended
-        ],
-    )
-    .map(drop)
-}
-
-/// Takes back what workers hold and have not put on the wire: they find their leases lost, and no more leaves than there
-/// are connections.
-fn give_back(conn: &Connection, campaign: CampaignId, now: Time) -> Result<(), StoreError> {
-    run(
-        conn,
-        "give back what was claimed",
-        "UPDATE deliveries SET state = 'ready', due = ?2, lease_by = NULL, lease_until = NULL
-         WHERE lease_by IS NOT NULL AND +campaign = ?1 AND state = 'leased'",
-        params![campaign.row(), Micros(now)],
-    )
-    .map(drop)
-}
-
-fn set_content(
-    tx: &mut Tx<'_>,
-    campaign: CampaignId,
-    content: &Value,
-    by: &Actor,
-    now: Time,
-) -> Result<(), StoreError> {
-    turn(tx, campaign, CampaignEvent::Edited, "editing it", by, now)?;
-    let content = chain::canonical(content);
-    let sql = "UPDATE campaigns SET content = ?2 WHERE id = ?1";
-    run(
-        tx.conn,
-        "change the campaign's content",
-        sql,
-        params![campaign.row(), content],
-    )?;
-    let facts = json!({ "campaign": campaign, "content_sha256": chain::sha256(content) });
-    journal::append(tx, "campaign.content_set", &facts, by, now).map(drop)
-}
-
-fn approve(
-    tx: &mut Tx<'_>,
-    campaign: CampaignId,
-    hash: &str,
-    needed: usize,
-    by: &Actor,
-    now: Time,
-) -> Result<Vec<Actor>, StoreError> {
-    let found = get(tx.conn, campaign)?;
-    // Whoever agrees to what is approved already takes the place of one who may not agree any more.
-    let again = matches!(
-        found.state,
-        CampaignState::Scheduled { .. } | CampaignState::Running | CampaignState::Paused { .. }
-    ) && found.approved_hash.as_deref() == Some(hash);
-    if !again && !matches!(found.state, CampaignState::Draft | CampaignState::Approved { .. }) {
-        return Err(conflict(campaign, found.state.name().to_owned(), "approving it"));
-    }
-    let subject = campaign.to_string();
-    people::add_approval(tx, &subject, hash, by, now)?;
-    let agreed = people::agreed(tx.conn, &subject, hash)?;
-    if again {
-        return Ok(agreed);
-    }
-    if agreed.len() >= needed {
-        let event = CampaignEvent::Approved {
-            hash: hash.to_owned(),
-            by: agreed.clone(),
-        };
-        turn(tx, campaign, event, "approving it", by, now)?;
-    } else if matches!(&found.state, CampaignState::Approved { hash: earlier, .. } if earlier != hash) {
-        // The earlier approval was for other content.
-        turn(tx, campaign, CampaignEvent::Edited, "approving it", by, now)?;
-    }
-    Ok(agreed)
-}
-
 fn link(tx: &mut Tx<'_>, campaign: CampaignId, earlier: CampaignId, by: &Actor, now: Time) -> Result<(), StoreError> {
     get(tx.conn, earlier)?;
     let sql = "UPDATE campaigns SET follows = ?2 WHERE id = ?1";
@@ -562,85 +369,4 @@ fn link(tx: &mut Tx<'_>, campaign: CampaignId, earlier: CampaignId, by: &Actor, 
     )?;
     let facts = json!({ "campaign": campaign, "follows": earlier });
     journal::append(tx, "campaign.linked", &facts, by, now).map(drop)
-}
-
-/// What waits, of a campaign that was called off. What may have left stays in doubt, and is not tried again.
-fn cancel_waiting(tx: &mut Tx<'_>, campaign: CampaignId, by: &Actor, now: Time) -> Result<u64, StoreError> {
-    // What was in doubt and waited for another try may have arrived all the same.
-    let doubtful = run(
-        tx.conn,
-        "leave in doubt what may have left",
-        "UPDATE deliveries
-         SET state = 'in_doubt', due = NULL, lease_by = NULL, lease_until = NULL, since = ?2, detail = NULL
-         WHERE possibly_twice = 1 AND campaign = ?1 AND state IN ('ready', 'leased', 'held')",
-        params![campaign.row(), Micros(now)],
-    )? as u64;
-    let cancelled = run(
-        tx.conn,
-        "cancel what waits",
-        "UPDATE deliveries
-         SET state = 'cancelled', due = NULL, lease_by = NULL, lease_until = NULL, since = ?2, detail = ?3
-         WHERE id IN (SELECT id FROM deliveries WHERE state = 'ready' AND campaign = ?1
-                      UNION ALL SELECT id FROM deliveries WHERE lease_by IS NOT NULL AND +campaign = ?1 AND state = 'leased'
-                      UNION ALL SELECT id FROM deliveries WHERE state < 'i' AND campaign = ?1 AND state = 'held'
-                      LIMIT ?4)",
-        params![campaign.row(), Micros(now), json_text(by), CHUNK],
-    )? as u64;
-    run(
-        tx.conn,
-        "try no more",
-        "UPDATE deliveries SET due = NULL WHERE campaign = ?1 AND state = 'in_doubt' AND due IS NOT NULL",
-        [campaign.row()],
-    )?;
-    if cancelled + doubtful > 0 {
-        let facts = json!({ "campaign": campaign, "deliveries": cancelled, "in_doubt": doubtful });
-        journal::append(tx, "campaign.deliveries_cancelled", &facts, by, now)?;
-    }
-    Ok(cancelled)
-}
-
-const CANCELLED_WAITING: &str = "SELECT id FROM campaigns c WHERE state = 'cancelled' AND (
-         EXISTS (SELECT 1 FROM deliveries WHERE state = 'ready' AND campaign = c.id)
-         OR EXISTS (SELECT 1 FROM deliveries WHERE state < 'i' AND campaign = c.id AND state = 'held')
-         OR EXISTS (SELECT 1 FROM deliveries WHERE state = 'in_doubt' AND campaign = c.id AND due > 0))";
-
-/// Whether anything of a campaign is still to be tried, or being tried.
-pub(super) const NOT_FINAL: &str = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 'ready' AND campaign = ?1)
-     OR EXISTS (SELECT 1 FROM deliveries WHERE lease_by IS NOT NULL AND +campaign = ?1)
-     OR EXISTS (SELECT 1 FROM deliveries WHERE state < 'i' AND campaign = ?1 AND state = 'held')
-     OR EXISTS (SELECT 1 FROM deliveries WHERE state = 'in_doubt' AND campaign = ?1 AND due > 0)";
-
-/// Read from the indexes, but for the few under way: the rows themselves are not touched.
-pub(super) const TALLY: &str = "SELECT 'ready', count(*) FROM deliveries WHERE state = 'ready' AND campaign = ?1
-     UNION ALL SELECT 'in_doubt', count(*) FROM deliveries WHERE state = 'in_doubt' AND campaign = ?1
-     UNION ALL SELECT state, count(*) FROM deliveries WHERE lease_by IS NOT NULL AND +campaign = ?1 GROUP BY state
-     UNION ALL SELECT state, count(*) FROM deliveries WHERE state < 'i' AND campaign = ?1 GROUP BY state
-     UNION ALL SELECT 'possibly_twice', count(*) FROM deliveries WHERE possibly_twice = 1 AND campaign = ?1";
-
-pub(super) fn tally(conn: &Connection, campaign: CampaignId) -> Result<Tally, StoreError> {
-    let counts = all(conn, "count the deliveries", TALLY, [campaign.row()], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
-    })?;
-    let mut tally = Tally::default();
-    for (state, count) in counts {
-        let place = match state.as_str() {
-            "ready" => &mut tally.ready,
-            "leased" => &mut tally.leased,
-            "on_wire" => &mut tally.on_wire,
-            "in_doubt" => &mut tally.in_doubt,
-            "held" => &mut tally.held,
-            "handed" => &mut tally.handed,
-            "confirmed" => &mut tally.confirmed,
-            "failed" => &mut tally.failed,
-            "possibly_twice" => &mut tally.possibly_twice,
-            // The table's CHECK leaves no other word.
-            _ => &mut tally.cancelled,
-        };
-        *place = count;
-    }
-    Ok(tally)
-}
-
-fn total(t: &Tally) -> u64 {
-    t.ready + t.leased + t.on_wire + t.in_doubt + t.held + t.handed + t.confirmed + t.failed + t.cancelled
 }

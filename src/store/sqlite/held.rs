@@ -9,6 +9,7 @@ use super::{Tx, journal, register};
 use crate::model::Time;
 use crate::model::delivery::HoldReason;
 use crate::model::id::{Actor, CampaignId, DeliveryId};
+use crate::model::plural::counted;
 use crate::store::{HeldChoice, HeldPerson, StoreError};
 
 pub(super) fn list(
@@ -76,7 +77,7 @@ pub(super) fn decide(
         }
     };
     if moved > 0 {
-        let text = format!("{campaign}: {moved} persons");
+        let text = format!("{campaign}: {}", counted(moved, "person"));
         register::add_line(tx, found.breach, told, &text, by, now)?;
         facts["deliveries"] = json!(moved);
         journal::append(tx, event, &facts, by, now)?;

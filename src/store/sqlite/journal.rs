@@ -9,6 +9,7 @@ use super::rows::{Json, Micros, Text, all, failed, one, run};
 use super::{Sqlite, Tx};
 use crate::model::Time;
 use crate::model::id::Actor;
+use crate::model::plural::counted;
 use crate::store::chain::{self, AttemptRow, AttemptsHash, Link, NOTHING_BEFORE};
 use crate::store::{Checkpoint, Journal, JournalEntry, JournalVerdict, StoreError};
 
@@ -365,7 +366,10 @@ impl Walk {
         let rows = details["rows_sha256"].as_str();
         let covered = rows.and(details["attempts"].as_u64()).unwrap_or(0);
         if count != covered {
-            return Ok(Err(format!("it covers {covered} attempts, and there are {count}")));
+            return Ok(Err(format!(
+                "it covers {}, and the store has {count}",
+                counted(covered, "attempt")
+            )));
         }
         if rows.is_some_and(|rows| rows != hash.finish()) {
             return Ok(Err("the attempts it covers were altered".to_owned()));

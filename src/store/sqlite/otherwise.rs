@@ -11,6 +11,7 @@ use super::{Tx, campaigns, journal, register};
 use crate::model::Time;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId};
+use crate::model::plural::counted;
 use crate::model::recipient::{Fields, fold_address, plain};
 use crate::store::{FoundPerson, FoundRow, OtherChannel, StoreError, WhoTold, Whom};
 
@@ -49,7 +50,7 @@ pub(super) fn tell(
         }
     }
     if booked > 0 {
-        let text = format!("{campaign}: {booked} persons by {}", channel.name());
+        let text = format!("{campaign}: {} by {}", counted(booked, "person"), channel.name());
         register::add_line(tx, found.breach, "persons_told_otherwise", &text, by, now)?;
         let facts = json!({ "campaign": campaign, "channel": channel, "persons": booked });
         journal::append(tx, "campaign.told_otherwise", &facts, by, now)?;

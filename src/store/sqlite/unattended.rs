@@ -12,6 +12,7 @@ use crate::model::blame::{Blame, blame};
 use crate::model::campaign::CampaignState;
 use crate::model::delivery::{Fault, SmtpStep};
 use crate::model::id::{Actor, CampaignId};
+use crate::model::plural::counted;
 use crate::store::{StoreError, Unattended};
 
 /// Persons given up in one transaction.
@@ -112,7 +113,7 @@ pub(super) fn give_up(
     }
     let all = failed + in_doubt;
     if all > 0 {
-        let text = format!("{campaign}: {all} persons after days of trying");
+        let text = format!("{campaign}: {} after days of trying", counted(all, "person"));
         register::add_line(tx, breach, "persons_given_up", &text, by, now)?;
         let facts = json!({ "campaign": campaign, "failed": failed, "in_doubt": in_doubt });
         journal::append(tx, "campaign.given_up", &facts, by, now)?;

@@ -7,6 +7,7 @@ use crate::dispatch::desk::DeskError;
 use crate::dispatch::office::Office;
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
+use crate::model::plural::counted;
 
 /// Persons wait because as many messages have left within 24 hours as may.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,7 +28,8 @@ impl std::fmt::Display for DayFull {
         let until = until.format("%Y-%m-%d %H:%M UTC");
         write!(
             f,
-            "The limit of {per_day} messages a day ({setting}) is reached: it goes on at {until}"
+            "The limit of {} a day ({setting}) is reached: it goes on at {until}",
+            counted(per_day, "message")
         )
     }
 }
