@@ -56,6 +56,9 @@ const CLAIMS_PER_CONNECTION: u32 = 16;
 const CHUNK: usize = 16;
 /// Messages that wait for a connection, of each: enough that a quick relay finds as many as it may get for one commit.
 const READY_PER_CONNECTION: usize = 8;
+/// Fewer connections have as many ready all the same: while the store tidies its log nothing leaves, and whoever writes and
+/// encrypts goes on meanwhile (8 % more encrypted messages a second than with 64 for eight connections).
+const READY_LEAST: usize = 256;
 /// One more than there are cores, so that none is idle while a preparer hands over what it wrote; but more than this only
 /// wait for the connections.
 const PREPARERS_MOST: usize = 8;
@@ -189,7 +192,8 @@ impl Courier {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let preparers = (cores + 1).min(PREPARERS_MOST);
         let (claims, claimed) = mpsc::channel::<Vec<Claim>>(preparers);
-        let (jobs, persons) = mpsc::channel::<Job>(connections as usize * READY_PER_CONNECTION);
+        let ready = connections as usize * READY_PER_CONNECTION;
+        let (jobs, persons) = mpsc::channel::<Job>(ready.max(READY_LEAST));
         // As many as can leave at once.
         let (urgent, notices) = mpsc::channel::<Job>(connections as usize);
         let claimed = Arc::new(Mutex::new(claimed));
