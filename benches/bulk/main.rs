@@ -29,12 +29,11 @@ use stage::{Run, Sink, median, smtp_source};
 
 const PAIRS: usize = 5;
 const PERSONS: usize = 10_000;
-/// Of the rows beside those who keep no list: they measure without their start, so ours must not count for much.
-const CLEAR_PERSONS: usize = 50_000;
+/// Of the rows beside others, who measure without their start: so ours must not count for much.
+const PERSONS_BESIDE: usize = 50_000;
 /// As many as the peer has.
 const MANY_CONNECTIONS: usize = 64;
 const MANY_PERSONS: usize = 1_000_000;
-const SEALED_PERSONS: usize = 20_000;
 const MESSAGE_BYTES: usize = 4096;
 
 fn main() {
@@ -57,20 +56,20 @@ fn main() {
 
 fn in_clear(sink: &Sink, folder: &std::path::Path, peers: Option<&Peers>) {
     let list = folder.join("clear.csv");
-    campaign::write_list(&list, CLEAR_PERSONS);
-    let ours = || Campaign::new(folder, &list, sink.port).send(CLEAR_PERSONS).run;
+    campaign::write_list(&list, PERSONS_BESIDE);
+    let ours = || Campaign::new(folder, &list, sink.port).send(PERSONS_BESIDE).run;
     let (bytes, _) = Campaign::new(folder, &list, sink.port).example();
     beside(
         &format!("in clear, {bytes} bytes"),
         "`smtp-source -d -s 8`",
         0.5,
         &ours,
-        &|| smtp_source(sink.port, 8, CLEAR_PERSONS, MESSAGE_BYTES),
+        &|| smtp_source(sink.port, 8, PERSONS_BESIDE, MESSAGE_BYTES),
     );
     if let Some(peers) = peers {
         let ours = || {
             let campaign = Campaign::new(folder, &list, sink.port).over(MANY_CONNECTIONS);
-            campaign.send(CLEAR_PERSONS).run
+            campaign.send(PERSONS_BESIDE).run
         };
         beside(
             "in clear, 64 connections",
@@ -84,13 +83,13 @@ fn in_clear(sink: &Sink, folder: &std::path::Path, peers: Option<&Peers>) {
 
 fn sealed(sink: &Sink, folder: &std::path::Path, peers: Option<&Peers>) {
     let list = folder.join("sealed.csv");
-    let certificates = bare::write_list(&list, SEALED_PERSONS);
-    let ours = || Campaign::new(folder, &list, sink.port).send(SEALED_PERSONS).run;
+    let certificates = bare::write_list(&list, PERSONS_BESIDE);
+    let ours = || Campaign::new(folder, &list, sink.port).send(PERSONS_BESIDE).run;
     let (bytes, text) = Campaign::new(folder, &list, sink.port).example();
     let bare = bare::Bare::new(&certificates, text);
     let what = format!("sealed, {bytes} bytes");
     beside(&what, "the bare library on 2 threads", 0.8, &ours, &|| {
-        bare.run(SEALED_PERSONS)
+        bare.run(PERSONS_BESIDE)
     });
     if let Some(peers) = peers {
         beside("sealed", "Python with gpg, 4 workers", 15.0, &ours, &|| {
