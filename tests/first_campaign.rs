@@ -16,6 +16,7 @@ use breachpost::dispatch::office::Office;
 use breachpost::drill::receiver::{Act, Plan, Step, Trouble};
 use breachpost::model::SystemClock;
 use breachpost::model::id::{Actor, CampaignId};
+use calamine::Reader as _;
 use serde_json::{Value, json};
 
 use world::campaign::coverage;
@@ -142,6 +143,15 @@ fn the_unreached_can_be_written_to_and_called() {
             "{called}: {row}"
         );
     }
+    // Guarded against formulas where a spreadsheet program may take it for one: in JSON, and as text of a sheet, an
+    // apostrophe would be part of the number.
+    assert_eq!(as_json(&world, &["unreached", "cmp_1"])[0]["phone"], "+352 621 1");
+    let path = world.scratch().join("unreached.xlsx");
+    campaign(&world, &["unreached", "cmp_1", "-o", path.to_str().unwrap()]).exits(0);
+    let mut book: calamine::Xlsx<_> = calamine::open_workbook(&path).unwrap();
+    let sheet = book.worksheet_range_at(0).unwrap().unwrap();
+    let cells: Vec<String> = sheet.rows().flatten().map(ToString::to_string).collect();
+    assert!(cells.contains(&"+352 621 1".to_owned()), "{cells:?}");
     // Who is told by telephone is booked by the controller's own number.
     create(
         &world,
@@ -418,6 +428,33 @@ fn who_waits_is_counted_and_the_next_try_is_told() {
         .map(|n| n.as_u64().unwrap())
         .sum();
     assert_eq!(waits, 2, "one answer for each person: {status}");
+
+    // Whoever follows is told that nobody sends, and is not left to wait.
+    let mut watching = world.command(&["campaign", "status", "cmp_1", "--watch"]);
+    let mut watching = watching.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut said = BufReader::new(watching.stderr.take().unwrap()).lines();
+    let first = said.next().unwrap().unwrap();
+    assert!(
+        first.contains("Nobody sends it now") && first.contains("campaign start cmp_1"),
+        "{first}"
+    );
+    campaign(&world, &["pause", "cmp_1", "--reason", "the number is wrong"])
+        .exits(0)
+        .says(&["Once that is seen to: breachpost campaign resume cmp_1"]);
+    assert_eq!(watching.wait().unwrap().code(), Some(2));
+}
+
+#[test]
+fn nobody_is_asked_to_agree_to_a_start_that_is_refused() {
+    let relay = Relay::sound();
+    let world = world(&relay);
+    create(&world, "list.csv", ENGLISH, &[]).exits(0);
+    let refused = campaign(&world, &["start", "cmp_1"])
+        .exits(2)
+        .says(&["is not approved", "hint: breachpost campaign approve cmp_1"]);
+    assert!(!refused.stderr.contains("Anna"), "{refused:?}");
+    campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
+    campaign(&world, &["start", "cmp_1"]).exits(64).says(&["add --yes"]);
 }
 
 #[test]
@@ -428,7 +465,7 @@ fn watching_a_scheduled_campaign_follows_it() {
     campaign(&world, &["approve", "cmp_1", "--yes"]).exits(0);
     campaign(&world, &["start", "cmp_1", "--at", "2090-01-01 09:00", "--yes"]).exits(0);
     let mut watching = world.command(&["campaign", "status", "cmp_1", "--watch", "--json"]);
-    let mut watching = watching.stdout(Stdio::piped()).spawn().unwrap();
+    let mut watching = watching.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut said = BufReader::new(watching.stdout.take().unwrap()).lines();
     assert!(said.next().unwrap().unwrap().contains("scheduled"));
     campaign(&world, &["cancel", "cmp_1", "--yes"]).exits(0);

@@ -221,6 +221,20 @@ fn commands_in(value: &Value, found: &mut Vec<String>) {
 }
 
 #[test]
+fn every_argument_says_what_it_is() {
+    fn without_help(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        let silent = command.get_arguments().filter(|argument| argument.get_help().is_none());
+        found.extend(silent.map(|argument| format!("{path} {}", argument.get_id())));
+        for below in command.get_subcommands() {
+            without_help(below, &format!("{path} {}", below.get_name()), found);
+        }
+    }
+    let mut found = Vec::new();
+    without_help(&Cli::command(), "breachpost", &mut found);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
 fn every_hint_and_next_step_is_a_command_line() {
     let relay = Relay::sound();
     let scene = Scene::new(&relay);

@@ -23,6 +23,7 @@ pub enum AlertCommand {
         after_help = "Examples:\n  breachpost alert ack alert_1\n  breachpost alert ack alert_1 --note 'I telephone them at nine'"
     )]
     Ack {
+        /// The alert; `alert list` names them.
         #[arg(value_name = "ALERT")]
         id: AlertId,
         /// What you do about it, for your colleagues.

@@ -27,10 +27,16 @@ pub enum AuthorityCommand {
     List,
     /// One authority with every fact and its source.
     #[command(after_help = "Examples:\n  breachpost authority show lu-cnpd")]
-    Show { id: String },
+    Show {
+        /// The authority's id; `authority list` names them.
+        id: String,
+    },
     /// Check the profiles, built-in and your own: what is wrong, what is old, what is not known.
     #[command(after_help = "Examples:\n  breachpost authority check\n  breachpost authority check lu-cnpd")]
-    Check { id: Option<String> },
+    Check {
+        /// Only this authority.
+        id: Option<String>,
+    },
     /// The authorities' OpenPGP certificates.
     #[command(subcommand)]
     Cert(CertCommand),
@@ -45,6 +51,7 @@ Examples:
       --fingerprint '0123 4567 89AB CDEF 0123 4567 89AB CDEF 0123 4567' \\
       --verified phone")]
     Import {
+        /// The authority's id; `authority list` names them.
         id: String,
         /// The certificate, armored or binary; - for standard input.
         file: PathBuf,
@@ -63,7 +70,10 @@ Examples:
     },
     /// The imported certificate: fingerprint, user ids, expiry, how it was verified; beside it what was fetched.
     #[command(after_help = "Examples:\n  breachpost authority cert show lu-cnpd")]
-    Show { id: String },
+    Show {
+        /// The authority's id; `authority list` names them.
+        id: String,
+    },
     #[command(flatten)]
     Fetched(fetched::FetchedCommand),
 }

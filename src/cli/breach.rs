@@ -38,6 +38,7 @@ pub enum BreachCommand {
         after_help = "Examples:\n  breachpost breach show B-2026-001\n  breachpost breach show B-2026-001 --record > breach.yaml"
     )]
     Show {
+        /// The breach; `breach list` names them.
         id: BreachId,
         /// Print the record alone, as YAML to edit and give back with `breach update`.
         #[arg(long)]
@@ -45,15 +46,23 @@ pub enum BreachCommand {
     },
     /// Replace the record; the earlier version is kept.
     #[command(after_help = "Examples:\n  breachpost breach update B-2026-001 breach.yaml")]
-    Update { id: BreachId, file: PathBuf },
+    Update {
+        /// The breach; `breach list` names them.
+        id: BreachId,
+        /// The whole record as it is now, as YAML or JSON; - for standard input.
+        file: PathBuf,
+    },
     /// Add a call or a note to the breach's timeline.
     #[command(
         after_help = "Examples:\n  breachpost breach log B-2026-001 --kind call \\\n      --text 'The CNPD asked for the number of persons.'"
     )]
     Log {
+        /// The breach; `breach list` names them.
         id: BreachId,
+        /// What it was.
         #[arg(long, value_enum)]
         kind: LogKind,
+        /// What was said or seen; it stands in the timeline.
         #[arg(long)]
         text: String,
     },
@@ -63,7 +72,9 @@ pub enum BreachCommand {
         after_help = "Examples:\n  breachpost breach decide B-2026-001 inform \\\n      --rationale 'High risk: salaries and bank accounts were copied.'\n  breachpost breach decide B-2026-001 not-inform --exemption a_protected \\\n      --rationale 'The stolen disk was encrypted and its key is safe.'"
     )]
     Decide {
+        /// The breach; `breach list` names them.
         id: BreachId,
+        /// What was decided.
         #[arg(value_enum)]
         decision: DecisionArg,
         /// Why: the authority may ask.
@@ -133,7 +144,7 @@ pub enum LogKind {
 impl LogKind {
     fn name(self) -> &'static str {
         match self {
-            LogKind::Call => "call",
+            LogKind::Call => breach::CALL,
             LogKind::Note => "note",
         }
     }
@@ -207,7 +218,7 @@ pub async fn run(command: BreachCommand, context: &Context) -> Result<Exit, Fail
                 rationale,
             };
             let view = breach::decide(&office, id, decided, &by).await?;
-            let text = || told(&view, "has a decision about the persons");
+            let text = || told(&view, "has a decision about the persons") + &way_to_persons(&view);
             context.out.data(&view, text)?;
             return Ok(stopped(context, &view));
         }
@@ -291,6 +302,18 @@ fn told(view: &BreachView, what: &str) -> String {
     text.push_str(&gap_lines(view));
     text.push_str(&format!("Next: {}\n", view.next));
     text
+}
+
+/// How the persons are told, where that was decided.
+fn way_to_persons(view: &BreachView) -> String {
+    let id = view.id;
+    match view.record.communication.decision {
+        Decision::Required | Decision::Ordered => {
+            format!("To tell the persons: breachpost campaign create {id} --recipients FILE\n")
+        }
+        Decision::Public => format!("The text of the notice: breachpost campaign public-notice {id}\n"),
+        Decision::Pending | Decision::NotRequired => String::new(),
+    }
 }
 
 fn deadline_lines(view: &BreachView) -> String {

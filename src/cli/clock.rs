@@ -55,6 +55,11 @@ pub fn run(args: &ClockArgs, context: &Context) -> Result<Exit, Failure> {
     let calendar = profile.calendar_name().map(str::to_owned);
     let readings = breach::all_deadlines(aware, zone, calendar.as_deref());
     let now = context.clock.now();
+    if aware > now {
+        context
+            .out
+            .note("warning: this lies in the future; nobody is aware of a breach before it is noticed");
+    }
     let view = ClockView {
         authority: profile.id.clone(),
         zone: zone.name().to_owned(),

@@ -16,6 +16,7 @@ use crate::store::{Erased, StoreError};
 /// Whose data ends.
 #[derive(Debug, Args)]
 pub struct EraseArgs {
+    /// The campaign; `campaign list` names them.
     id: CampaignId,
     /// Only those at this address, in whatever spelling; else everybody.
     #[arg(long, value_name = "ADDRESS")]
@@ -28,6 +29,7 @@ pub struct EraseArgs {
 /// Whose hashes end.
 #[derive(Debug, Args)]
 pub struct ForgetArgs {
+    /// The campaign; `campaign list` names them.
     id: CampaignId,
     /// Do it without asking.
     #[arg(long)]

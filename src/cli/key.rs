@@ -31,7 +31,10 @@ pub enum KeyCommand {
     #[command(
         after_help = "Examples:\n  gpg --export-secret-keys --armor breach@example.lu \\\n      | breachpost key import -"
     )]
-    Import { file: PathBuf },
+    Import {
+        /// The file with the secret key.
+        file: PathBuf,
+    },
     /// Print our public certificate, armored: to publish it or to hand it to an authority.
     #[command(after_help = "Examples:\n  breachpost key export\n  breachpost key export -o breachpost.asc")]
     Export {

@@ -20,6 +20,7 @@ use crate::store::StoreError;
 /// What to print, and where.
 #[derive(Debug, Args)]
 pub struct LettersArgs {
+    /// The campaign; `campaign list` names them.
     id: CampaignId,
     /// The files' name: letters.pdf becomes letters-de.pdf, letters-fr.pdf… Existing files are left alone.
     #[arg(short, long, value_name = "FILE.pdf")]

@@ -28,6 +28,7 @@ pub enum MailboxCommand {
         after_help = "Examples:\n  breachpost mailbox ingest answer.eml\n  breachpost mailbox ingest - < answer.eml"
     )]
     Ingest {
+        /// The mail; - for standard input.
         #[arg(default_value = "-")]
         file: PathBuf,
     },
@@ -37,6 +38,7 @@ pub enum MailboxCommand {
         after_help = "Examples:\n  breachpost mailbox show mail_1\n  breachpost mailbox show mail_1 --save attachments\n  breachpost mailbox show mail_1 --raw > mail.eml"
     )]
     Show {
+        /// The mail; `mailbox tray` names those that wait.
         mail: MailId,
         /// Write the attachments, decrypted, into this folder; nothing there is overwritten.
         #[arg(long, value_name = "DIR")]
@@ -56,6 +58,7 @@ pub enum MailboxCommand {
     /// Put a mail aside: you have read it and nothing more is to be done. Closes its question, if it asked one.
     #[command(after_help = "Examples:\n  breachpost mailbox done mail_1 --reason 'answered by telephone'")]
     Done {
+        /// The mail; `mailbox tray` names those that wait.
         mail: MailId,
         /// Why nothing more is to be done; kept with the mail.
         #[arg(long, value_name = "WHY")]
@@ -66,6 +69,7 @@ pub enum MailboxCommand {
 /// What a person says about a mail.
 #[derive(Debug, Args)]
 pub struct MatchArgs {
+    /// The mail; `mailbox tray` names those that wait.
     mail: MailId,
     /// A notice's reference (BP-7K3M-Q2XR), or a delivery (dlv_17).
     #[arg(value_name = "REFERENCE|DELIVERY", value_parser = target)]

@@ -185,7 +185,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let _ = error.print();
             if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") {
                 let message = error.render().to_string();
-                let document = serde_json::json!({ "error": { "message": message.trim_end() } });
+                // As of every other error: what is wrong, without the label that a person sees.
+                let message = message.trim_start_matches("error: ").trim_end();
+                let document = serde_json::json!({ "error": { "message": message } });
                 // The status says it too.
                 let _ = Out { json: true }.data(&document, String::new);
             }

@@ -80,7 +80,10 @@ pub enum NoticeCommand {
     Ack(AckArgs),
     /// All notices, or those of one breach.
     #[command(after_help = "Examples:\n  breachpost notice list\n  breachpost notice list B-2026-001 --json")]
-    List { breach: Option<BreachId> },
+    List {
+        /// Only those about this breach.
+        breach: Option<BreachId>,
+    },
     /// One notice: how far it has got, what that proves, every attempt.
     #[command(
         after_help = "Examples:\n  breachpost notice show BP-7K3M-Q2XR\n  breachpost notice show BP-7K3M-Q2XR --content"
@@ -88,10 +91,14 @@ pub enum NoticeCommand {
     Show(ShowArgs),
     /// Try a held, failed, doubtful or waiting notice again: now, or with the daemon's next round.
     #[command(after_help = "Examples:\n  breachpost notice retry BP-7K3M-Q2XR")]
-    Retry { reference: Reference },
+    Retry {
+        /// The notice; `notice list` names them.
+        reference: Reference,
+    },
     /// As the second person, let a notice go that waits for your approval (`approval.notice: two_persons`).
     #[command(after_help = "Examples:\n  breachpost notice approve BP-7K3M-Q2XR --token-file anna.token")]
     Approve {
+        /// The notice; `notice list` names them.
         reference: Reference,
         /// Do not ask.
         #[arg(long)]
@@ -99,7 +106,10 @@ pub enum NoticeCommand {
     },
     /// Call off a draft or a notice that has not been handed over.
     #[command(after_help = "Examples:\n  breachpost notice withdraw BP-7K3M-Q2XR")]
-    Withdraw { reference: Reference },
+    Withdraw {
+        /// The notice; `notice list` names them.
+        reference: Reference,
+    },
 }
 
 /// What to send, and what was answered beforehand.
@@ -128,6 +138,7 @@ pub struct Asked {
 /// Which notice, and what of it.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
+    /// The notice; `notice list` names them.
     reference: Reference,
     /// Print the plain content as it was sealed (a MIME entity).
     #[arg(long)]

@@ -80,6 +80,9 @@ impl From<DeskError> for Failure {
             DeskError::NoAlert(_) => Some("breachpost alert list".to_owned()),
             DeskError::NoCampaign(_) => Some("breachpost campaign list".to_owned()),
             DeskError::First { command, .. } => Some(command.clone()),
+            DeskError::Blocked { breach, .. } => {
+                Some(format!("breachpost breach show {breach} --record > breach.yaml"))
+            }
             DeskError::Authority(_) => Some("breachpost authority list".to_owned()),
             DeskError::Fetch { authority, .. } => Some(format!(
                 "breachpost authority cert import {authority} FILE --fingerprint FPR --verified phone"

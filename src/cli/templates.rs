@@ -22,7 +22,9 @@ pub enum TemplatesCommand {
         after_help = "Examples:\n  breachpost templates show authority fr\n  breachpost templates show individual lb --discreet"
     )]
     Show {
+        /// Whom it is written to.
         audience: AudienceArg,
+        /// Its language, such as en; `templates list` names those there are.
         language: String,
         /// The wording that does not name the sender, saved as LANGUAGE.discreet.hbs.
         #[arg(long)]

@@ -19,6 +19,7 @@ pub enum UserCommand {
     /// Add a person and make their token; it is shown once.
     #[command(after_help = "Examples:\n  breachpost user add anna\n  breachpost user add carl --output carl.token")]
     Add {
+        /// The person's name here, as the journal shows it.
         name: String,
         /// Write the token to a new private file instead of printing it.
         #[arg(short, long, value_name = "FILE")]
@@ -29,7 +30,10 @@ pub enum UserCommand {
     List,
     /// Take a person's token out of force; what they did stays on record.
     #[command(after_help = "Examples:\n  breachpost user disable anna")]
-    Disable { name: String },
+    Disable {
+        /// The person's name here, as the journal shows it.
+        name: String,
+    },
 }
 
 /// Tokens: how the command line knows a person.
@@ -40,6 +44,7 @@ pub enum TokenCommand {
         after_help = "Examples:\n  breachpost token renew anna\n  breachpost token renew anna --output anna-2.token"
     )]
     Renew {
+        /// The person's name here, as the journal shows it.
         name: String,
         /// Write the token to a new private file instead of printing it.
         #[arg(short, long, value_name = "FILE")]

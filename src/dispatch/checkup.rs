@@ -5,15 +5,17 @@ pub mod deep;
 
 use serde::Serialize;
 
-use crate::config::{self, Address, Config, Home};
+use crate::config::{self, Address, Config, ConfigError, Home, SecretSource};
 use crate::directory::certificate;
 use crate::mail::smtp::Connection;
 use crate::model::plural::counted;
 
 use super::causes::chain;
+use super::checkpoint::CheckpointError;
 use super::desk::certificate::wanted_address;
 use super::office::{Office, OfficeError};
 use super::watch;
+use crate::store::StoreError;
 
 /// A key or certificate that ends within so many days is named.
 const EXPIRY_WARNING_DAYS: i64 = 90;
@@ -73,11 +75,7 @@ pub async fn look(home: &Home, opened: Result<&Office, &OfficeError>) -> Vec<Fin
     let office = match opened {
         Ok(office) => office,
         Err(error) => {
-            return vec![Finding::bad(
-                "home",
-                chain(error),
-                format!("mend {} and run this again", home.config_path().display()),
-            )];
+            return vec![Finding::bad("home", chain(error), to_open(home, error))];
         }
     };
     let mut findings = vec![Finding::good("home", format!("{} can be used", home.root().display()))];
@@ -110,16 +108,59 @@ pub async fn look(home: &Home, opened: Result<&Office, &OfficeError>) -> Vec<Fin
     findings
 }
 
+/// What to do about a home that cannot be opened: only where its settings are wrong are they to be mended.
+fn to_open(home: &Home, error: &OfficeError) -> String {
+    match error {
+        OfficeError::Config(ConfigError::StoreKeyMissing { place, .. }) => {
+            format!("put the store key back from your backup ({place})")
+        }
+        OfficeError::Config(ConfigError::Secret { .. }) => {
+            format!(
+                "make that readable here, or name another place in {}",
+                home.config_path().display()
+            )
+        }
+        OfficeError::Store(StoreError::WrongKey { .. }) => format!(
+            "see that `store` and `store_key` in {} name what belongs together; else: breachpost restore BACKUP --home NEW",
+            home.config_path().display()
+        ),
+        OfficeError::Store(_) => "if it cannot be mended in place: breachpost restore BACKUP --home NEW".to_owned(),
+        OfficeError::Directory(_) | OfficeError::Template(_) | OfficeError::TemplateFinding(_) => {
+            "mend the file that is named, and run this again".to_owned()
+        }
+        _ => format!("mend {} and run this again", home.config_path().display()),
+    }
+}
+
+/// What to do about our key. A new one is never the way on from a passphrase: answers to the old one could not be read.
+fn to_unlock(error: &OfficeError) -> &'static str {
+    match error {
+        OfficeError::Config(ConfigError::Secret {
+            place: SecretSource::Credential(_),
+            ..
+        }) => {
+            "run this with the service's credentials: systemd-run --pty -p LoadCredential=NAME:FILE breachpost doctor"
+        }
+        OfficeError::Config(_) => "make it readable here, or mend `key.passphrase` in config.yaml",
+        OfficeError::KeyFile { .. } => {
+            "put the folder keys/ back from your backup, or mend `key.file` in config.yaml; without any key yet: breachpost \
+             key generate"
+        }
+        _ => "mend `key.passphrase` in config.yaml, or put the folder keys/ back from your backup",
+    }
+}
+
+fn is_about_our_key(error: &OfficeError) -> bool {
+    matches!(
+        error,
+        OfficeError::Config(_) | OfficeError::Key(_) | OfficeError::KeyFile { .. }
+    )
+}
+
 async fn our_key(office: &Office) -> Finding {
     let our = match office.our_key().await {
         Ok(our) => our,
-        Err(error) => {
-            return Finding::bad(
-                "key",
-                chain(&error),
-                "breachpost key generate, or mend key.passphrase in config.yaml",
-            );
-        }
+        Err(error) => return Finding::bad("key", chain(&error), to_unlock(&error)),
     };
     let facts = certificate::describe(our.certificate(), office.now());
     if let Some(expires) = facts.expires
@@ -144,6 +185,12 @@ async fn store(office: &Office) -> Finding {
             Finding::good("store", format!("journal intact, {}", counted(audit.length, "entry")))
         }
         Ok(audit) => Finding::bad("store", audit.findings.join("; "), "breachpost journal verify"),
+        // The store itself was read: nobody is sent to a backup for a passphrase that is not to be had here.
+        Err(CheckpointError::Office(error)) if is_about_our_key(&error) => Finding::warning(
+            "store",
+            "can be opened, but its journal cannot be verified without our key",
+            "see to the key first",
+        ),
         Err(error) => Finding::bad("store", chain(&error), "restore the home from your backup"),
     }
 }

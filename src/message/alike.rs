@@ -80,6 +80,10 @@ pub(super) fn make<O: Output>(
         if to - from > text.len() / 2 {
             work(text, true, &mut making);
             if text.len() <= KEPT_MOST_BYTES {
+                // Where the text ends within a line, another one may go on with it.
+                if !text.ends_with('\n') {
+                    making.seams.pop_if(|seam| seam.in_text == text.len());
+                }
                 *kept = Kept {
                     text: text.to_owned(),
                     made: making.out.clone(),
@@ -192,6 +196,15 @@ mod tests {
         let seen = seen.into_inner();
         assert_eq!(seen[0], letter("Anna").len());
         assert!(seen[1] < 40 && seen[2] < 40, "{seen:?}");
+    }
+
+    #[test]
+    fn a_line_that_the_next_text_goes_on_with_stays_one_line() {
+        let before: String = (0..50).map(|n| format!("line {n}\n")).collect();
+        for ending in ["Example", "Example S.A.", "Example S.A. of Luxembourg\n"] {
+            let text = format!("{before}{ending}");
+            assert_eq!(make(&KEPT, &text, work), anew(&text));
+        }
     }
 
     proptest! {

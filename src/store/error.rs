@@ -19,6 +19,12 @@ pub enum StoreError {
     WrongKey { path: String },
     #[error("the store {path} is cut short or damaged; put a backup in its place")]
     Damaged { path: String },
+    /// Its mark shows that it was there: an empty one in its place would say that nothing ever happened.
+    #[error(
+        "the store {path} is gone, and {mark} shows that there was one: put it back from your backup; to begin with an \
+         empty one all the same, move {mark} away first"
+    )]
+    Missing { path: String, mark: String },
     #[error("the store {path} was written by a newer breachpost (schema {found}, this program knows {known})")]
     TooNew { path: String, found: i64, known: i64 },
     #[error("cannot {step}: a part of the store is damaged; put a backup in its place")]

@@ -31,7 +31,8 @@ fn nothing_starts_without_a_decision() {
     // The decision is in no message, so it voids no approval.
     world
         .run(&["breach", "decide", world.breach(), "inform", "--rationale", "high risk"])
-        .exits(0);
+        .exits(0)
+        .says(&["To tell the persons: breachpost campaign create B-"]);
     campaign(&world, &["start", "cmp_1", "--yes"]).exits(0);
     assert_eq!(relay.taken(2).len(), 2);
 }

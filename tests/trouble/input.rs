@@ -35,6 +35,19 @@ fn no_field_of_a_record_can_add_a_header() {
     world.is_intact();
 }
 
+/// At night the way on matters more than the paragraph.
+#[test]
+fn what_a_first_notice_needs_is_named_with_the_way_to_give_it() {
+    let relay = Relay::sound();
+    let world = World::new(&relay);
+    world.open_breach("title: Something is wrong\n");
+    let hint = format!("hint: breachpost breach show {} --record > breach.yaml", world.breach());
+    world
+        .run(&["notice", "preview", world.breach(), "--to", AUTHORITY])
+        .exits(2)
+        .says(&["a notice cannot be sent without", &hint]);
+}
+
 #[test]
 fn no_setting_and_no_profile_can_add_a_header() {
     let relay = Relay::sound();

@@ -116,6 +116,51 @@ fn a_store_that_was_cut_short_is_named_and_never_used() {
     assert!(world.notices().is_empty() && relay.connections() == 0);
 }
 
+/// `status` would say that nothing needs anybody.
+#[test]
+fn a_store_that_is_gone_is_not_replaced_by_an_empty_one() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    world.send(&[]).exits(0);
+    let store = world.home().join("breachpost.db");
+    let elsewhere = world.scratch().join("moved.db");
+    fs::rename(&store, &elsewhere).unwrap();
+    for line in [&["status"][..], &["serve", "--once"], &["breach", "list"]] {
+        world
+            .run(line)
+            .exits(1)
+            .says(&["breachpost.db is gone", "breachpost.db-mark", "from your backup"]);
+    }
+    let looked = world.run(&["doctor"]).exits(2).says(&["breachpost restore BACKUP"]);
+    assert!(!looked.stdout.contains("do: mend"), "{looked:?}");
+    assert!(!store.exists(), "nothing was made in its place");
+
+    fs::rename(&elsewhere, &store).unwrap();
+    assert_eq!(world.notices().len(), 1);
+    world.is_intact();
+}
+
+#[test]
+fn nobody_is_sent_to_a_backup_or_a_new_key_for_a_passphrase() {
+    let relay = Relay::sound();
+    let world = World::ready(&relay);
+    world.send(&[]).exits(0);
+    let place = world.home().join("keys/sender.pass");
+    let right = fs::read(&place).unwrap();
+    fs::remove_file(&place).unwrap();
+    let gone = world.run(&["doctor"]).exits(2);
+    fs::write(&place, b"wrong").unwrap();
+    let wrong = world.run(&["doctor"]).exits(2);
+    for looked in [gone, wrong] {
+        let looked = looked.says(&["key.passphrase", "see to the key first"]);
+        for frightening in ["restore the home", "key generate"] {
+            assert!(!looked.stdout.contains(frightening), "{frightening}: {looked:?}");
+        }
+    }
+    fs::write(&place, right).unwrap();
+    world.is_intact();
+}
+
 fn message_ids(relay: &Relay) -> HashSet<String> {
     let mails = relay.mails();
     mails

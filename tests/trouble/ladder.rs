@@ -72,6 +72,44 @@ fn a_passphrase_told_by_telephone_opens_what_was_sent() {
     world
         .run(&["breach", "show", world.breach()])
         .says(&["passphrase: hour 71"]);
+
+    // They cannot open it before somebody has called.
+    world
+        .run(&["status"])
+        .exits(2)
+        .says(&["told them the passphrase by telephone", "--call-sheet"]);
+    world.run(&[
+        "breach",
+        "log",
+        world.breach(),
+        "--kind",
+        "call",
+        "--text",
+        "told Mr Example",
+    ]);
+    let status = world.run(&["status"]);
+    assert!(!status.stdout.contains("passphrase by telephone"), "{status:?}");
+}
+
+#[test]
+fn a_stub_that_was_confirmed_is_no_notice_either() {
+    let relay = Relay::sound();
+    let world = World::new(&relay);
+    world.open_breach(BREACH);
+    let stub = text(&world.send(&with("stub")).json()["reference"]);
+    let sheet = world.run(&["notice", "show", &stub, "--call-sheet"]).exits(0);
+    assert!(
+        sheet.stdout.contains("breachpost notice record") && !sheet.stdout.contains("notice ack"),
+        "{sheet:?}"
+    );
+    world
+        .run(&["notice", "ack", &stub, "--attested"])
+        .exits(0)
+        .says(&["does not have the notice yet"]);
+    world
+        .run(&["status"])
+        .exits(2)
+        .says(&["no authority has been told yet"]);
 }
 
 #[test]
@@ -97,6 +135,11 @@ fn a_stub_says_nothing_and_is_no_notice() {
         ("complete".into(), "handed".into())
     );
     assert!(sent["prior"].is_null());
+    let status = world.run(&["status"]);
+    assert!(
+        !status.stdout.contains("--call-sheet"),
+        "the stub was followed: {status:?}"
+    );
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub enum FetchedCommand {
     /// approve it.
     #[command(after_help = "Examples:\n  breachpost authority cert fetch lu-cnpd")]
     Fetch {
+        /// The authority's id; `authority list` names them.
         id: String,
         /// Ask the Web Key Directory of the breach address, whatever URL the profile names.
         #[arg(long)]
@@ -29,6 +30,7 @@ Examples:
       --fingerprint '0123 4567 89AB CDEF 0123 4567 89AB CDEF 0123 4567' \\
       --verified phone")]
     Approve {
+        /// The authority's id; `authority list` names them.
         id: String,
         /// The whole fingerprint, as the authority has read it out; not needed for a newer state of the pinned certificate.
         #[arg(long, value_name = "FPR")]
@@ -48,7 +50,9 @@ Examples:
 Examples:
   breachpost authority cert refuse lu-cnpd --reason 'they say it is not theirs'")]
     Refuse {
+        /// The authority's id; `authority list` names them.
         id: String,
+        /// Why; it stands in the journal.
         #[arg(long)]
         reason: String,
     },

@@ -18,6 +18,7 @@ const SHOWN: usize = 20;
 /// Which campaign, and what to do.
 #[derive(Debug, Args)]
 pub struct HeldArgs {
+    /// The campaign; `campaign list` names them.
     id: CampaignId,
     /// Try them again: what was wrong has been put right.
     #[arg(long, conflicts_with = "give_up")]

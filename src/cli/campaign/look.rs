@@ -28,6 +28,7 @@ pub enum LookCommand {
         after_help = "Examples:\n  breachpost campaign preview cmp_1\n  breachpost campaign preview cmp_1 --row 1 --lang fr \\\n      --html > message.html\n  breachpost campaign preview cmp_1 --language-unknown"
     )]
     Preview {
+        /// The campaign; `campaign list` names them.
         id: CampaignId,
         /// The person at this address; else the first.
         #[arg(long, value_name = "ADDRESS", conflicts_with = "row")]
@@ -51,7 +52,9 @@ pub enum LookCommand {
         after_help = "Examples:\n  breachpost campaign test cmp_1 --to team@example.lu\n  breachpost campaign test cmp_1 --to team@example.lu --lang de --lang fr"
     )]
     Test {
+        /// The campaign; `campaign list` names them.
         id: CampaignId,
+        /// The colleague's address.
         #[arg(long, value_name = "ADDRESS")]
         to: String,
         /// Only in this language. May be repeated.
@@ -63,10 +66,12 @@ pub enum LookCommand {
         after_help = "Examples:\n  breachpost campaign checklist cmp_1\n  breachpost campaign checklist cmp_1 --done telephone \\\n      --note 'ten colleagues until Friday'"
     )]
     Checklist {
+        /// The campaign; `campaign list` names them.
         id: CampaignId,
         /// Tick this point off.
         #[arg(long, value_name = "NAME")]
         done: Option<String>,
+        /// How it was seen to.
         #[arg(long, value_name = "TEXT", requires = "done")]
         note: Option<String>,
     },
@@ -76,7 +81,9 @@ pub enum LookCommand {
         after_help = "Examples:\n  breachpost campaign public-notice B-2026-001\n  breachpost campaign public-notice B-2026-001 --lang de --html > notice.html\n  breachpost campaign public-notice B-2026-001 --lang fr --texts texts.yaml"
     )]
     PublicNotice {
+        /// The breach; `breach list` names them.
         breach: BreachId,
+        /// Its language; else that of config.yaml.
         #[arg(long, value_name = "LANG")]
         lang: Option<String>,
         /// As an HTML page.

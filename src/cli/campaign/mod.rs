@@ -33,6 +33,7 @@ pub enum CampaignCommand {
         after_help = "Examples:\n  breachpost campaign create B-2026-001 --recipients customers.csv\n  breachpost campaign create B-2026-001 --recipients customers.csv \\\n      --map email=Kontakt --bad-rows to-correct.csv\n  breachpost campaign create B-2026-001 --recipients patients.csv \\\n      --discreet --html --texts texts.yaml\n  breachpost campaign create B-2026-001 --recipients unreached.csv \\\n      --follow-up cmp_1"
     )]
     Create {
+        /// The breach; `breach list` names them.
         breach: BreachId,
         #[command(flatten)]
         list: ListArgs,
@@ -49,6 +50,7 @@ pub enum CampaignCommand {
     /// takes the place of that one.
     #[command(after_help = "Examples:\n  breachpost campaign add cmp_1 --recipients corrected.csv")]
     Add {
+        /// The campaign; `campaign list` names them.
         id: CampaignId,
         #[command(flatten)]
         list: ListArgs,
@@ -62,6 +64,7 @@ pub enum CampaignCommand {
         after_help = "Examples:\n  breachpost campaign check cmp_1\n  breachpost campaign check cmp_1 --bad-rows still-to-correct.csv\n  breachpost campaign check cmp_1 --flagged worth-a-look.csv"
     )]
     Check {
+        /// The campaign; `campaign list` names them.
         id: CampaignId,
         /// Write all rows that cannot be used to this new CSV file.
         #[arg(long, value_name = "FILE")]

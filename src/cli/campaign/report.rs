@@ -36,6 +36,7 @@ pub enum ReportCommand {
     /// How far a campaign has got; status 2 when it is paused, or a person must decide about somebody (`campaign held`).
     #[command(after_help = "Examples:\n  breachpost campaign status cmp_1\n  breachpost campaign status cmp_1 --watch")]
     Status {
+        /// The campaign; `campaign list` names them.
         id: CampaignId,
         /// Follow until all have been tried, or it is paused or cancelled.
         #[arg(long)]
@@ -43,15 +44,22 @@ pub enum ReportCommand {
     },
     /// Who was informed, by language, country and domain, and why the others were not. The sums equal the list, always.
     #[command(after_help = "Examples:\n  breachpost campaign report cmp_1\n  breachpost campaign report cmp_1 --json")]
-    Report { id: CampaignId },
+    Report {
+        /// The campaign; `campaign list` names them.
+        id: CampaignId,
+    },
     /// Was this person told, when, and what came back? In all campaigns. Status 2 when they were not.
     #[command(after_help = "Examples:\n  breachpost campaign find anna@example.lu")]
-    Find { address: String },
+    Find {
+        /// The person's e-mail address.
+        address: String,
+    },
     /// The persons who were not reached by mail, for letters and calls: CSV, or XLSX by the file's name.
     #[command(
         after_help = "Examples:\n  breachpost campaign unreached cmp_1\n  breachpost campaign unreached cmp_1 -o to-write-to.xlsx --in-doubt"
     )]
     Unreached {
+        /// The campaign; `campaign list` names them.
         id: CampaignId,
         /// A new file; else standard output.
         #[arg(short, long, value_name = "FILE")]
@@ -65,9 +73,12 @@ pub enum ReportCommand {
     /// is sent to them. Status 2 when rows name nobody of the campaign, or not one person alone.
     #[command(after_help = "Examples:\n  breachpost campaign record cmp_1 --channel post --file letters-sent.csv")]
     Record {
+        /// The campaign; `campaign list` names them.
         id: CampaignId,
+        /// How they were told.
         #[arg(long, value_enum)]
         channel: ChannelArg,
+        /// The list of those who were told; `campaign unreached` writes one to shorten.
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
     },
@@ -232,6 +243,12 @@ pub fn human(status: &Status) -> String {
             "The {} of {} could not be written; a person must decide: breachpost campaign held {}\n",
             if_one(c.held, "message", "messages"),
             counted(c.held, "person"),
+            status.id
+        ));
+    }
+    if matches!(status.state, CampaignState::Paused { .. }) {
+        text.push_str(&format!(
+            "  Once that is seen to: breachpost campaign resume {}\n",
             status.id
         ));
     }
@@ -466,7 +483,7 @@ async fn unreached(
         }
         context.out.bytes(&csv_of([UNREACHED_COLUMNS])?, &json!(null))?;
         campaign::unreached(office, id, in_doubt, |page| {
-            let cells: Vec<_> = page.iter().map(campaign::unreached_cells).collect();
+            let cells: Vec<_> = page.iter().map(campaign::unreached_row).collect();
             context.out.bytes(&csv_of(&cells)?, &json!(null))
         })
         .await?;
@@ -525,7 +542,7 @@ async fn delimited(office: &Office, id: CampaignId, in_doubt: bool, file: std::f
     let written = campaign::unreached(office, id, in_doubt, |page| {
         for person in page {
             writer
-                .write_record(campaign::unreached_cells(person))
+                .write_record(campaign::unreached_row(person))
                 .map_err(unwritten)?;
         }
         Ok::<_, Failure>(())
@@ -560,7 +577,7 @@ async fn sheet(
                     "these are more persons than a sheet has rows: write a .csv file",
                 ));
             }
-            for (column, cell) in (0u16..).zip(campaign::unreached_cells(person)) {
+            for (column, cell) in (0u16..).zip(campaign::unreached_sheet_row(person)) {
                 page_of.write_string(row, column, cell).map_err(failed)?;
             }
         }

@@ -40,6 +40,7 @@ pub enum RunCommand {
         after_help = "Examples:\n  breachpost campaign approve cmp_1\n  breachpost campaign approve cmp_1 --yes --token-file anna.token\n  breachpost campaign approve cmp_1 --despite-errors \\\n      --reason 'the number is the one that the public may see'"
     )]
     Approve {
+        /// The campaign; `campaign list` names them.
         id: CampaignId,
         /// Do not ask.
         #[arg(long)]
@@ -57,6 +58,7 @@ pub enum RunCommand {
         after_help = "Examples:\n  breachpost campaign update cmp_1\n  breachpost campaign update cmp_1 --texts texts.yaml"
     )]
     Update {
+        /// The campaign; `campaign list` names them.
         id: CampaignId,
         #[command(flatten)]
         wording: WordingArgs,
@@ -67,6 +69,7 @@ pub enum RunCommand {
         after_help = "Examples:\n  breachpost campaign start cmp_1 --at '2027-01-15 09:00'\n  breachpost campaign start cmp_1 --yes"
     )]
     Start {
+        /// The campaign; `campaign list` names them.
         id: CampaignId,
         /// Not now but then: RFC 3339, or a local time of the organisation. A daemon must run then.
         #[arg(long, value_name = "TIME")]
@@ -84,6 +87,7 @@ pub enum RunCommand {
     /// Send no more for now. What is on the wire ends.
     #[command(after_help = "Examples:\n  breachpost campaign pause cmp_1 --reason 'the telephone number is wrong'")]
     Pause {
+        /// The campaign; `campaign list` names them.
         id: CampaignId,
         /// Why; it stands in the timeline.
         #[arg(long, value_name = "TEXT")]
@@ -92,14 +96,21 @@ pub enum RunCommand {
     /// Go on where it was paused. Without a daemon, `campaign start` sends. One that was paused before its start waits for
     /// its time again; where that has passed, it starts.
     #[command(after_help = "Examples:\n  breachpost campaign resume cmp_1")]
-    Resume { id: CampaignId },
+    Resume {
+        /// The campaign; `campaign list` names them.
+        id: CampaignId,
+    },
     /// Try everybody now who was put off and waits for another try: the relay works again, say. Without a daemon this
     /// command sends. What is in doubt keeps its time.
     #[command(after_help = "Examples:\n  breachpost campaign retry cmp_1")]
-    Retry { id: CampaignId },
+    Retry {
+        /// The campaign; `campaign list` names them.
+        id: CampaignId,
+    },
     /// Call it off: who has not been written to by now is not. There is no way back.
     #[command(after_help = "Examples:\n  breachpost campaign cancel cmp_1 --yes")]
     Cancel {
+        /// The campaign; `campaign list` names them.
         id: CampaignId,
         /// Do not ask.
         #[arg(long)]
@@ -120,9 +131,7 @@ pub async fn run(command: RunCommand, office: &Office, context: &Context) -> Res
         RunCommand::Start { id, at, yes, wait, .. } => start(office, context, id, at, yes, wait).await,
         RunCommand::Pause { id, reason } => {
             campaign::pause(office, id, &reason, &by).await?;
-            context.out.note(&format!(
-                "Nothing more is sent but what is on the wire now. To go on: breachpost campaign resume {id}"
-            ));
+            context.out.note("Nothing more is sent but what is on the wire now.");
             tell(office, context, id).await.map(|_| Exit::Done)
         }
         RunCommand::Resume { id } => {
@@ -267,6 +276,7 @@ async fn start(
     };
     let before = campaign::status(office, id).await?;
     if before.state != CampaignState::Running && !yes {
+        campaign::startable(office, id, at).await?;
         context.out.note(&what_is_sent(office, id).await?);
         let when = at.map_or_else(
             || "now".to_owned(),
@@ -410,7 +420,7 @@ async fn follow(
 ) -> Result<Status, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut line = LiveLine::on(context, "");
-    let mut told = None;
+    let (mut told, mut warned) = (None, false);
     loop {
         let begun = Instant::now();
         let status = campaign::status(office, id).await?;
@@ -419,6 +429,11 @@ async fn follow(
         if let Some(full) = status.day_full.as_ref().filter(|full| told.as_ref() != Some(*full)) {
             line.note(&full.to_string());
             told = Some(full.clone());
+        }
+        // Whoever waits for nobody would wait for ever.
+        if let Some(why) = nobody_sends(office, &status).filter(|_| !warned) {
+            line.note(&why);
+            warned = true;
         }
         show(&mut line, &status);
         each(&status)?;
@@ -437,6 +452,18 @@ async fn follow(
                 return Ok(status);
             }
         }
+    }
+}
+
+/// Says so where a run goes on only when somebody does something.
+fn nobody_sends(office: &Office, status: &Status) -> Option<String> {
+    match status.state {
+        CampaignState::Running if !office.somebody_works() => Some(format!(
+            "Nobody sends it now. It goes on with: breachpost serve, or: breachpost campaign start {}",
+            status.id
+        )),
+        CampaignState::Scheduled { .. } if !status.daemon => Some(NO_DAEMON_AT_ITS_TIME.to_owned()),
+        _ => None,
     }
 }
 

@@ -17,14 +17,18 @@ use crate::model::time::parse_aware;
 /// A notice that went by another channel.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
+    /// The breach; `breach list` names them.
     breach: BreachId,
+    /// The authority's id; `authority list` names them.
     #[arg(long = "to", value_name = "AUTHORITY")]
     authority: String,
+    /// How it was handed over.
     #[arg(long, value_enum)]
     channel: ChannelArg,
     /// The number that the authority or the portal gave.
     #[arg(long, value_name = "NUMBER")]
     reference: Option<String>,
+    /// Else complete or preliminary for the first notice, and supplementary for later ones.
     #[arg(long, value_enum)]
     kind: Option<KindArg>,
     /// When it was handed over: RFC 3339, or a local time of the authority's zone; now if left out.
@@ -41,6 +45,7 @@ pub struct RecordArgs {
 /// An acknowledgement that came by another way than our mailbox.
 #[derive(Debug, Args)]
 pub struct AckArgs {
+    /// The notice; `notice list` names them.
     reference: Reference,
     /// You attest that the authority confirmed receipt.
     #[arg(long, required = true)]

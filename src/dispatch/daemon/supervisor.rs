@@ -106,6 +106,7 @@ fn is_final(error: &(dyn Error + 'static)) -> bool {
             return matches!(
                 store,
                 StoreError::Gone
+                    | StoreError::Missing { .. }
                     | StoreError::Damaged { .. }
                     | StoreError::DamagedPage { .. }
                     | StoreError::WrongKey { .. }

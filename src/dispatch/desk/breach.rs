@@ -159,6 +159,9 @@ fn may_be_decided(record: &Record, decided: &Decided) -> Result<(), &'static str
     }
 }
 
+/// The kind of a call in the timeline.
+pub const CALL: &str = "call";
+
 /// Adds a call or a note to the breach's timeline.
 ///
 /// # Errors

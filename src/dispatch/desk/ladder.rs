@@ -156,19 +156,14 @@ fn other_channels(profile: &Profile, breach: BreachId) -> Vec<Rung> {
                 .map_or_else(String::new, |hours| format!(" ({hours})"));
             if channel.purpose == Purpose::General {
                 // A general number or address takes no notices: it is for asking how to hand one over.
-                let verb = match channel.kind {
-                    ChannelKind::Phone => "telephone",
-                    ChannelKind::Post => "write to",
+                let (verb, log) = match channel.kind {
+                    ChannelKind::Phone => ("telephone", "--kind call --text 'WHO SAID WHAT'"),
+                    ChannelKind::Post => ("write to", "--kind note --text 'WHAT WAS WRITTEN'"),
                     _ => return None,
                 };
                 return Some(Rung {
-                    text: format!(
-                        "{verb} {}{hours} and ask how to hand it over; log the call",
-                        channel.value
-                    ),
-                    command: Some(format!(
-                        "breachpost breach log {breach} --kind call --text 'WHO SAID WHAT'"
-                    )),
+                    text: format!("{verb} {}{hours} and ask how to hand it over; log it", channel.value),
+                    command: Some(format!("breachpost breach log {breach} {log}")),
                 });
             }
             let (verb, name) = match channel.kind {

@@ -46,8 +46,8 @@ pub enum DeskError {
     First { why: String, command: String },
     #[error("cannot tell which authority is meant")]
     Authority(#[source] DirectoryError),
-    #[error("a notice cannot be sent without: {}", list(.0))]
-    Blocked(Vec<Gap>),
+    #[error("a notice cannot be sent without: {}", list(.gaps))]
+    Blocked { breach: BreachId, gaps: Vec<Gap> },
     #[error("{authority} takes no breach notices by e-mail")]
     NoEmail { authority: String, ladder: Box<Ladder> },
     /// The draft is kept under this reference.
@@ -119,7 +119,7 @@ impl DeskError {
     pub fn needs_person(&self) -> bool {
         matches!(
             self,
-            DeskError::Blocked(_)
+            DeskError::Blocked { .. }
                 | DeskError::NoEmail { .. }
                 | DeskError::NoCertificate { .. }
                 | DeskError::TooLarge { .. }

@@ -122,7 +122,19 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
         });
     }
     for view in &notices {
-        needs.extend(notice_need(office, view, daemon));
+        // What the content-free mail announced has left since.
+        let followed = |later: &NoticeView| {
+            (later.breach, &later.authority) == (view.breach, &view.authority)
+                && later.filed_at >= view.filed_at
+                && has_left(later)
+        };
+        if view.is_stub() && notices.iter().any(followed) {
+            continue;
+        }
+        needs.extend(match untold_passphrase(office, view).await? {
+            Some(need) => Some(need),
+            None => notice_need(office, view, daemon),
+        });
     }
     let inquiries = conversation::open_inquiries(office).await?;
     needs.extend(inquiries.iter().map(inquiry_need));
@@ -307,6 +319,25 @@ fn notice_need(office: &Office, view: &NoticeView, daemon: bool) -> Option<Need>
         text: format!("{} to {}: {why}", view.reference, view.authority),
         command: Some(command),
     })
+}
+
+/// They have the files and cannot open them: nobody has logged a call about the breach since these were filed.
+async fn untold_passphrase(office: &Office, view: &NoticeView) -> Result<Option<Need>, DeskError> {
+    let there = matches!(view.state, NoticeState::Handed | NoticeState::Delivered);
+    if !there || !view.needs_passphrase() {
+        return Ok(None);
+    }
+    let timeline = breach::timeline(office, view.breach).await?;
+    let called = timeline
+        .iter()
+        .any(|line| line.kind == breach::CALL && line.at >= view.filed_at);
+    Ok((!called).then(|| Need {
+        text: format!(
+            "{} to {}: they cannot open it before you have told them the passphrase by telephone, and logged the call",
+            view.reference, view.authority
+        ),
+        command: Some(format!("breachpost notice show {} --call-sheet", view.reference)),
+    }))
 }
 
 fn inquiry_need(view: &InquiryView) -> Need {

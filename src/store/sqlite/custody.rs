@@ -86,7 +86,7 @@ impl Sqlite {
     }
 }
 
-fn mark_error(path: &Path, source: std::io::Error) -> StoreError {
+pub(super) fn mark_error(path: &Path, source: std::io::Error) -> StoreError {
     StoreError::Mark {
         path: path.display().to_string(),
         source,

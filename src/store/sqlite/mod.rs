@@ -46,7 +46,7 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 use crate::store::{StoreError, chain};
-use mark::Mark;
+use mark::{Mark, Seen};
 use writer::{Threads, Tx};
 
 /// Each brings the schema's version (`user_version`) from its index in this list to the next number; those that are missing
@@ -143,11 +143,20 @@ impl Sqlite {
     ///
     /// # Errors
     /// [`StoreError::WrongKey`] when the key does not fit or the file is no store, [`StoreError::Damaged`] when it is cut
-    /// short, [`StoreError::TooNew`] when a newer program wrote it, [`StoreError::Folder`] and [`StoreError::Open`] when
+    /// short, [`StoreError::Missing`] when only its mark is left, [`StoreError::TooNew`] when a newer program wrote it, [`StoreError::Folder`] and [`StoreError::Open`] when
     /// the system does not let us.
     pub fn open(path: &Path, key: &StoreKey) -> Result<Self, StoreError> {
+        let mark = Arc::new(Mark::beside(path));
+        // Looked at before the store is: another process that makes both makes the mark last.
+        let seen = mark.read().map_err(|source| custody::mark_error(mark.path(), source))?;
         let exists = path.try_exists().map_err(|source| folder_error(path, source))?;
         if !exists {
+            if matches!(seen, Seen::UpTo(place) if place.length > 0) {
+                return Err(StoreError::Missing {
+                    path: path.display().to_string(),
+                    mark: mark.path().display().to_string(),
+                });
+            }
             create(path, key)?;
         }
         if ends_in_a_part_page(path) {
@@ -162,7 +171,6 @@ impl Sqlite {
             // It looks single rows up or walks a table once: neither gains from a large cache.
             .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048")
             .map_err(|e| not_opened(path, e))?;
-        let mark = Arc::new(Mark::beside(path));
         custody::follow_mark(&writer, &mark)?;
         let threads =
             Threads::start(writer, reader, Arc::clone(&mark)).map_err(|source| StoreError::Threads { source })?;

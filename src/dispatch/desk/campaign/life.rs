@@ -121,11 +121,7 @@ pub async fn start(office: &Office, id: CampaignId, at: Option<Time>, by: &Actor
             at.format("%Y-%m-%d %H:%M UTC")
         )));
     }
-    match (&stored.state, at) {
-        // A new time is a new decision; that it was stopped is no reason against it.
-        (CampaignState::Paused { starts: Some(_), .. }, Some(_)) => may_send(office, &stored, &content).await?,
-        _ => may_start(office, &stored, &content).await?,
-    }
+    may_start_at(office, &stored, &content, at).await?;
     match at {
         Some(at) => {
             office.store.schedule(id, at, by, now).await.map_err(refused)?;
@@ -135,6 +131,29 @@ pub async fn start(office: &Office, id: CampaignId, at: Option<Time>, by: &Actor
             office.store.start(id, by, now).await.map_err(refused)?;
             Ok(Started::Now)
         }
+    }
+}
+
+/// Whether [`start`] would refuse it as it is now: told before anybody is asked to agree. Starts nothing.
+///
+/// # Errors
+/// What [`start`] says of a campaign that is not approved, paused, at its end, or not what was approved.
+pub async fn startable(office: &Office, id: CampaignId, at: Option<Time>) -> Result<(), DeskError> {
+    office.settle_identity().await?;
+    let (stored, content) = get(office, id).await?;
+    may_start_at(office, &stored, &content, at).await
+}
+
+async fn may_start_at(
+    office: &Office,
+    stored: &StoredCampaign,
+    content: &CampaignContent,
+    at: Option<Time>,
+) -> Result<(), DeskError> {
+    match (&stored.state, at) {
+        // A new time is a new decision; that it was stopped is no reason against it.
+        (CampaignState::Paused { starts: Some(_), .. }, Some(_)) => may_send(office, stored, content).await,
+        _ => may_start(office, stored, content).await,
     }
 }
 

@@ -10,13 +10,14 @@ mod report;
 
 pub use held::{Held, HeldList, decide_held, held, in_clear};
 pub use life::{
-    Approved, Started, approve, cancel, follow_up, pause, resume, retry, settle_if_done, start, start_due, update,
+    Approved, Started, approve, cancel, follow_up, pause, resume, retry, settle_if_done, start, start_due, startable,
+    update,
 };
 pub use preview::{Others, Preview, Tested, Whose, others, preview, public_notice, test};
 pub use ready::{Estimate, POINTS, Point, Protection, Ready, check_off, ready};
 pub use report::{
     Found, FoundUnusable, Named, RecordError, Report, Status, UNREACHED_COLUMNS, find, find_unusable, record, report,
-    status, unreached, unreached_cells, why_unreached,
+    status, unreached, unreached_cells, unreached_row, unreached_sheet_row, why_unreached,
 };
 
 use super::DeskError;

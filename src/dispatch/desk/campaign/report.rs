@@ -287,7 +287,7 @@ pub const UNREACHED_COLUMNS: &[&str] = &[
     OTHER_EMAIL,
 ];
 
-/// One person's cells, each harmless in a spreadsheet program.
+/// One person's cells as they are; for spreadsheet programs see [`unreached_row`].
 pub fn unreached_cells(person: &NotReached) -> Vec<String> {
     let field = |name: &str| person.fields.all(name).join("\n");
     let in_row = || person.fields.first("language").unwrap_or_default();
@@ -295,7 +295,7 @@ pub fn unreached_cells(person: &NotReached) -> Vec<String> {
         .filter(|known| !known.is_empty())
         .unwrap_or_else(in_row);
     let (list, row) = person.place.clone().unzip();
-    let cells = [
+    vec![
         person.whom.to_string(),
         list.unwrap_or_default(),
         row.map_or_else(String::new, |row| row.to_string()),
@@ -312,8 +312,31 @@ pub fn unreached_cells(person: &NotReached) -> Vec<String> {
         person.reason.clone(),
         person.detail.clone().unwrap_or_default(),
         field(OTHER_EMAIL),
-    ];
-    cells.iter().map(|cell| formula_safe(cell).into_owned()).collect()
+    ]
+}
+
+/// The same, each cell harmless in a spreadsheet program, also where it is saved as CSV there.
+pub fn unreached_row(person: &NotReached) -> Vec<String> {
+    let guarded = |cell: String| formula_safe(&cell).into_owned();
+    unreached_cells(person).into_iter().map(guarded).collect()
+}
+
+/// The same for a sheet whose cells are text: whoever dials from it sees a telephone number as it was given. All else
+/// keeps its guard, for a sheet may be saved as CSV.
+pub fn unreached_sheet_row(person: &NotReached) -> Vec<String> {
+    let guarded = |cell: String| match is_telephone_number(&cell) {
+        true => cell,
+        false => formula_safe(&cell).into_owned(),
+    };
+    unreached_cells(person).into_iter().map(guarded).collect()
+}
+
+/// Of the international form: nothing but digits and what parts them behind the plus sign.
+fn is_telephone_number(cell: &str) -> bool {
+    cell.strip_prefix('+').is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_digit())
+            && rest.chars().all(|c| c.is_ascii_digit() || " ()./".contains(c))
+    })
 }
 
 /// Walks over the persons who were not reached, a page at a time; with `in_doubt` also over those of whom it is not known.

@@ -106,7 +106,10 @@ pub async fn prepare(office: &Office, request: NoticeRequest) -> Result<Prepared
     };
     let blockers = record.blockers();
     if !blockers.is_empty() {
-        return Err(DeskError::Blocked(blockers));
+        return Err(DeskError::Blocked {
+            breach: request.breach,
+            gaps: blockers,
+        });
     }
     check_attachments(office, &profile, &request.attachments)?;
     let answered = match request.in_reply_to {

@@ -67,6 +67,11 @@ impl NoticeView {
     pub fn is_stub(&self) -> bool {
         matches!(self.protection, Some(Protection::Stub))
     }
+
+    /// Whether it opens only with a passphrase that somebody tells by telephone.
+    pub fn needs_passphrase(&self) -> bool {
+        matches!(self.protection, Some(Protection::Passphrase { .. }))
+    }
 }
 
 /// One stored notice.
@@ -187,7 +192,7 @@ async fn way_on(office: &Office, notice: &Notice, state: NoticeState) -> Result<
     Ok(Some(ladder))
 }
 
-/// A stub that was handed over is not the notice, and of another channel we know what a person says.
+/// A stub is not the notice, whether it was handed over or confirmed, and of another channel we know what a person says.
 fn meaning(state: NoticeState, notice: &Notice, held: Option<&HoldReason>) -> &'static str {
     match (state, &notice.protection) {
         (NoticeState::Held, _) if held == Some(&HoldReason::Approval) => {
@@ -198,6 +203,9 @@ fn meaning(state: NoticeState, notice: &Notice, held: Option<&HoldReason>) -> &'
         }
         (NoticeState::Handed | NoticeState::Delivered, Some(Protection::Stub)) => {
             "only a content-free mail was handed over: the authority does not have the notice yet"
+        }
+        (NoticeState::Acknowledged, Some(Protection::Stub)) => {
+            "the authority has confirmed the content-free mail alone: it does not have the notice yet"
         }
         _ => state.meaning(),
     }
@@ -273,6 +281,14 @@ pub async fn call_sheet(office: &Office, reference: &Reference) -> Result<CallSh
         ));
     }
     let theirs = shown.authority_reference.as_deref().unwrap_or("NUMBER");
+    let (breach, to) = (shown.breach, &shown.authority);
+    let outcome = match shown.protection {
+        // What they confirm then is that we called, and not that they have the notice.
+        Some(Protection::Stub) | None => format!(
+            "handed over in the call: breachpost notice record {breach} --to {to} --channel phone --reference {theirs}"
+        ),
+        _ => format!("receipt confirmed: breachpost notice ack {reference} --attested --reference {theirs}"),
+    };
     Ok(CallSheet {
         authority: profile.name("en").to_owned(),
         call: profile.phone().map(|phone| match &phone.hours {
@@ -284,11 +300,8 @@ pub async fn call_sheet(office: &Office, reference: &Reference) -> Result<CallSh
         note: vec![
             "date and time, and the name of the person you spoke to".to_owned(),
             "their reference number, and what they asked for".to_owned(),
-            format!(
-                "then: breachpost breach log {} --kind call --text 'WHO SAID WHAT'",
-                shown.breach
-            ),
-            format!("receipt confirmed: breachpost notice ack {reference} --attested --reference {theirs}"),
+            format!("then: breachpost breach log {breach} --kind call --text 'WHO SAID WHAT'"),
+            outcome,
         ],
         passphrase: office
             .store
