@@ -146,6 +146,38 @@ fn a_backup_that_was_changed_or_cut_is_refused() {
     assert!(!Path::new(&home).exists(), "nothing half-restored");
 }
 
+/// It has a store of its own, wherever the original's lies.
+#[test]
+fn a_store_outside_the_home_comes_back_into_it() {
+    let relay = Relay::sound();
+    let world = World::new(&relay);
+    let elsewhere = world.scratch().join("elsewhere.db");
+    for (number, place) in ["../elsewhere.db", elsewhere.to_str().unwrap()].into_iter().enumerate() {
+        let config = fs::read_to_string(world.home().join("config.yaml")).unwrap();
+        let lines = config
+            .lines()
+            .filter(|line| !line.trim_start_matches('#').starts_with("store:"));
+        let lines: Vec<&str> = lines.collect();
+        let config = format!("{}\nstore: \"sqlite:{place}\"\n", lines.join("\n"));
+        fs::write(world.home().join("config.yaml"), config).unwrap();
+        world.open_breach(BREACH);
+        let backup = path(&world, &format!("backup{number}"));
+        let home = path(&world, &format!("restored{number}"));
+        world.run(&["backup", "-o", &backup]).exits(0);
+        world.run(&["restore", &backup, "--home", &home]).exits(0);
+        let counted = |more: &[&str]| {
+            let listed = world.json(&[&["breach", "list"][..], more].concat());
+            listed.to_string().matches("\"B-20").count()
+        };
+        let ours = counted(&[]);
+        assert_eq!(counted(&["--home", &home]), ours, "{place}");
+        let closed = ["breach", "open", "-", "--home", &home];
+        world.run_with(&closed, BREACH.as_bytes()).exits(0);
+        assert!(counted(&["--home", &home]) > ours, "{place}");
+        assert_eq!(counted(&[]), ours, "the original's store is its own: {place}");
+    }
+}
+
 #[test]
 fn without_keys_the_copy_holds_none() {
     let relay = Relay::sound();

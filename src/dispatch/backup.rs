@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::config::Home;
+use crate::config::{Config, Home};
 use crate::message::token::hex;
 use crate::model::Time;
 use crate::store::{Checkpoint, StoreError};
@@ -42,6 +42,8 @@ pub enum BackupError {
     },
     #[error("{0} is no complete backup: it has no readable {LIST}")]
     NoBackup(PathBuf),
+    #[error("the settings name a store outside the home; write `{own}` into {path}")]
+    StoreElsewhere { path: PathBuf, own: String },
     #[error("the backup is damaged: {0} is missing or was changed")]
     Damaged(String),
 }
@@ -95,7 +97,13 @@ pub async fn make(office: &Office, to: &Path, with_keys: bool) -> Result<Backup,
         made_at: office.now(),
         journal_length,
         journal_head,
-        store: store.strip_prefix(root).unwrap_or(Path::new(STORE)).to_owned(),
+        // One that lies elsewhere comes back into the home: the original's place is the original's.
+        store: store
+            .strip_prefix(root)
+            .ok()
+            .filter(|below| is_below(below))
+            .unwrap_or(Path::new(STORE))
+            .to_owned(),
         files: digests(&folder)?,
     };
     let list = serde_json::to_vec_pretty(&backup).expect("plain data");
@@ -123,23 +131,51 @@ pub fn restore(from: &Path, to: &Path) -> Result<(Backup, Home), BackupError> {
         };
         copy_file(&from.join(&entry.name), &folder.join(place))?;
     }
-    sync_folders(&folder)?;
     let home = Home::at(&folder).map_err(OfficeError::from)?;
+    name_own_store(&home, &backup.store)?;
+    sync_folders(&folder)?;
     Ok((backup, home))
+}
+
+/// Settings that name a store outside the home would make the copy work on the original's, or begin with an empty one.
+fn name_own_store(home: &Home, store: &Path) -> Result<(), BackupError> {
+    let is_own = |config: &Config| home.store_path(config) == home.root().join(store);
+    match Config::load(home) {
+        Ok(config) if !is_own(&config) => {}
+        // What cannot be read is `doctor`'s to name.
+        Ok(_) | Err(_) => return Ok(()),
+    }
+    let path = home.config_path();
+    let text = fs::read_to_string(&path).map_err(at(&path))?;
+    let own = format!("store: \"sqlite:{}\"", store.display());
+    let lines = text.split('\n').map(|line| match line.strip_prefix("store:") {
+        Some(original) => format!("{own}  # the original: {}", original.trim()),
+        None => line.to_owned(),
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    fs::write(&path, text)
+        .and_then(|()| fs::File::open(&path)?.sync_all())
+        .map_err(at(&path))?;
+    match Config::load(home) {
+        Ok(config) if is_own(&config) => Ok(()),
+        _ => Err(BackupError::StoreElsewhere { path, own }),
+    }
+}
+
+/// Plain names, and none that leads out.
+fn is_below(path: &Path) -> bool {
+    let mut parts = path.components();
+    parts.all(|part| matches!(part, Component::Normal(_))) && !path.as_os_str().is_empty()
 }
 
 /// Every file is there and as it was, and none leads out of the folder.
 fn check(from: &Path, backup: &Backup) -> Result<(), BackupError> {
-    let inside = |path: &Path| {
-        let mut parts = path.components();
-        parts.all(|part| matches!(part, Component::Normal(_))) && !path.as_os_str().is_empty()
-    };
-    if !inside(&backup.store) || !backup.files.iter().any(|entry| entry.name == Path::new(STORE)) {
+    if !is_below(&backup.store) || !backup.files.iter().any(|entry| entry.name == Path::new(STORE)) {
         return Err(BackupError::Damaged(LIST.to_owned()));
     }
     for entry in &backup.files {
         let damaged = || BackupError::Damaged(entry.name.display().to_string());
-        if !inside(&entry.name) {
+        if !is_below(&entry.name) {
             return Err(damaged());
         }
         let found = digest(&from.join(&entry.name)).map_err(|_| damaged())?;

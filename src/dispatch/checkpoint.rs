@@ -13,6 +13,7 @@ use crate::model::plural::counted;
 use crate::store::{Checkpoint, JournalVerdict};
 
 use super::office::{Office, OfficeError};
+use super::worker::belong;
 
 /// The checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,9 @@ fn append(path: &std::path::Path, checkpoint: &Checkpoint) -> std::io::Result<()
     file.lock()?;
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
+    if text.is_empty() {
+        belong(path);
+    }
     if !text.is_empty() && !text.ends_with(b"\n") {
         let finished = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         file.set_len(finished as u64)?;
@@ -199,21 +203,40 @@ fn read_outside(office: &Office, findings: &mut Vec<String>) -> Result<Vec<Check
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt as _, chown};
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
-    #[test]
-    fn what_another_process_is_writing_is_no_line_left_unfinished() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("journal.checkpoints");
-        let checkpoint = Checkpoint {
+    fn checkpoint() -> Checkpoint {
+        Checkpoint {
             length: 8,
             head: "a".repeat(64),
             at: "2026-11-22T10:00:00Z".parse().unwrap(),
             signer: "B".repeat(40),
             signature: "signed".to_owned(),
-        };
+        }
+    }
+
+    /// Else the service could write none any more.
+    #[test]
+    fn the_first_one_that_root_writes_is_the_services() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        chown(home.path(), Some(4711), Some(4712)).unwrap();
+        let path = home.path().join("journal.checkpoints");
+        append(&path, &checkpoint()).unwrap();
+        let facts = path.metadata().unwrap();
+        assert_eq!((facts.uid(), facts.gid()), (4711, 4712));
+    }
+
+    #[test]
+    fn what_another_process_is_writing_is_no_line_left_unfinished() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.checkpoints");
+        let checkpoint = checkpoint();
         let line = serde_json::to_string(&checkpoint).unwrap() + "\n";
         let (begun, rest) = line.as_bytes().split_at(20);
         let mut other = OpenOptions::new().create(true).append(true).open(&path).unwrap();

@@ -372,7 +372,14 @@ async fn keep_certificates(office: Office, stop: CancellationToken) -> Result<()
         let handle = Handle::current();
         // What is fetched is a stranger's, up to a megabyte of keys and signatures to verify: no connection waits for that.
         let look = move || handle.block_on(until.run_until_cancelled(certificate::refetch(&apart, &by)));
-        let looked = tokio::task::spawn_blocking(look).await;
+        let mut looking = tokio::task::spawn_blocking(look);
+        let looked = loop {
+            tokio::select! {
+                looked = &mut looking => break looked,
+                // Waiting for other people's servers is no standstill: whoever watches this loop sees it wake up.
+                () = tokio::time::sleep(HOUSEKEEPING) => {}
+            }
+        };
         match looked.expect("looking at a certificate does not panic") {
             None => return Ok(()),
             Some(looked) => looked?,

@@ -79,7 +79,7 @@ impl Drop for Worker {
 
 /// Makes it the property of whoever owns the folder it lies in: what root does in a service's home must not lock the
 /// service out. Only root can; nobody else needs it.
-fn belong(path: &Path) {
+pub(super) fn belong(path: &Path) {
     if let Some(Ok(owner)) = path.parent().map(fs::metadata) {
         let _ = chown(path, Some(owner.uid()), Some(owner.gid()));
     }

@@ -79,3 +79,16 @@ pub enum StoreError {
     #[error("the store's thread has ended")]
     Gone,
 }
+
+impl StoreError {
+    /// Of JSON that was stored and is not understood. What serde says of it mostly quotes the value, which may be personal,
+    /// and errors are logged.
+    pub fn not_understood(what: &'static str, id: &str, error: &serde_json::Error) -> Self {
+        let said = Some(error.to_string()).filter(|said| said.starts_with("missing field"));
+        let why = said.unwrap_or_else(|| "a value is not what is expected".to_owned());
+        StoreError::Corrupt {
+            what,
+            why: format!("{id}: {why}; it was damaged, or another version wrote it"),
+        }
+    }
+}

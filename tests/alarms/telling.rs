@@ -111,7 +111,8 @@ async fn a_campaign_that_cannot_be_read_keeps_no_deadline_from_being_told() {
 
     house.scratch.clock.set(start + TimeDelta::hours(73));
     let failed = clerk::round(&house.office, house.clerk.id()).await.unwrap_err();
-    assert!(format!("{failed:?}").contains("content"), "{failed:?}");
+    let told = format!("{failed} {failed:?}");
+    assert!(told.contains("cmp_1") && !told.contains("no campaign's"), "{told}");
     assert_eq!(hook.stages(), ["deadline passed"]);
 }
 

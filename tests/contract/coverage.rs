@@ -1,5 +1,5 @@
-//! What a report says of a campaign, whatever happened to it: after each of many random moves the sums, the groups, the
-//! reasons and the list of the unreached against a count of every person one by one.
+//! What a report says of a campaign, whatever happened to it: after each of many random moves, from the first list on, the
+//! sums, the groups, the reasons and the list of the unreached against a count of every person one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +16,7 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
+use serde_json::json;
 
 use crate::bed::{
     Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, deferred, done, in_doubt, intact, list, person,
@@ -23,8 +24,30 @@ use crate::bed::{
 };
 use crate::lists::bad;
 
-const PERSONS: usize = 6;
+/// Different persons that lists name.
+const PERSONS: usize = 7;
+/// Different persons that rows name which cannot be used: two of them are in no list otherwise.
+const NAMED: usize = PERSONS + 2;
 const DAY: i64 = 86_400;
+
+/// A row of a list.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Person(usize),
+    /// One that cannot be used, of a person whose number it gives or not.
+    Bad(Option<usize>),
+    /// In the place of a row that cannot be used: of this person now, or no better.
+    Corrected(usize, Option<usize>),
+}
+
+fn rows() -> impl Strategy<Value = Vec<Vec<Kind>>> {
+    let one = prop_oneof![
+        6 => (0..PERSONS).prop_map(Kind::Person),
+        2 => prop::option::of(0..NAMED).prop_map(Kind::Bad),
+        2 => (0..9_usize, prop::option::of(0..PERSONS)).prop_map(|(which, whose)| Kind::Corrected(which, whose)),
+    ];
+    prop::collection::vec(prop::collection::vec(one, 1..9), 1..4)
+}
 
 /// What happens next. Numbers that name nobody are taken modulo.
 #[derive(Debug, Clone)]
@@ -66,9 +89,9 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         8 => (0..9_usize, 0..6_u8).prop_map(|(which, how)| Move::End(which, how)),
         1 => Just(Move::Unwritten),
         1 => Just(Move::Die),
-        3 => (0..PERSONS, action).prop_map(|(which, action)| Move::Report(which, action)),
-        2 => (0..PERSONS + 2).prop_map(Move::Tell),
-        1 => (0..PERSONS).prop_map(Move::Erase),
+        3 => (0..9_usize, action).prop_map(|(which, action)| Move::Report(which, action)),
+        2 => (0..20_usize).prop_map(Move::Tell),
+        1 => (0..9_usize).prop_map(Move::Erase),
         1 => Just(Move::EraseAll),
         1 => any::<bool>().prop_map(Move::Held),
         1 => Just(Move::Hurry),
@@ -92,10 +115,11 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 pub async fn every_report_adds_up_whatever_happens<B: Bed>(_: &B) {
     let mut runner = TestRunner::new(Config::default());
     for _ in 0..24 {
-        let moves = moves().new_tree(&mut runner).unwrap().current();
+        let drawn = (rows(), moves()).new_tree(&mut runner).unwrap().current();
+        let (lists, moves) = &drawn;
         // A home for each: a copy of it is made once.
         let bed = B::new();
-        let mut game = Game::open(bed.open(), &moves).await;
+        let mut game = Game::open(bed.open(), lists, moves).await;
         for (made, step) in moves.iter().enumerate() {
             game.made = made + 1;
             game.now += 1;
@@ -128,6 +152,7 @@ struct Game<'m, S> {
     mails: u32,
     worker: u128,
     now: i64,
+    lists: &'m [Vec<Kind>],
     moves: &'m [Move],
     made: usize,
 }
@@ -136,8 +161,8 @@ impl<S> Drop for Game<'_, S> {
     #[expect(clippy::print_stderr, reason = "the report of a failed test is where a person looks")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let (made, moves) = (self.made, self.moves);
-            eprintln!("after {made} of these moves: {moves:?}");
+            let Self { lists, moves, made, .. } = self;
+            eprintln!("after the lists {lists:?} and {made} of these moves: {moves:?}");
         }
     }
 }
@@ -150,34 +175,52 @@ fn tolerated<T>(result: Result<T, StoreError>) -> Option<T> {
     }
 }
 
-/// Persons in it, one of them twice, and rows that cannot be used: one of a person who is in, one that is corrected, one
-/// named and one that names nobody.
-async fn listed(store: &impl Store) -> CampaignId {
+/// The rows as the store takes them; what they correct is among the rows that cannot be used by now.
+async fn written(store: &impl Store, campaign: CampaignId, kinds: &[Kind], number: &mut u64) -> Vec<NewRow> {
+    let of = |n: usize| PersonKey::of_id(&n.to_string());
+    let known = store.list_bad_rows(campaign, None, 100).await.unwrap();
+    let mut free: Vec<BadRowId> = known.iter().map(|row| row.id).collect();
+    let mut rows = Vec::new();
+    for kind in kinds {
+        *number += 1;
+        rows.push(match *kind {
+            Kind::Person(n) => row(person(n)),
+            Kind::Bad(whose) => bad(*number, whose.map(of)),
+            Kind::Corrected(which, whose) => {
+                let corrects = (!free.is_empty()).then(|| free.remove(which % free.len()));
+                let row = whose.map_or_else(|| bad(*number, None), |n| row(person(n)));
+                NewRow { corrects, ..row }
+            }
+        });
+    }
+    rows
+}
+
+/// A campaign of these lists: between two, somebody agrees to it in vain.
+async fn listed(store: &impl Store, lists: &[Vec<Kind>]) -> CampaignId {
     let breach = add_breach(store).await;
-    let mut persons: Vec<_> = (0..PERSONS - 1).map(person).collect();
-    persons.push(person(0));
-    let campaign = add_campaign(store, breach, persons).await;
-    let of = |n: usize| Some(PersonKey::of_id(&n.to_string()));
-    let add = async |mark, rows: Vec<NewRow>| {
+    let campaign = add_campaign(store, breach, vec![person(0)]).await;
+    let mut number = 0;
+    for (mark, kinds) in ('b'..).zip(lists) {
+        approve(store, campaign).await;
+        let rows = written(store, campaign, kinds, &mut number).await;
         let new = list(ListTarget::Draft(campaign), mark, rows.len() as u64);
         let open = store.begin_list(new, &anna(), at(0)).await.unwrap();
-        store.add_rows(open.list, 0, rows, &anna(), at(0)).await.unwrap();
+        let counts = store.add_rows(open.list, 0, rows, &anna(), at(0)).await.unwrap();
         store.end_list(open.list, &anna(), at(0)).await.unwrap();
-    };
-    add('x', vec![bad(1, of(1)), bad(2, of(77)), bad(3, of(78)), bad(4, None)]).await;
-    let first = store.list_bad_rows(campaign, None, 1).await.unwrap()[0].id;
-    let corrected = NewRow {
-        corrects: Some(first),
-        ..row(person(PERSONS))
-    };
-    add('y', vec![corrected]).await;
+        assert_eq!(counts.rows, counts.valid + counts.duplicates + counts.invalid);
+        let text = json!({ "edited": number });
+        store.set_content(campaign, text, &anna(), at(0)).await.unwrap();
+        let state = store.find_campaign(campaign).await.unwrap().unwrap().state;
+        assert_eq!(state.name(), "draft", "what was agreed to is another campaign now");
+    }
     campaign
 }
 
 impl<'m, S: Store> Game<'m, S> {
-    async fn open(store: S, moves: &'m [Move]) -> Self {
+    async fn open(store: S, lists: &'m [Vec<Kind>], moves: &'m [Move]) -> Self {
         store.settle_identity(&anna(), at(0)).await.unwrap();
-        let campaign = listed(&store).await;
+        let campaign = listed(&store, lists).await;
         approve(&store, campaign).await;
         store.start(campaign, &anna(), at(0)).await.unwrap();
         let all = claim(&store, worker(99), 100, at(0)).await;
@@ -199,10 +242,12 @@ impl<'m, S: Store> Game<'m, S> {
             mails: 0,
             worker: 1,
             now: 1,
+            lists,
             moves,
             made: 0,
         };
-        assert_eq!((game.ids.len(), game.bad_rows.len()), (PERSONS, 2));
+        let addresses: BTreeSet<_> = game.addresses.values().collect();
+        assert_eq!(addresses.len(), game.ids.len(), "each person is in once");
         game.holds().await;
         game
     }
@@ -236,8 +281,9 @@ impl<'m, S: Store> Game<'m, S> {
                 }
             }
             Move::Die => self.die().await,
-            Move::Report(which, action) => self.report(self.ids[which], action).await,
+            Move::Report(which, action) => self.report(self.ids[which % self.ids.len()], action).await,
             Move::Tell(which) => {
+                let which = which % (self.ids.len() + self.bad_rows.len());
                 let bad_row = || Whom::BadRow(self.bad_rows[which - self.ids.len()]);
                 let whom = self.ids.get(which).map_or_else(bad_row, |id| Whom::Delivery(*id));
                 let who = vec![WhoTold::Whom(whom)];
@@ -246,7 +292,7 @@ impl<'m, S: Store> Game<'m, S> {
                 self.told.insert(whom);
             }
             Move::Erase(which) => {
-                let id = self.ids[which];
+                let id = self.ids[which % self.ids.len()];
                 let erased = self.store.erase_person(campaign, &self.addresses[&id], &by, now).await;
                 if tolerated(erased).is_some() {
                     self.erased.insert(id);
@@ -254,7 +300,7 @@ impl<'m, S: Store> Game<'m, S> {
             }
             Move::EraseAll => {
                 if let Some(erased) = tolerated(self.store.erase_campaign(campaign, &by, now).await) {
-                    assert_eq!(erased.persons, PERSONS as u64);
+                    assert_eq!(erased.persons, self.ids.len() as u64);
                     self.erased.extend(&self.ids);
                 }
             }
@@ -419,7 +465,7 @@ impl<'m, S: Store> Game<'m, S> {
         } = account;
         assert_eq!(self.store.counted(self.campaign).await.unwrap(), (rows, tally, told));
         let coverage = Coverage::of(&rows, &tally, &told);
-        assert_eq!(coverage.total, (PERSONS + self.bad_rows.len()) as u64);
+        assert_eq!(coverage.total, (self.ids.len() + self.bad_rows.len()) as u64);
         let sums = Reached {
             informed: coverage.informed,
             in_doubt: coverage.in_doubt,
@@ -459,7 +505,7 @@ impl<'m, S: Store> Game<'m, S> {
         assert_eq!(pending, 0, "{ended:?}: {tally:?}");
         if !matches!(ended.name(), "settling") {
             self.make(&Move::EraseAll).await;
-            assert_eq!(self.erased.len(), PERSONS, "{ended:?}");
+            assert_eq!(self.erased.len(), self.ids.len(), "{ended:?}");
         }
         self.holds().await;
         intact(&self.store).await;

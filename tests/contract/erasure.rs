@@ -12,7 +12,7 @@ use breachpost::store::{
 
 use crate::bed::{
     Bed, accepted, add_breach, add_campaign, anna, approve, at, claim, conflict, done, intact, list, person,
-    put_on_wire, run_campaign, state, worker,
+    put_on_wire, refusal, run_campaign, state, worker,
 };
 
 /// A server's answer that repeats the recipient's address.
@@ -126,6 +126,27 @@ pub async fn what_is_on_the_wire_ends_before_anybody_is_erased(bed: &impl Bed) {
     let found = store.find_delivery(sent.delivery).await.unwrap().unwrap();
     assert_eq!((found.state.name(), found.attempts.len()), ("failed", 1));
     assert!(!format!("{found:?}").contains("@example.org"), "{found:?}");
+    intact(&store).await;
+}
+
+/// A bounce may come before the server's answer is stored, and an erasure in between.
+pub async fn an_answer_that_comes_after_the_erasure_is_kept_without_its_words(bed: &impl Bed) {
+    let store = bed.open();
+    let campaign = run_campaign(&store, 1).await;
+    let sent = put_on_wire(&store, worker(1), at(1)).await;
+    store.bounce(sent.delivery, refusal(), &anna(), at(2)).await.unwrap();
+    let erased = store.erase_person(campaign, &sent.recipient, &anna(), at(3)).await;
+    assert_eq!(erased.unwrap().persons, 1);
+    let outcome = done(&sent, refused(&sent.recipient));
+    store.step(vec![outcome], vec![], at(4)).await.unwrap();
+    let found = store.find_delivery(sent.delivery).await.unwrap().unwrap();
+    assert_eq!((found.state.name(), found.attempts.len()), ("failed", 1));
+    assert!(!format!("{found:?}").contains("@example.org"), "{found:?}");
+    let cause = found.attempts[0].fault.as_ref().map(|fault| &fault.cause);
+    assert!(
+        matches!(cause, Some(FaultCause::Reply(reply)) if reply.code == 550),
+        "{cause:?}"
+    );
     intact(&store).await;
 }
 

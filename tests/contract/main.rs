@@ -119,6 +119,7 @@ macro_rules! suite {
             suite!(@ $bed, erasure:
                 nobody_is_erased_who_may_still_be_written_to
                 what_is_on_the_wire_ends_before_anybody_is_erased
+                an_answer_that_comes_after_the_erasure_is_kept_without_its_words
                 all_that_came_back_is_erased_however_much_it_is
                 what_comes_later_is_not_kept
                 one_person_is_erased_in_whatever_spelling

@@ -537,6 +537,7 @@ fn unwritten(error: csv::Error) -> Failure {
 }
 
 async fn delimited(office: &Office, id: CampaignId, in_doubt: bool, file: std::fs::File) -> Result<u64, Failure> {
+    let kept = file.try_clone()?;
     let mut writer = csv::Writer::from_writer(BufWriter::new(file));
     writer.write_record(UNREACHED_COLUMNS).map_err(unwritten)?;
     let written = campaign::unreached(office, id, in_doubt, |page| {
@@ -549,6 +550,7 @@ async fn delimited(office: &Office, id: CampaignId, in_doubt: bool, file: std::f
     })
     .await?;
     writer.flush()?;
+    kept.sync_all()?;
     Ok(written)
 }
 

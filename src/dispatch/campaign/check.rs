@@ -172,7 +172,7 @@ pub async fn check(office: &Office, id: CampaignId) -> Result<CampaignCheck, Off
     };
     let campaign = office.store.find_campaign(id).await?.ok_or_else(missing)?;
     let line = line(office, &campaign).await?;
-    let content = CampaignContent::read(campaign.content)?;
+    let content = CampaignContent::read(id, campaign.content)?;
     let persons = office.store.person_counts(id).await?;
     let wording = &content.wording;
     let written = office.templates.languages_of(Audience::Individual, wording.variant());

@@ -57,11 +57,8 @@ impl CampaignContent {
     ///
     /// # Errors
     /// Another version wrote it.
-    pub fn read(stored: serde_json::Value) -> Result<Self, StoreError> {
-        serde_json::from_value(stored).map_err(|error| StoreError::Corrupt {
-            what: "campaign",
-            why: error.to_string(),
-        })
+    pub fn read(id: CampaignId, stored: serde_json::Value) -> Result<Self, StoreError> {
+        serde_json::from_value(stored).map_err(|error| StoreError::not_understood("campaign", &id.to_string(), &error))
     }
 }
 
@@ -134,7 +131,7 @@ impl Letter {
             id: id.to_string(),
         };
         let campaign = office.store.find_campaign(id).await?.ok_or_else(missing)?;
-        Self::with(office, id, CampaignContent::read(campaign.content)?).await
+        Self::with(office, id, CampaignContent::read(id, campaign.content)?).await
     }
 
     /// As [`Letter::of`], for what may leave: `None` where it is not what was approved (by the hash that the claims came

@@ -284,13 +284,8 @@ fn completed(office: &Office, mut record: Record) -> Record {
 }
 
 fn understand(stored: &StoredBreach) -> Result<Record, DeskError> {
-    serde_json::from_value(stored.record.clone()).map_err(|error| {
-        StoreError::Corrupt {
-            what: "breach record",
-            why: format!("{}: {error}", stored.id),
-        }
-        .into()
-    })
+    serde_json::from_value(stored.record.clone())
+        .map_err(|error| StoreError::not_understood("breach record", &stored.id.to_string(), &error).into())
 }
 
 fn as_json(record: &Record) -> serde_json::Value {

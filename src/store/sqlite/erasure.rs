@@ -15,7 +15,7 @@ use super::rows::{Json, Micros, all, json as json_text, one, only, run};
 use super::{Sqlite, Tx, journal, ledger, lists, pace};
 use crate::model::Time;
 use crate::model::campaign::CampaignState;
-use crate::model::delivery::{DeliveryState, Fault, FaultCause, SmtpReply};
+use crate::model::delivery::{DeliveryState, Fault, FaultCause, Outcome, SmtpReply};
 use crate::model::id::{Actor, BadRowId, CampaignId, DeliveryId, MailId};
 use crate::model::recipient::fold_address;
 use crate::store::{Erased, Erasure, RowCounts, StoreError, Whom};
@@ -390,24 +390,53 @@ fn erase_attempts(conn: &Connection, delivery: i64) -> Result<(), StoreError> {
 
 /// Of the last answer the code stays: reports count by it.
 fn erase_detail(conn: &Connection, delivery: i64) -> Result<(), StoreError> {
-    let wordless = |reply: &SmtpReply| SmtpReply {
-        text: String::new(),
-        ..reply.clone()
-    };
     let detail = match ledger::get(conn, DeliveryId::new(delivery))?.state {
         DeliveryState::Handed { reply, .. } => json_text(&wordless(&reply)),
-        DeliveryState::Failed { fault, .. } => json_text(&Fault {
-            cause: match &fault.cause {
-                FaultCause::Reply(reply) => FaultCause::Reply(wordless(reply)),
-                FaultCause::Bounce(words) => FaultCause::Bounce(status(words).to_owned()),
-                ours => ours.clone(),
-            },
-            ..fault
-        }),
+        DeliveryState::Failed { fault, .. } => json_text(&without_words(&fault)),
         _ => return Ok(()),
     };
     let sql = "UPDATE deliveries SET detail = ?2 WHERE id = ?1";
     run(conn, "erase the answer's words", sql, params![delivery, detail]).map(drop)
+}
+
+fn wordless(reply: &SmtpReply) -> SmtpReply {
+    SmtpReply {
+        text: String::new(),
+        ..reply.clone()
+    }
+}
+
+fn without_words(fault: &Fault) -> Fault {
+    Fault {
+        cause: match &fault.cause {
+            FaultCause::Reply(reply) => FaultCause::Reply(wordless(reply)),
+            FaultCause::Bounce(words) => FaultCause::Bounce(status(words).to_owned()),
+            ours => ours.clone(),
+        },
+        ..fault.clone()
+    }
+}
+
+/// What is kept of a try whose person was erased before it was over: a report had come before the server's answer.
+pub(super) fn outcome_without_words(outcome: &Outcome) -> Outcome {
+    match outcome.clone() {
+        Outcome::Accepted { reply, tls } => Outcome::Accepted {
+            reply: wordless(&reply),
+            tls,
+        },
+        Outcome::Deferred { fault } => Outcome::Deferred {
+            fault: without_words(&fault),
+        },
+        Outcome::Refused { fault } => Outcome::Refused {
+            fault: without_words(&fault),
+        },
+        Outcome::InDoubt { fault } => Outcome::InDoubt {
+            fault: without_words(&fault),
+        },
+        Outcome::Held { fault } => Outcome::Held {
+            fault: without_words(&fault),
+        },
+    }
 }
 
 /// The status (RFC 3463 §2) that a bounce's words begin with.

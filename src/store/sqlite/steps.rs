@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::ledger::{self, Beside, Current};
 use super::rows::only;
-use super::{Tx, conversation, otherwise, pace};
+use super::{Tx, conversation, erasure, otherwise, pace};
 use crate::model::Time;
 use crate::model::delivery::{DeliveryEvent, DeliveryState, FaultCause, Outcome};
 use crate::model::id::{Actor, CampaignId};
@@ -33,7 +33,10 @@ pub(super) fn finish(tx: &mut Tx<'_>, done: &[Done], now: Time) -> Result<Vec<Le
 fn finish_otherwise(tx: &mut Tx<'_>, done: &Done, now: Time) -> Result<Option<LeaseLost>, StoreError> {
     let current = ledger::get(tx.conn, done.claim.delivery)?;
     let courier = Actor::Loop("courier".to_owned());
-    let parts = match &done.outcome {
+    let overtaken_by_erasure =
+        !matches!(current.state, DeliveryState::OnWire { .. }) && erasure::is_erased(tx.conn, current.id)?;
+    let kept = overtaken_by_erasure.then(|| erasure::outcome_without_words(&done.outcome));
+    let parts = match kept.as_ref().unwrap_or(&done.outcome) {
         Outcome::Accepted { reply, tls } => (Some(reply), None, tls.as_ref()),
         Outcome::Deferred { fault }
         | Outcome::Refused { fault }

@@ -198,7 +198,7 @@ async fn start_or_pause(office: &Office, stored: &StoredCampaign, at: Time, by: 
         office.store.pause(stored.id, &why, by, now).await?;
         return Ok(false);
     }
-    let content = CampaignContent::read(stored.content.clone())?;
+    let content = CampaignContent::read(stored.id, stored.content.clone())?;
     match may_start(office, stored, &content).await {
         Ok(()) => {
             office.store.start(stored.id, by, now).await?;

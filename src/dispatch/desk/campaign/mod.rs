@@ -32,7 +32,7 @@ use crate::store::{StoreError, StoredCampaign};
 /// No such campaign, content that another version wrote, or the store fails.
 pub async fn get(office: &Office, id: CampaignId) -> Result<(StoredCampaign, CampaignContent), DeskError> {
     let stored = office.store.find_campaign(id).await?.ok_or(DeskError::NoCampaign(id))?;
-    let content = CampaignContent::read(stored.content.clone())?;
+    let content = CampaignContent::read(id, stored.content.clone())?;
     Ok((stored, content))
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{get, refused};
 use crate::config::Encrypt;
 use crate::dispatch::campaign::{CampaignContent, Letter, keys};
+use crate::dispatch::causes::chain;
 use crate::dispatch::desk::{DeskError, breach};
 use crate::dispatch::office::Office;
 use crate::message::template::{Finding, Severity};
@@ -169,7 +170,7 @@ async fn findings(office: &Office, id: CampaignId, letter: &Letter) -> Result<Ve
     let mut found = Vec::new();
     for language in languages(office, id, letter).await?.into_keys() {
         let judged = letter.findings(&language);
-        found.extend(judged.map_err(|error| DeskError::Refused(error.to_string()))?);
+        found.extend(judged.map_err(|error| DeskError::Refused(chain(&error)))?);
     }
     Ok(once_each(found))
 }
@@ -314,7 +315,7 @@ pub(super) async fn record_has_changed(
         let say = |letter: &Letter| letter.fill(&language, &nobody).map(|filled| filled.rendered());
         match (say(&was), say(&is)) {
             (Ok(was), Ok(is)) if was.subject == is.subject && was.text == is.text => {}
-            (Err(error), _) | (_, Err(error)) => return Err(DeskError::Refused(error.to_string())),
+            (Err(error), _) | (_, Err(error)) => return Err(DeskError::Refused(chain(&error))),
             _ => return Ok(true),
         }
     }
