@@ -396,27 +396,27 @@ async fn tampering_is_found() {
         (
             "DELETE FROM attempts WHERE id = 1",
             3,
-            "covers 1 attempts, and there are 0",
+            "covers 1 attempt, and the store has 0",
         ),
         (
             "DELETE FROM attempts WHERE id = 5",
             13,
-            "covers 2 attempts, and there are 1",
+            "covers 2 attempts, and the store has 1",
         ),
         (
             "UPDATE attempts SET journal = 12 WHERE id = 4",
             12,
-            "covers 2 attempts, and there are 3",
+            "covers 2 attempts, and the store has 3",
         ),
         (
             "INSERT INTO attempts (delivery, at, outcome, journal) VALUES (1, 1, 'accepted', 1)",
             13,
-            "covers 2 attempts, and there are 3",
+            "covers 2 attempts, and the store has 3",
         ),
         (
             "INSERT INTO attempts (id, delivery, at, outcome, journal) VALUES (-5, 1, 1, 'accepted', 1)",
             1,
-            "covers 0 attempts, and there are 1",
+            "covers 0 attempts, and the store has 1",
         ),
         (
             "INSERT INTO attempts (delivery, at, outcome, journal) VALUES (1, 1, 'accepted', 99)",
