@@ -98,7 +98,7 @@ async fn a_real_relay_takes_delivers_refuses_and_reports() {
     );
 }
 
-/// Clear text for those on this machine, both ends of the conversation, and a delay that is told of after a second.
+/// Clear text for those on this machine, and both ends of the conversation.
 const BOTH_ENDS: &str = "
 smtpd_tls_security_level = may
 smtpd_recipient_restrictions = permit_mynetworks, reject
@@ -107,17 +107,11 @@ mynetworks = 127.0.0.0/8
 virtual_mailbox_domains = cnpd.lu, brasserie-kirchberg.example
 virtual_mailbox_maps = inline:{ databreach@cnpd.lu=dpo/, breach@brasserie-kirchberg.example=breach/ }
 recipient_delimiter = +
-transport_maps = texthash:HOME/transport
-queue_run_delay = 1s
-minimal_backoff_time = 1s
-maximal_backoff_time = 1s
-delay_warning_time = 1s
-maximal_queue_lifetime = 4s
 ";
 
 #[tokio::test]
 async fn the_reports_of_a_real_server_move_our_notices() {
-    let postfix = Postfix::start_with(BOTH_ENDS);
+    let postfix = Postfix::start_with(&format!("{BOTH_ENDS}{}", postfix::IMPATIENT));
     // Only to make the home; its place is taken by Postfix.
     let (world, unused) = tokio::task::spawn_blocking(|| {
         let unused = world::relay::Relay::sound();

@@ -6,8 +6,8 @@ use breachpost::drill::receiver::{Act, Plan, Step, Trouble};
 use breachpost::mail::smtp::{Connection, Mail, Notify};
 use serde_json::{Value, json};
 
-use crate::dovecot::Dovecot;
-use crate::postfix::Postfix;
+use crate::dovecot::{self, Dovecot};
+use crate::postfix::{self, Postfix};
 use crate::world::campaign::coverage;
 use crate::world::relay::Relay;
 use crate::world::{World, until};
@@ -62,29 +62,24 @@ virtual_mailbox_maps = inline:{{ {INDIVIDUALS}={}/, {} }}
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 recipient_delimiter = +
-transport_maps = texthash:HOME/transport
-queue_run_delay = 1s
-minimal_backoff_time = 1s
-maximal_backoff_time = 1s
-delay_warning_time = 1s
-maximal_queue_lifetime = 4s
-",
+{}",
         folder.display(),
-        crate::dovecot::USER,
-        known.join(", ")
+        dovecot::USER,
+        known.join(", "),
+        postfix::IMPATIENT
     ))
 }
 
 fn settle(world: &World, postfix: &Postfix, dovecot: &Dovecot) {
-    let relay = world.private_file("individuals.password", crate::postfix::PASSWORD.as_bytes());
-    let mailbox = world.private_file("mailbox.password", crate::dovecot::PASSWORD.as_bytes());
+    let relay = world.private_file("individuals.password", postfix::PASSWORD.as_bytes());
+    let mailbox = world.private_file("mailbox.password", dovecot::PASSWORD.as_bytes());
     world.settle_individuals(&format!(
         "sender: {{ address: {INDIVIDUALS}, verp: plus }},
          relay: {{ url: \"{}\", password: {{ file: {relay} }}, tls: {{ ca_file: {} }} }},
          mailbox: {{ url: \"imaps://{}@localhost:{}\", password: {{ file: {mailbox} }}, tls: {{ ca_file: {} }} }}",
         postfix.url(),
         postfix.ca_file().display(),
-        crate::dovecot::USER,
+        dovecot::USER,
         dovecot.tls_port,
         dovecot.ca_file().display()
     ));
@@ -122,9 +117,7 @@ fn post(postfix: &Postfix, from: &str, to: &str, mail: &str) {
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let outcome = runtime.block_on(async {
-        let mut connection = Connection::open(&postfix.connector(crate::postfix::PASSWORD))
-            .await
-            .unwrap();
+        let mut connection = Connection::open(&postfix.connector(postfix::PASSWORD)).await.unwrap();
         connection.carry(&mail).await
     });
     assert_eq!(outcome.name(), "accepted", "{outcome:?}");

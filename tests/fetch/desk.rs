@@ -101,6 +101,20 @@ impl Scene {
     fn cert(&self, more: &[&str]) -> Ran {
         self.world.run(&[&["authority", "cert"], more].concat())
     }
+    /// From a file, verified by telephone.
+    fn import(&self, key: &Cert) -> Ran {
+        let file = self.world.file("theirs.asc", &armored(key));
+        let fingerprint = key.fingerprint().to_hex();
+        self.cert(&[
+            "import",
+            ID,
+            &file,
+            "--fingerprint",
+            &fingerprint,
+            "--verified",
+            "phone",
+        ])
+    }
     fn approve(&self, more: &[&str]) -> Ran {
         self.cert(&[&["approve", ID], more].concat())
     }
@@ -240,20 +254,8 @@ fn at_hour_70_a_person_may_use_it_unverified_and_a_better_pin_holds_what_has_not
 
     // They say on the telephone that it is not theirs, and give another one.
     let theirs = key_of(ADDRESS);
-    let file = scene.world.file("theirs.asc", &armored(&theirs));
     scene.cert(&["refuse", ID, "--reason", "not theirs"]).exits(0);
-    let fingerprint = theirs.fingerprint().to_hex();
-    scene
-        .cert(&[
-            "import",
-            ID,
-            &file,
-            "--fingerprint",
-            &fingerprint,
-            "--verified",
-            "phone",
-        ])
-        .exits(0);
+    scene.import(&theirs).exits(0);
     assert_eq!(text(&scene.world.notice(&text(&sent["reference"]))["state"]), "held");
     let again = scene.fetches(Outcome::Refused);
     assert_eq!(again.fingerprint, scene.fingerprint());
@@ -325,19 +327,7 @@ fn a_revocation_counts_at_once_and_for_ever() {
     // Neither the web nor a file takes it back.
     scene.publish(&scene.key);
     scene.fetches(Outcome::Unchanged);
-    let file = scene.world.file("theirs.asc", &armored(&scene.key));
-    scene
-        .cert(&[
-            "import",
-            ID,
-            &file,
-            "--fingerprint",
-            &scene.fingerprint(),
-            "--verified",
-            "phone",
-        ])
-        .exits(2)
-        .says(&["revoked"]);
+    scene.import(&scene.key).exits(2).says(&["revoked"]);
     scene.cert(&["show", ID]).exits(2).says(&["revoked"]);
     assert!(relay.mails().is_empty());
     scene.world.is_intact();

@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use sequoia_openpgp as openpgp;
 
 use openpgp::cert::CertBuilder;
+use openpgp::crypto::KeyPair;
 use openpgp::packet::signature::SignatureBuilder;
 use openpgp::serialize::SerializeInto;
 use openpgp::types::{HashAlgorithm, KeyFlags, ReasonForRevocation, SignatureType};
@@ -134,16 +135,14 @@ fn bad_certificates_each_have_their_own_error() {
     assert_eq!(certificate::describe(&revoked, now).problems.len(), 1);
 }
 
+fn signer_of(secret: &Cert) -> KeyPair {
+    let key = secret.primary_key().key().clone();
+    key.parts_into_secret().unwrap().into_keypair().unwrap()
+}
+
 /// The same certificate, held together by SHA-1 only.
 fn sha1_bound(public: &Cert, secret: &Cert) -> Cert {
-    let mut signer = secret
-        .primary_key()
-        .key()
-        .clone()
-        .parts_into_secret()
-        .unwrap()
-        .into_keypair()
-        .unwrap();
+    let mut signer = signer_of(secret);
     let at = SystemTime::from(now() - TimeDelta::days(99));
     let primary = Packet::from(public.primary_key().key().clone());
     let id = public.userids().next().unwrap().userid().clone();
@@ -176,14 +175,7 @@ fn with_later_subkey(secret: &Cert) -> Cert {
 }
 
 fn revoke_subkeys(secret: &Cert) -> Cert {
-    let mut signer = secret
-        .primary_key()
-        .key()
-        .clone()
-        .parts_into_secret()
-        .unwrap()
-        .into_keypair()
-        .unwrap();
+    let mut signer = signer_of(secret);
     let revocations: Vec<Packet> = secret
         .keys()
         .subkeys()

@@ -19,6 +19,15 @@ use crate::world::{open_to_all, port};
 pub const USER: &str = "breach@example.lu";
 pub const PASSWORD: &str = "correct horse é";
 pub const SIZE_LIMIT: usize = 100_000;
+/// Tries again after a second, tells of a delay after one, and gives up after four; what cannot be delivered stands in
+/// `transport`.
+pub const IMPATIENT: &str = "transport_maps = texthash:HOME/transport
+queue_run_delay = 1s
+minimal_backoff_time = 1s
+maximal_backoff_time = 1s
+delay_warning_time = 1s
+maximal_queue_lifetime = 4s
+";
 
 /// A running instance with its own configuration, queue and mailboxes; stopped when dropped.
 pub struct Postfix {

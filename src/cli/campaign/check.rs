@@ -10,7 +10,7 @@ use super::create::{new_file, quoted, write_bad_rows};
 use super::look;
 use crate::cli::Context;
 use crate::cli::output::{Exit, Failure, table};
-use crate::dispatch::campaign::check::{self, CampaignCheck, Remark};
+use crate::dispatch::campaign::check::{self, CampaignCheck};
 use crate::dispatch::desk;
 use crate::dispatch::office::{Office, OfficeError};
 use crate::model::id::CampaignId;
@@ -130,8 +130,7 @@ pub(super) async fn show_list(office: &Office, context: &Context) -> Result<Exit
     Ok(Exit::Done)
 }
 
-/// For a person, in the order in which it must be dealt with: bad rows, which may stand in a file by now, duplicates, what
-/// is worth a look.
+/// For a person, in the order in which it must be dealt with: bad rows, what is worth a look, what comes of it.
 pub(super) fn told(check: &CampaignCheck, bad_rows: Option<&Path>) -> String {
     let line = &check.line;
     let counts = &line.counts;
@@ -151,94 +150,106 @@ pub(super) fn told(check: &CampaignCheck, bad_rows: Option<&Path>) -> String {
     for list in &check.lists {
         text.push_str(&format!("  {}: {}\n", list.file, how_read(list)));
     }
-    if counts.invalid > 0 {
-        text.push_str("\nRows that cannot be used; these persons count as unreached until their rows are corrected:\n");
-        let mut rows = Vec::new();
-        for row in &check.bad_rows {
-            let line = row.line.filter(|line| *line != row.row);
-            rows.push(vec![
-                format!("  row {}", row.row),
-                line.map_or_else(String::new, |line| format!("line {line}")),
-                row.column.clone().unwrap_or_default(),
-                row.reason.text().to_owned(),
-            ]);
+    text + &bad_rows_told(check, bad_rows) + &worth_a_look(check) + &languages(check) + &domains(check)
+}
+
+/// The rows that cannot be used, and how they are corrected; they may stand in a file by now.
+fn bad_rows_told(check: &CampaignCheck, bad_rows: Option<&Path>) -> String {
+    let (id, invalid) = (check.line.id, check.line.counts.invalid);
+    if invalid == 0 {
+        return String::new();
+    }
+    let mut text =
+        "\nRows that cannot be used; these persons count as unreached until their rows are corrected:\n".to_owned();
+    let mut rows = Vec::new();
+    for row in &check.bad_rows {
+        let line = row.line.filter(|line| *line != row.row);
+        rows.push(vec![
+            format!("  row {}", row.row),
+            line.map_or_else(String::new, |line| format!("line {line}")),
+            row.column.clone().unwrap_or_default(),
+            row.reason.text().to_owned(),
+        ]);
+    }
+    text.push_str(&table(&rows));
+    if invalid > check.bad_rows.len() as u64 {
+        text.push_str("  …\n");
+        for reason in &check.reasons {
+            text.push_str(&format!("  {} in all: {}\n", counted(reason.rows, "row"), reason.text));
         }
-        text.push_str(&table(&rows));
-        if counts.invalid > check.bad_rows.len() as u64 {
-            text.push_str("  …\n");
-            for reason in &check.reasons {
-                text.push_str(&format!("  {} in all: {}\n", counted(reason.rows, "row"), reason.text));
-            }
+    }
+    let (first, file) = match bad_rows {
+        Some(file) => (format!("in {}", file.display()), quoted(file)),
+        None => {
+            let file = "to-correct.csv".to_owned();
+            (format!("breachpost campaign check {id} --bad-rows {file}"), file)
         }
-        let (first, file) = match bad_rows {
-            Some(file) => (format!("in {}", file.display()), quoted(file)),
-            None => {
-                let file = "to-correct.csv".to_owned();
-                (format!("breachpost campaign check {} --bad-rows {file}", line.id), file)
-            }
+    };
+    text + &format!("  To correct them: {first}\n  Then: breachpost campaign add {id} --recipients {file}\n")
+}
+
+fn worth_a_look(check: &CampaignCheck) -> String {
+    let remarks = check.remarks();
+    if remarks.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nWorth a look:\n".to_owned();
+    for remark in remarks {
+        let named: Vec<String> = remark.who.iter().take(FLAGGED_NAMED).map(ToString::to_string).collect();
+        let more = if remark.times > named.len() as u64 { ", …" } else { "" };
+        let named = match named.is_empty() {
+            true => String::new(),
+            false => format!(" ({}{more})", named.join(", ")),
         };
         text.push_str(&format!(
-            "  To correct them: {first}\n  Then: breachpost campaign add {} --recipients {file}\n",
-            line.id
+            "  {} {}{named}\n",
+            counted(remark.times, remark.whom),
+            remark.text
         ));
     }
-    let remarks = check.remarks();
-    if !remarks.is_empty() {
-        text.push_str("\nWorth a look:\n");
-        for Remark {
-            times,
-            whom,
-            text: said,
-            who,
-        } in remarks
-        {
-            let named: Vec<String> = who.iter().take(FLAGGED_NAMED).map(ToString::to_string).collect();
-            let more = if times > named.len() as u64 { ", …" } else { "" };
-            let whom = counted(times, whom);
-            match named.is_empty() {
-                true => text.push_str(&format!("  {whom} {said}\n")),
-                false => text.push_str(&format!("  {whom} {said} ({}{more})\n", named.join(", "))),
-            }
-        }
-        text.push_str(&format!(
-            "  Their rows, but for shared addresses: breachpost campaign check {} --flagged worth-a-look.csv\n",
-            line.id
-        ));
+    text + &format!(
+        "  Their rows, but for shared addresses: breachpost campaign check {} --flagged worth-a-look.csv\n",
+        check.line.id
+    )
+}
+
+/// Who gets the message in which language.
+fn languages(check: &CampaignCheck) -> String {
+    if check.languages.is_empty() {
+        return String::new();
     }
-    if !check.languages.is_empty() {
-        let languages = check
-            .languages
-            .iter()
-            .map(|(language, persons)| match language.as_str() {
-                "" => format!("not known {}", grouped(persons)),
-                known => format!("{known} {}", grouped(persons)),
-            });
-        let mut gets = vec![languages.collect::<Vec<_>>().join(", ")];
-        if check.in_several_languages > 0 {
-            let several = check.several_languages.join(", ");
-            gets.push(format!(
-                "{} one message in {several}",
-                who_gets(check.in_several_languages)
-            ));
-        }
+    let languages = check
+        .languages
+        .iter()
+        .map(|(language, persons)| match language.as_str() {
+            "" => format!("not known {}", grouped(persons)),
+            known => format!("{known} {}", grouped(persons)),
+        });
+    let mut gets = vec![languages.collect::<Vec<_>>().join(", ")];
+    if check.in_several_languages > 0 {
+        let several = check.several_languages.join(", ");
         gets.push(format!(
-            "{} the fallback {}",
-            who_gets(check.in_fallback_language),
-            check.fallback_language
-        ));
-        text.push_str(&format!("\nLanguages: {}\n", gets.join("; ")));
-    }
-    if !check.domains.is_empty() {
-        let domains = check
-            .domains
-            .iter()
-            .map(|found| format!("{} {}", found.domain, grouped(found.persons)));
-        text.push_str(&format!(
-            "Most frequent domains: {}\n",
-            domains.collect::<Vec<_>>().join(", ")
+            "{} one message in {several}",
+            who_gets(check.in_several_languages)
         ));
     }
-    text
+    gets.push(format!(
+        "{} the fallback {}",
+        who_gets(check.in_fallback_language),
+        check.fallback_language
+    ));
+    format!("\nLanguages: {}\n", gets.join("; "))
+}
+
+fn domains(check: &CampaignCheck) -> String {
+    if check.domains.is_empty() {
+        return String::new();
+    }
+    let domains = check
+        .domains
+        .iter()
+        .map(|found| format!("{} {}", found.domain, grouped(found.persons)));
+    format!("Most frequent domains: {}\n", domains.collect::<Vec<_>>().join(", "))
 }
 
 /// `1 person gets`.

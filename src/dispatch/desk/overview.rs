@@ -157,7 +157,29 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
             command: Some("breachpost mailbox tray".to_owned()),
         });
     }
-    let (mut campaigns, mut day_full) = (Vec::new(), None);
+    let (campaigns, day_full) = campaigns(office, daemon, &mut needs).await?;
+    Ok(Overview {
+        at: now,
+        daemon,
+        alerts: alert::list(office, false).await?,
+        breaches,
+        notices: notices.into_iter().map(NoticeLine::of).collect(),
+        campaigns,
+        day_full,
+        tray,
+        inquiries,
+        troubles: troubles(office, now).await?,
+        needs_person: needs,
+    })
+}
+
+/// How each campaign stands, and the first limit of a day that is reached; what of them needs a person is added.
+async fn campaigns(
+    office: &Office,
+    daemon: bool,
+    needs: &mut Vec<Need>,
+) -> Result<(Vec<CampaignLine>, Option<DayFull>), DeskError> {
+    let (mut lines, mut day_full) = (Vec::new(), None);
     for campaign in office.store.list_campaigns().await? {
         let (rows, tally, told) = office.store.counted(campaign.id).await?;
         let coverage = Coverage::of(&rows, &tally, &told);
@@ -176,7 +198,7 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
         if day_full.is_none() {
             day_full = day::full_for(office, &campaign.state, &coverage).await?;
         }
-        campaigns.push(CampaignLine {
+        lines.push(CampaignLine {
             coverage,
             id: campaign.id,
             breach: campaign.breach,
@@ -184,19 +206,7 @@ pub async fn look(office: &Office) -> Result<Overview, DeskError> {
             tally,
         });
     }
-    Ok(Overview {
-        at: now,
-        daemon,
-        alerts: alert::list(office, false).await?,
-        breaches,
-        notices: notices.into_iter().map(NoticeLine::of).collect(),
-        campaigns,
-        day_full,
-        tray,
-        inquiries,
-        troubles: troubles(office, now).await?,
-        needs_person: needs,
-    })
+    Ok((lines, day_full))
 }
 
 fn campaign_need(office: &Office, campaign: &StoredCampaign, coverage: &Coverage, daemon: bool) -> Option<Need> {
