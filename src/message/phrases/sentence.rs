@@ -101,7 +101,8 @@ impl<'t> Sentences<'t> {
             plain: !asks
                 && !any(&self.negators, from, to)
                 && !any(&self.others, from, to)
-                && !any(&self.conditions, from, hit.start)
+                // Between the halves of a phrase too: "your notification mentions that it was received".
+                && !any(&self.conditions, from, hit.end)
                 && (names || hit.sense == Sense::Ticket || !any(&self.yours, from, to)),
             names,
         }
