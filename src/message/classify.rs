@@ -230,11 +230,20 @@ fn doubt(mail: &Opened, marks: &Marks) -> Option<String> {
         (Sense::Away, "somebody is away"),
         (Sense::Leave, "somebody may be away"),
         (Sense::Regret, "that is not all they say"),
+        (Sense::Denied, "they may not have received it all, or not taken it"),
     ];
-    meanings.into_iter().find_map(|(sense, meaning)| {
+    let said = meanings.into_iter().find_map(|(sense, meaning)| {
         let phrase = marks.words.find(sense)?;
         Some(format!("says {}: {meaning}", quoted(phrase)))
-    })
+    });
+    let absent = || {
+        let phrase = marks.words.find(Sense::Me).filter(|_| marks.automatic)?;
+        Some(format!(
+            "says {}: a machine answers for somebody who may be away",
+            quoted(phrase)
+        ))
+    };
+    said.or_else(absent)
 }
 
 /// The verdict where the store cannot be asked: a mail counts as tied to a notice when it carries a reference of ours or

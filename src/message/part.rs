@@ -113,14 +113,31 @@ impl<'a> Entity<'a> {
     /// The body as text, by its charset; what is not valid in it becomes U+FFFD.
     pub(super) fn text(&self) -> String {
         let bytes = self.decoded();
-        match self
-            .parameter("charset")
-            .and_then(|name| charset_decoder(name.as_bytes()))
-        {
-            Some(decode) => decode(&bytes),
-            None => text_of_unknown_charset(&bytes),
+        let Some(name) = self.parameter("charset") else {
+            return text_of_unknown_charset(&bytes);
+        };
+        match charset_decoder(name.as_bytes()) {
+            Some(decode) if !(is_single_byte(name) && std::str::from_utf8(&bytes).is_ok()) => decode(&bytes),
+            _ => text_of_unknown_charset(&bytes),
         }
     }
+}
+
+/// Whether a charset has one byte for each letter: text in one that is valid UTF-8 is UTF-8 under a wrong name, since no
+/// word is written with such a sequence of its letters; or ASCII, and the same in both.
+fn is_single_byte(charset: &str) -> bool {
+    let name = charset.to_ascii_lowercase();
+    [
+        "iso-8859-",
+        "iso8859-",
+        "windows-125",
+        "cp125",
+        "us-ascii",
+        "ascii",
+        "latin",
+    ]
+    .iter()
+    .any(|begin| name.starts_with(begin))
 }
 
 /// A header's value with its encoded words (RFC 2047) decoded.

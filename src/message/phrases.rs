@@ -1,7 +1,9 @@
 //! Words by which mail says what it is: data in `phrases.yaml` (people, authorities, autoresponders) and
 //! `report/words.yaml` (servers), found in one pass over the text. Knows nothing of what follows from them.
 
-use std::collections::BTreeMap;
+mod sentence;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
@@ -29,6 +31,25 @@ pub enum Sense {
     Ticket,
     /// A word that turns its sentence round.
     Negator,
+    /// Turns nothing round, although a negator stands in it: "without undue delay". It hides the negators that it touches.
+    NotNegator,
+    /// Whose it is that was received: a sentence of something of ours that names no notification confirms none.
+    Yours,
+    /// A word by which something is confirmed, and one of arrival: together in a plain sentence they confirm receipt.
+    Confirms,
+    Arrival,
+    /// Was received, in any form and place: confirms receipt in a plain sentence that says of what, and that it is ours.
+    Received,
+    /// It is asked for, what else its sentence may say.
+    Asked,
+    /// A person says "I": a machine that does so speaks for somebody who is not there.
+    Me,
+    /// What is done with something that came: with a negator in its sentence, it was not done.
+    Taken,
+    /// What may have been received beside a notification, such as a payment: its sentence confirms nothing.
+    OtherThing,
+    /// Found in no list: a sentence that says of something that it was not received or taken.
+    Denied,
     /// A word by which what follows it in its sentence is promised, asked or supposed.
     Condition,
     /// What an authority receives.
@@ -74,7 +95,8 @@ pub enum Sense {
 /// How far apart the two halves of a phrase may stand: a date or a name fits between them.
 const MOST_BETWEEN: usize = 60;
 
-/// A set of phrases, found together. A star at the end lets a phrase go on within its word; `…` stands for some words.
+/// A set of phrases, found together. A star at the end lets a phrase go on within its word, one before it lets it begin
+/// there; `…` stands for some words.
 pub(super) struct Automaton {
     inner: AhoCorasick,
     patterns: Vec<Pattern>,
@@ -83,6 +105,8 @@ pub(super) struct Automaton {
 struct Pattern {
     phrase: usize,
     half: Half,
+    /// It may begin within a word.
+    inside: bool,
     /// It may go on within a word.
     open: bool,
 }
@@ -103,10 +127,11 @@ impl Automaton {
                 None => vec![(text.as_str(), Half::Whole)],
             };
             for (text, half) in halves {
-                texts.push(text.trim_end_matches('*'));
+                texts.push(text.trim_matches('*'));
                 patterns.push(Pattern {
                     phrase,
                     half,
+                    inside: text.starts_with('*'),
                     open: text.ends_with('*'),
                 });
             }
@@ -121,27 +146,25 @@ impl Automaton {
     pub(super) fn found(&self, folded: &str) -> Vec<(usize, usize, usize)> {
         let mut found = Vec::new();
         // Of each phrase in halves, where the first half stood last.
-        let mut begun: Vec<(usize, usize, usize)> = Vec::new();
+        let mut begun: HashMap<usize, (usize, usize)> = HashMap::new();
         for hit in self.inner.find_overlapping_iter(folded) {
             let pattern = &self.patterns[hit.pattern().as_usize()];
             let (phrase, start, end) = (pattern.phrase, hit.start(), hit.end());
-            if !is_word(folded, start, end, pattern.open) {
+            if !is_word(folded, start, end, pattern) {
                 continue;
             }
             match pattern.half {
                 Half::Whole => found.push((phrase, start, end)),
                 Half::First => {
-                    begun.retain(|(other, ..)| *other != phrase);
-                    begun.push((phrase, start, end));
+                    begun.insert(phrase, (start, end));
                 }
                 Half::Second => {
-                    let first = begun
-                        .iter()
-                        .find(|(other, _, ended)| *other == phrase && *ended <= start && start - ended <= MOST_BETWEEN);
-                    if let Some((_, began, ended)) = first
-                        && !ends_sentence(&folded[*ended..start])
+                    let near = |ended: usize| ended <= start && start - ended <= MOST_BETWEEN;
+                    if let Some((began, ended)) = begun.get(&phrase).copied()
+                        && near(ended)
+                        && !ends_sentence(&folded[ended..start])
                     {
-                        found.push((phrase, *began, end));
+                        found.push((phrase, began, end));
                     }
                 }
             }
@@ -150,12 +173,12 @@ impl Automaton {
     }
 }
 
-/// Whether a hit begins and ends with a word, or may go on.
-fn is_word(folded: &str, start: usize, end: usize, open: bool) -> bool {
+/// Whether a hit begins and ends with a word, or need not.
+fn is_word(folded: &str, start: usize, end: usize, pattern: &Pattern) -> bool {
     let cut = |before: Option<char>, after: Option<char>| matches!((before, after), (Some(a), Some(b)) if in_word(a) && in_word(b));
     let begins_inside = cut(folded[..start].chars().next_back(), folded[start..].chars().next());
     let ends_inside = cut(folded[..end].chars().next_back(), folded[end..].chars().next());
-    !begins_inside && (open || !ends_inside)
+    (pattern.inside || !begins_inside) && (pattern.open || !ends_inside)
 }
 
 /// A full stop after a letter; one after a digit belongs to a date.
@@ -225,16 +248,17 @@ impl Found {
                 }
             })
             .collect();
-        judge_sentences(&folded, &mut hits);
-        let spans = |sense: Sense| -> Vec<(usize, usize)> {
-            let hiding = hits.iter().filter(|hit| hit.sense == sense);
-            hiding.map(|hit| (hit.start, hit.end)).collect()
-        };
-        let (no_receipt, not_away) = (spans(Sense::NoReceipt), spans(Sense::NotAway));
+        sentence::judge(&folded, &mut hits);
+        let (no_receipt, not_away) = (spans(&hits, Sense::NoReceipt), spans(&hits, Sense::NotAway));
         hits.retain(|hit| {
             let touches = |(start, end): &(usize, usize)| *start < hit.end && hit.start < *end;
             match hit.sense {
-                Sense::Receipt | Sense::ReceiptWeak | Sense::Thanks | Sense::Ticket => !no_receipt.iter().any(touches),
+                Sense::Receipt
+                | Sense::ReceiptWeak
+                | Sense::Thanks
+                | Sense::Ticket
+                | Sense::Confirms
+                | Sense::Received => !no_receipt.iter().any(touches),
                 Sense::Away => !not_away.iter().any(touches),
                 _ => true,
             }
@@ -251,7 +275,7 @@ impl Found {
     pub(super) fn confirmation(&self, by_machine: bool) -> Option<Confirmation> {
         let confirms = |hit: &Hit| {
             let meant = match hit.sense {
-                Sense::Receipt => true,
+                Sense::Receipt | Sense::Confirms | Sense::Received => true,
                 Sense::ReceiptWeak => hit.sentence.names,
                 Sense::Ticket => hit.sentence.names || by_machine,
                 Sense::Thanks => by_machine,
@@ -288,70 +312,10 @@ impl Found {
     }
 }
 
-/// Reads the sentences in which receipt may be confirmed. The words that only serve this are dropped.
-fn judge_sentences(folded: &str, hits: &mut Vec<Hit>) {
-    let starts = |sense: Sense| -> Vec<usize> {
-        let of_it = hits.iter().filter(|hit| hit.sense == sense);
-        let mut starts: Vec<usize> = of_it.map(|hit| hit.start).collect();
-        starts.sort_unstable();
-        starts
-    };
-    let (negators, conditions, objects) = (starts(Sense::Negator), starts(Sense::Condition), starts(Sense::Object));
-    let ends = sentence_ends(folded);
-    let any = |sorted: &[usize], from: usize, to: usize| {
-        sorted
-            .get(sorted.partition_point(|at| *at < from))
-            .is_some_and(|at| *at < to)
-    };
-    hits.retain_mut(|hit| {
-        match hit.sense {
-            Sense::Negator | Sense::Condition | Sense::Object => return false,
-            Sense::Receipt | Sense::ReceiptWeak | Sense::Thanks | Sense::Ticket => {
-                let number = ends.partition_point(|end| *end <= hit.start);
-                let from = number.checked_sub(1).map_or(0, |before| ends[before]);
-                let last = ends.partition_point(|end| *end < hit.end);
-                let to = ends.get(last).copied().unwrap_or(folded.len());
-                let asks = folded[from..to].trim_end().ends_with(['?', '\u{ff1f}']);
-                hit.sentence = Sentence {
-                    plain: !asks && !any(&negators, from, to) && !any(&conditions, from, hit.start),
-                    names: any(&objects, from, to),
-                };
-            }
-            _ => {}
-        }
-        true
-    });
-}
-
-/// Where the sentences of a folded text end. Where a stop may belong to a date or an abbreviation, none is seen: rather two
-/// sentences are taken for one than one for two, of which the second would lose its "not".
-fn sentence_ends(folded: &str) -> Vec<usize> {
-    // Of three letters; shorter words before a stop are taken for abbreviations, longer ones end their sentence.
-    const ABBREVIATIONS: [&str; 16] = [
-        "abs", "apr", "art", "aug", "bzw", "dec", "dez", "feb", "gem", "ggf", "jan", "nov", "okt", "ref", "tel", "vgl",
-    ];
-    let mut ends = Vec::new();
-    let mut word = 0;
-    let mut chars = folded.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        let next = chars.peek().map(|(_, next)| *next);
-        let is_end = match c {
-            '\n' | '!' | '?' | '\u{3002}' | '\u{ff01}' | '\u{ff1f}' => true,
-            '.' => {
-                let before = &folded[word..at];
-                let short = (1..=2).contains(&before.chars().count()) || ABBREVIATIONS.contains(&before);
-                next.is_none_or(char::is_whitespace) && !short
-            }
-            _ => false,
-        };
-        if is_end {
-            ends.push(at + c.len_utf8());
-        }
-        if !c.is_alphanumeric() {
-            word = at + c.len_utf8();
-        }
-    }
-    ends
+/// Where the phrases of a sense stand.
+fn spans(hits: &[Hit], sense: Sense) -> Vec<(usize, usize)> {
+    let of_it = hits.iter().filter(|hit| hit.sense == sense);
+    of_it.map(|hit| (hit.start, hit.end)).collect()
 }
 
 /// Folded, with a line end between its paragraphs: no phrase and no sentence goes on in the next.
@@ -410,20 +374,32 @@ pub(super) fn fold(text: &str) -> String {
                 '\u{2010}' | '\u{2011}' | '\u{2012}' | '\u{2013}' => '-',
                 '\u{00ad}' | '\u{200b}' | '\u{200c}' | '\u{feff}' | '\u{0301}' | '\u{0308}' | '\u{0300}' => continue,
                 // Typed in a hurry, or by a machine that has no accents.
-                'à' | 'á' | 'â' | 'ä' | 'ã' | 'å' | 'ą' => 'a',
-                'ç' | 'ć' | 'č' => 'c',
-                'ď' => 'd',
-                'è' | 'é' | 'ê' | 'ë' | 'ě' | 'ę' => 'e',
-                'ì' | 'í' | 'î' | 'ï' => 'i',
-                'ł' => 'l',
-                'ñ' | 'ń' | 'ň' => 'n',
-                'ò' | 'ó' | 'ô' | 'ö' | 'õ' | 'ø' | 'ő' => 'o',
-                'ř' => 'r',
-                'ś' | 'š' | 'ș' => 's',
-                'ť' | 'ț' => 't',
-                'ù' | 'ú' | 'û' | 'ü' | 'ů' | 'ű' => 'u',
+                'à' | 'á' | 'â' | 'ä' | 'ã' | 'å' | 'ą' | 'ā' | 'ă' => 'a',
+                'ç' | 'ć' | 'č' | 'ċ' => 'c',
+                'ď' | 'đ' | 'ð' => 'd',
+                'è' | 'é' | 'ê' | 'ë' | 'ě' | 'ę' | 'ē' | 'ė' => 'e',
+                'ģ' | 'ġ' | 'ğ' => 'g',
+                'ħ' => 'h',
+                'ì' | 'í' | 'î' | 'ï' | 'ī' | 'į' | 'ı' => 'i',
+                'ķ' => 'k',
+                'ł' | 'ľ' | 'ĺ' | 'ļ' => 'l',
+                'ñ' | 'ń' | 'ň' | 'ņ' => 'n',
+                'ò' | 'ó' | 'ô' | 'ö' | 'õ' | 'ø' | 'ő' | 'ō' => 'o',
+                'ř' | 'ŕ' => 'r',
+                'ś' | 'š' | 'ș' | 'ş' => 's',
+                'ť' | 'ț' | 'ţ' => 't',
+                'ù' | 'ú' | 'û' | 'ü' | 'ů' | 'ű' | 'ū' | 'ų' => 'u',
                 'ý' | 'ÿ' => 'y',
                 'ź' | 'ż' | 'ž' => 'z',
+                // Capitals carry no accent in Greek.
+                'ά' => 'α',
+                'έ' => 'ε',
+                'ή' => 'η',
+                'ί' | 'ϊ' | 'ΐ' => 'ι',
+                'ό' => 'ο',
+                'ύ' | 'ϋ' | 'ΰ' => 'υ',
+                'ώ' => 'ω',
+                'ς' => 'σ',
                 c if c.is_whitespace() => ' ',
                 c => c,
             };
@@ -490,7 +466,7 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
     for (sense, languages) in own.iter().chain(&words().phrases) {
         for phrase in languages.values().flatten() {
             let phrase = fold(phrase);
-            meant.push((*sense, &*phrase.trim_end_matches('*').to_owned().leak()));
+            meant.push((*sense, &*phrase.trim_matches('*').to_owned().leak()));
             folded.push(phrase);
         }
     }
@@ -518,9 +494,20 @@ mod tests {
                     // They count beside another phrase only.
                     | Sense::Negator
                     | Sense::Condition
+                    | Sense::NotNegator
                     | Sense::Object
+                    | Sense::OtherThing
+                    | Sense::Taken
+                    | Sense::Yours
+                    | Sense::Confirms
+                    | Sense::Arrival
+                    | Sense::Received
+                    | Sense::Asked
+                    | Sense::Me
                     // Nothing follows from it but that a person looks.
                     | Sense::Leave
+                    | Sense::Unreadable
+                    | Sense::Asks
             );
             let wide = phrase.chars().any(|c| !in_word(c) && c.is_alphanumeric());
             assert!(
@@ -605,6 +592,48 @@ mod tests {
         }
         let by_machine = Found::read("", "Thank you for your notification.").confirmation(true);
         assert!(by_machine.is_some_and(|said| said.is_clear));
+    }
+
+    #[test]
+    fn what_is_said_of_other_things_or_denied_elsewhere_confirms_nothing() {
+        let clear = |text: &str| {
+            Found::read("", text)
+                .confirmation(false)
+                .is_some_and(|said| said.is_clear)
+        };
+        for (said, is_clear) in [
+            ("We confirm receipt of your notification.", true),
+            ("Receipt of the notification is hereby gladly confirmed.", true),
+            ("Der Erhalt Ihrer Meldung wird bestätigt.", true),
+            (
+                "Wir haben Ihre Datenpannenmeldung vom 3. Mai um 7 Uhr samt aller Anlagen, für die wir danken, erhalten.",
+                true,
+            ),
+            ("We confirm receipt of your payment.", false),
+            ("We acknowledge receipt of your voicemail.", false),
+            (
+                "Bitte bestätigen Sie, dass die Betroffenen den Empfang bestätigt haben.",
+                false,
+            ),
+            ("You confirm receipt by twelve customers.", false),
+        ] {
+            assert_eq!(clear(said), is_clear, "{said}");
+        }
+        let denied = |text: &str| Found::read("", text).find(Sense::Denied).is_some();
+        for (said, is_denied) in [
+            (
+                "We confirm receipt of your payment. The notification has not reached us.",
+                true,
+            ),
+            ("Ihre Meldung wurde nicht registriert.", true),
+            (
+                "Your notification was received and will be examined without undue delay.",
+                false,
+            ),
+            ("If it is not received in time, call us.", false),
+        ] {
+            assert_eq!(denied(said), is_denied, "{said}");
+        }
     }
 
     #[test]

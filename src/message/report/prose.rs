@@ -47,6 +47,7 @@ pub(super) fn read(mail: &Opened, words: &Found) -> Option<Report> {
     let perhaps_a_person = hand == Hand::Unsaid && !null_path && (!sure_subject || !mail.in_reply_to.is_empty());
     let is_report = named
         || (daemon && (subject || body || refused))
+        || (daemon && null_path && named_by_structure(mail, returned.as_ref()))
         || (machine && (subject || body) && (returned.is_some() || refused || (subject && body)))
         || (subject && (body || refused) && !recipients.is_empty() && !perhaps_a_person);
     if !is_report {
@@ -58,6 +59,20 @@ pub(super) fn read(mail: &Opened, words: &Found) -> Option<Report> {
     report.returned = returned;
     report.from_text = true;
     Some(report)
+}
+
+/// In a language that has no words here: a mail server that writes with the null path (RFC 5321 §4.5.5) and gives a message
+/// back, or names one address as a report does, speaks of a delivery.
+fn named_by_structure(mail: &Opened, returned: Option<&Returned>) -> bool {
+    returned.is_some() || {
+        let text = notification(mail);
+        let lines: Vec<&str> = text.lines().take(MOST_LINES).collect();
+        let ours = |address: &str| mail.to.iter().any(|to| to.address.eq_ignore_ascii_case(address));
+        let mut listed = candidates(&lines);
+        listed.retain(|found| found.rank <= Rank::Refused && !ours(&found.address) && !is_daemon(&found.address));
+        listed.dedup_by(|one, other| one.address.eq_ignore_ascii_case(&other.address));
+        listed.len() == 1
+    }
 }
 
 /// What the words amount to: a delay only where nothing says that it is over.
@@ -482,7 +497,7 @@ fn rank(line: &str, start: usize, addresses: &[(usize, usize, String)]) -> Optio
     }
     // `Anna Muster <anna@example.org>` on a line of its own, or `… to anna@example.org`.
     let label = fold(bare);
-    let last = label.rsplit(' ').next().unwrap_or(&label);
+    let last = label.rsplit([' ', '\'']).next().unwrap_or(&label);
     (alone
         || super::super::phrases::words()
             .recipient_labels
