@@ -256,6 +256,11 @@ enum Kind {
     Other(&'static str),
 }
 
+fn is_markup(beginning: &[u8]) -> bool {
+    let text = beginning.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(beginning);
+    text.trim_ascii_start().starts_with(b"<")
+}
+
 /// By the first bytes; NUL bytes are no sign of anything where a person says which encoding it is.
 fn kind_of(beginning: &[u8], is_encoding_given: bool) -> Kind {
     let begins = |mark: &[u8]| beginning.starts_with(mark);
@@ -272,6 +277,10 @@ fn kind_of(beginning: &[u8], is_encoding_given: bool) -> Kind {
         Kind::Other("a packed file; unpack it first")
     } else if begins(b"%PDF") {
         Kind::Other("a PDF; export the list as CSV instead")
+    } else if is_markup(beginning) {
+        Kind::Other(
+            "a page of HTML or XML, as some programs export tables under the name of Excel; open it in a spreadsheet program and save it as XLSX or CSV",
+        )
     } else if begins(b"-----BEGIN PGP MESSAGE") {
         Kind::Other("an encrypted file; decrypt it first")
     } else if begins(b"\xFF\xFE\0\0") || begins(b"\0\0\xFE\xFF") {
