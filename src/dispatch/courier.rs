@@ -56,9 +56,12 @@ const CLAIMS_PER_CONNECTION: u32 = 16;
 const CHUNK: usize = 16;
 /// Messages that wait for a connection, of each: enough that a quick relay finds as many as it may get for one commit.
 const READY_PER_CONNECTION: usize = 8;
-/// Fewer connections have as many ready all the same: while the store tidies its log nothing leaves, and whoever writes and
-/// encrypts goes on meanwhile (8 % more encrypted messages a second than with 64 for eight connections).
-const READY_LEAST: usize = 256;
+/// A few connections have more ready: while the store tidies its log nothing leaves, and whoever writes and encrypts goes on
+/// meanwhile (8 % more encrypted messages a second than with 64 for eight connections). Not so many that a slow relay lets
+/// their leases end.
+const READY_FOR_FEW: usize = 32;
+/// Of a few connections together.
+const READY_MOST_FOR_FEW: usize = 256;
 /// One more than there are cores, so that none is idle while a preparer hands over what it wrote; but more than this only
 /// wait for the connections.
 const PREPARERS_MOST: usize = 8;
@@ -192,8 +195,7 @@ impl Courier {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let preparers = (cores + 1).min(PREPARERS_MOST);
         let (claims, claimed) = mpsc::channel::<Vec<Claim>>(preparers);
-        let ready = connections as usize * READY_PER_CONNECTION;
-        let (jobs, persons) = mpsc::channel::<Job>(ready.max(READY_LEAST));
+        let (jobs, persons) = mpsc::channel::<Job>(ready_for(connections as usize));
         // As many as can leave at once.
         let (urgent, notices) = mpsc::channel::<Job>(connections as usize);
         let claimed = Arc::new(Mutex::new(claimed));
@@ -338,6 +340,12 @@ impl Courier {
         let wait = (again - self.office.now()).to_std().unwrap_or_default();
         wait.clamp(PACED_LEAST, POLL)
     }
+}
+
+/// How many messages may wait for so many connections.
+fn ready_for(connections: usize) -> usize {
+    let few = (connections * READY_FOR_FEW).min(READY_MOST_FOR_FEW);
+    few.max(connections * READY_PER_CONNECTION)
 }
 
 /// Waits until a part of the line fails; for ever where none does.
